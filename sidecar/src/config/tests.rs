@@ -1,0 +1,86 @@
+use super::*;
+
+fn load(file: &str, env: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Error> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tradeflow.toml");
+    std::fs::write(&path, file).unwrap();
+    Config::load(Sources {
+        file: Some(path),
+        env: env.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+        flags: flags.iter().map(|(k, v)| (*k, v.to_string())).collect(),
+    })
+}
+
+#[test]
+fn the_default_file_is_a_whole_configuration() {
+    let config = load("", &[], &[]).unwrap();
+    assert_eq!(config.concurrency, 32);
+    assert_eq!(config.lease, Duration::from_secs(60));
+    assert_eq!(config.completion_flush, Duration::from_millis(3));
+    assert!(config.listen && config.database_url.is_empty() && config.tls.extra_ca_file.is_none());
+    assert_eq!(config.secrets.env[0], "TRADEFLOW_*");
+}
+
+#[test]
+fn every_key_of_the_default_file_is_explained() {
+    let lines: Vec<&str> = DEFAULT_FILE.lines().collect();
+    for (i, line) in lines.iter().enumerate() {
+        let is_key = line.contains(" = ") && !line.starts_with('#');
+        if is_key {
+            let above = lines[i - 1];
+            let explained =
+                above.starts_with("# ") || above.contains(" = ") && lines[i - 2].starts_with("# ");
+            assert!(explained, "no comment above `{line}`");
+        }
+    }
+}
+
+#[test]
+fn later_sources_win() {
+    let file = "concurrency = 2\nclaim_batch = 3\nlease = \"90s\"\n";
+    let env = [("TRADEFLOW_CONCURRENCY", "4"), ("TRADEFLOW_CLAIM_BATCH", "5")];
+    let config = load(file, &env, &[("concurrency", "6")]).unwrap();
+    assert_eq!((config.concurrency, config.claim_batch), (6, 5));
+    assert_eq!(config.lease, Duration::from_secs(90));
+}
+
+#[test]
+fn sections_and_lists_are_read_from_the_environment() {
+    let env = [("TRADEFLOW_SECRETS_ENV", "A_*, B"), ("TRADEFLOW_TLS_EXTRA_CA_FILE", "/x.pem")];
+    let config = load("", &env, &[]).unwrap();
+    assert_eq!(config.secrets.env, ["A_*", "B"]);
+    assert_eq!(config.tls.extra_ca_file.as_deref(), Some(Path::new("/x.pem")));
+}
+
+#[test]
+fn database_url_of_the_environment_is_the_last_resort() {
+    let usual = ("DATABASE_URL", "postgres://usual");
+    let config = load("", &[usual], &[]).unwrap();
+    assert_eq!(config.database_url.expose(), "postgres://usual");
+    let config = load("database_url = \"postgres://file\"", &[usual], &[]).unwrap();
+    assert_eq!(config.database_url.expose(), "postgres://file");
+}
+
+#[test]
+fn an_unknown_key_names_itself_the_file_and_the_nearest_key() {
+    let message = load("[secrets]\ndirectorys = []\n", &[], &[]).unwrap_err().to_string();
+    assert!(message.contains("`secrets.directorys`"), "{message}");
+    assert!(message.contains("tradeflow.toml"), "{message}");
+    assert!(message.contains("did you mean `secrets.directories`?"), "{message}");
+}
+
+#[test]
+fn a_wrong_value_names_key_and_source() {
+    let message = load("lease = \"soon\"\n", &[], &[]).unwrap_err().to_string();
+    assert!(message.contains("lease") && message.contains("not a duration"), "{message}");
+    let message = load("", &[("TRADEFLOW_CONCURRENCY", "many")], &[]).unwrap_err().to_string();
+    assert!(message.contains("TRADEFLOW_CONCURRENCY"), "{message}");
+    let message = load("concurrency = 0\n", &[], &[]).unwrap_err().to_string();
+    assert!(message.contains("`concurrency` must be at least 1"), "{message}");
+}
+
+#[test]
+fn the_database_url_never_shows_itself() {
+    let config = load("database_url = \"postgres://me:hunter2@host/db\"", &[], &[]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

@@ -1,0 +1,194 @@
+//! Connections to the database, and why one could not be had.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
+use tokio_postgres::config::{Config as PgConfig, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::Config;
+use crate::tls;
+
+/// A connection taken from the pool.
+pub type Client = deadpool_postgres::Client;
+
+/// Connections for statements. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool {
+    inner: deadpool_postgres::Pool,
+    config: PgConfig,
+    tls: MakeRustlsConnect,
+}
+
+/// Why the database could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no database is named\nhint: set database_url in the configuration file, TRADEFLOW_DATABASE_URL or --database-url")]
+    NoUrl,
+    #[error("the database URL is not understood: {0}\nhint: it looks like postgres://user@host:5432/database?sslmode=require")]
+    Url(String),
+    #[error("{database} cannot be reached: {reason}\nhint: {hint}")]
+    Connect { database: String, reason: String, hint: &'static str },
+    #[error("the database has no extension tradeflow\nhint: run `create extension tradeflow` there as a superuser (or `tradeflow init`); when Postgres does not know the extension, `make install` puts it on the server")]
+    NoExtension,
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    #[error("{}", describe(.0))]
+    Query(#[from] tokio_postgres::Error),
+    #[error("no connection was free or could be opened in time: {0}")]
+    Pool(String),
+}
+
+impl Pool {
+    /// Prepares connections; none is opened yet.
+    pub fn new(config: &Config) -> Result<Pool, Error> {
+        if config.database_url.is_empty() {
+            return Err(Error::NoUrl);
+        }
+        let mut pg = PgConfig::from_str(config.database_url.expose()).map_err(|e| Error::Url(reason(&e)))?;
+        if pg.get_hosts().is_empty() {
+            return Err(Error::Url("it names no host".into()));
+        }
+        if pg.get_application_name().is_none() {
+            pg.application_name("tradeflow");
+        }
+        pg.connect_timeout(config.database_connect_timeout);
+        pg.keepalives_idle(Duration::from_secs(30));
+        let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
+        let tls = MakeRustlsConnect::new(tls::client_config(roots)?);
+        let manager = Manager::from_config(
+            pg.clone(),
+            tls.clone(),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let inner = deadpool_postgres::Pool::builder(manager)
+            .max_size(config.database_pool_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_secs(30)))
+            .create_timeout(Some(config.database_connect_timeout * 2))
+            .build()
+            .map_err(|e| Error::Pool(e.to_string()))?;
+        Ok(Pool { inner, config: pg, tls })
+    }
+
+    /// A connection; opened when none is idle.
+    pub async fn get(&self) -> Result<Client, Error> {
+        self.inner.get().await.map_err(|e| match e {
+            PoolError::Backend(e) => self.connect_error(&e),
+            other => Error::Pool(other.to_string()),
+        })
+    }
+
+    /// A connection, when the database has the extension.
+    pub async fn get_ready(&self) -> Result<Client, Error> {
+        let client = self.get().await?;
+        match client.query_opt(include_str!("db/extension.sql"), &[]).await? {
+            Some(_) => Ok(client),
+            None => Err(Error::NoExtension),
+        }
+    }
+
+    /// A connection outside the pool, with its messages: for LISTEN.
+    pub(crate) async fn dedicated(
+        &self,
+    ) -> Result<
+        (
+            tokio_postgres::Client,
+            tokio_postgres::Connection<
+                tokio_postgres::Socket,
+                <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+            >,
+        ),
+        Error,
+    > {
+        self.config.connect(self.tls.clone()).await.map_err(|e| self.connect_error(&e))
+    }
+
+    /// Host and database, without user or password: fit for messages.
+    pub fn describe(&self) -> String {
+        describe_config(&self.config)
+    }
+
+    /// Connections open and idle now.
+    pub fn status(&self) -> deadpool_postgres::Status {
+        self.inner.status()
+    }
+
+    fn connect_error(&self, error: &tokio_postgres::Error) -> Error {
+        Error::Connect { database: self.describe(), reason: reason(error), hint: hint(error, &self.config) }
+    }
+}
+
+impl Error {
+    /// The SQLSTATE, when the server answered.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Error::Query(e) => e.code().map(|c| c.code()),
+            _ => None,
+        }
+    }
+}
+
+fn describe_config(config: &PgConfig) -> String {
+    use tokio_postgres::config::Host;
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(i, host)| {
+        let port = ports.get(i).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(path) => format!("{}/.s.PGSQL.{port}", path.display()),
+        }
+    });
+    let hosts = hosts.collect::<Vec<_>>().join(",");
+    match config.get_dbname().or(config.get_user()) {
+        Some(name) => format!("database {name} at {hosts}"),
+        None => format!("the database at {hosts}"),
+    }
+}
+
+/// The message of an error with what lies under it, on one line.
+pub(crate) fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text.replace('\n', " ")
+}
+
+/// What the server said, with its detail, hint and SQLSTATE.
+fn describe(error: &tokio_postgres::Error) -> String {
+    let Some(db) = error.as_db_error() else {
+        return format!("the connection to the database failed: {}", reason(error));
+    };
+    let mut text = format!("the database refused: {} (SQLSTATE {})", db.message(), db.code().code());
+    if let Some(detail) = db.detail() {
+        text.push_str(&format!("\ndetail: {detail}"));
+    }
+    if let Some(hint) = db.hint() {
+        text.push_str(&format!("\nhint: {hint}"));
+    } else if db.code().code() == "42501" {
+        text.push_str("\nhint: grant the role tradeflow_executor (sidecar) or tradeflow_operator to the connecting user");
+    }
+    text
+}
+
+fn hint(error: &tokio_postgres::Error, config: &PgConfig) -> &'static str {
+    match error.code().map(|c| c.code()) {
+        Some("28P01") => "the password is wrong: mend database_url",
+        Some("28000") => "the server does not let this user in from here: see pg_hba.conf and the user's name",
+        Some("3D000") => "that database does not exist: `createdb` it or mend database_url",
+        Some("53300") => "the server has no connection left: lower database_pool_size or raise max_connections",
+        Some(_) => "see the server's log",
+        None if config.get_ssl_mode() != SslMode::Disable && reason(error).contains("certificate") => {
+            "the server's certificate is not trusted: set tls.extra_ca_file, or sslmode=disable on a private network"
+        }
+        None => "is Postgres running there, and are host and port right? (`pg_isready -h host -p port` tells)",
+    }
+}

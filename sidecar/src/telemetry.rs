@@ -1,0 +1,21 @@
+//! Log lines: to standard error, as text for people or as JSON for machines.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat};
+
+/// Why logging could not begin.
+#[derive(Debug, thiserror::Error)]
+#[error("`log` is not a filter: {0}\nhint: write a level (\"info\") or \"info,tradeflow_sidecar=debug\"")]
+pub struct Error(String);
+
+/// Begins logging; to be called once.
+pub fn init(config: &Config) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|e| Error(e.to_string()))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(|e| Error(e.to_string()))
+}
