@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Starts a private, throw-away Postgres that has the extension, prints how to connect, and lives until its standard
+# input closes: whoever started it may end in any way, even SIGKILL, and nothing is left behind.
+#
+#   TRADEFLOW_STAGE=DIR   use the extension staged there instead of building it
+#
+# On standard output: one line `conninfo=…`, then `ready`. On standard input, one word a line, each answered `ok`:
+#   stop (fast) · crash (as SIGQUIT: sessions are cut, recovery follows) · start (same port is not promised: a new
+#   `conninfo=` line comes before `ok`)
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
+
+# The terminal's ctrl-C goes to the whole group; this script ends when its parent has ended, not before.
+trap '' INT
+dir=$(mktemp -d "${TMPDIR:-/tmp}/tradeflow-pg.XXXXXX")
+clean_up() {
+  pg_stop "$dir" immediate
+  rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'exit 0' TERM HUP
+
+stage=${TRADEFLOW_STAGE:-}
+if [ -z "$stage" ]; then
+  stage=$(target_dir)/stage/dev
+  DESTDIR=$stage PROFILE=dev "$project/scripts/install-extension.sh" >&2
+fi
+
+# No crash of the machine is to be survived here, so nothing waits for the disk. Logical decoding is on because
+# tables fed by logical replication are tested too.
+settings=(fsync=off synchronous_commit=off full_page_writes=off max_connections=200 shared_buffers=128MB
+  max_wal_size=2GB wal_level=logical)
+
+start() {
+  pg_start "$dir" "${settings[@]}"
+  printf 'conninfo=%s\n' "$(pg_conninfo "$dir")"
+}
+
+pg_create "$dir"
+pg_give_extension "$dir" "$stage"
+start
+echo ready
+
+while read -r word; do
+  case $word in
+    start) start ;;
+    stop) pg_stop "$dir" fast ;;
+    crash) pg_stop "$dir" immediate ;;
+    *) die "unknown word on standard input: $word (stop, crash, start)" ;;
+  esac
+  echo ok
+done
