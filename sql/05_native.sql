@@ -1,0 +1,68 @@
+-- 05_native: what the compiled library offers to SQL. Everything whose name starts with an
+-- underscore is internal: not granted to anybody, and no contract.
+
+-- Reading the changed row where it is.
+--
+-- A row trigger without WHEN makes Postgres queue an event for each row and fetch both versions of
+-- the row again at the end of the statement: dear, when most rules say nothing about most rows.
+-- A WHEN clause is evaluated at once, while both versions are still in memory; a plain function there
+-- would have them copied into composite values first. A subscripting handler is handed the executor's
+-- own slots. So the triggers of watched tables are
+--
+--     AFTER UPDATE … FOR EACH ROW WHEN ((new.tableoid::tradeflow.observer)[2]) EXECUTE FUNCTION tradeflow._flush()
+--
+-- and the subscript looks at old and new in place. It says true once per statement at most, when there is
+-- something to answer; _flush() then runs at the statement's end. docs/decisions/0002 has the figures.
+create type tradeflow.observer;
+
+create function tradeflow.observer_in(cstring) returns tradeflow.observer
+language internal immutable strict parallel safe as 'oidin';
+create function tradeflow.observer_out(tradeflow.observer) returns cstring
+language internal immutable strict parallel safe as 'oidout';
+create function tradeflow.observer_subscript(internal) returns internal
+language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_observer_subscript';
+
+create type tradeflow.observer (
+  input = tradeflow.observer_in,
+  output = tradeflow.observer_out,
+  internallength = 4,
+  passedbyvalue,
+  alignment = int4,
+  subscript = tradeflow.observer_subscript
+);
+create cast (oid as tradeflow.observer) without function;
+
+comment on type tradeflow.observer is
+  'A table''s oid whose subscript, in the WHEN clause of a watched table''s trigger, looks at the changed row: [1] insert, [2] update, [3] delete. Of no use elsewhere.';
+comment on function tradeflow.observer_in(cstring) is 'Input of tradeflow.observer: an oid.';
+comment on function tradeflow.observer_out(tradeflow.observer) is 'Output of tradeflow.observer: an oid.';
+comment on function tradeflow.observer_subscript(internal) is 'Subscripting handler of tradeflow.observer.';
+
+create function tradeflow._flush() returns trigger
+language c as 'MODULE_PATHNAME', 'tradeflow_flush';
+comment on function tradeflow._flush() is
+  'Internal. Trigger of watched tables: answers what the statement left pending and puts the firings into the outbox, in one insert.';
+
+create function tradeflow._invalidate(source regclass) returns void
+language c strict as 'MODULE_PATHNAME', 'tradeflow_invalidate';
+comment on function tradeflow._invalidate(regclass) is
+  'Internal. Makes every backend compile the rules of this table anew at its next statement.';
+
+create function tradeflow._compile(
+  rule text, source regclass, events text[], condition text, query text, fire_at text, still text,
+  columns text[], key text[], search_path text, owner regrole,
+  out reads text[], out mentions_old boolean
+)
+language c as 'MODULE_PATHNAME', 'tradeflow_compile';
+comment on function tradeflow._compile(text, regclass, text[], text, text, text, text, text[], text[], text, regrole) is
+  'Internal. Compiles a definition as its owner and forgets it: the columns it reads, whether its condition mentions old. Errors carry the position in the definition''s text.';
+
+create function tradeflow._still(rule text, key jsonb) returns jsonb
+language c strict as 'MODULE_PATHNAME', 'tradeflow_still';
+comment on function tradeflow._still(text, jsonb) is
+  'Internal. Asks a due timer''s question again on the row as it is now, as the rule''s owner: the facts, or NULL for no.';
+
+create function tradeflow._check_template(source text, name text) returns text
+language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_check_template';
+comment on function tradeflow._check_template(text, text) is
+  'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';

@@ -1,0 +1,143 @@
+-- 10_watch: the tables whose changes are evaluated.
+
+create table tradeflow.watched_tables (
+  name        text primary key,
+  key         text[] not null check (cardinality(key) > 0),
+  ignore      text[] not null default '{}',
+  watched_at  timestamptz not null default now()
+);
+select pg_catalog.pg_extension_config_dump('tradeflow.watched_tables', '');
+comment on table tradeflow.watched_tables is 'A row is a table whose changes are evaluated. Written by tradeflow.watch() and tradeflow.unwatch().';
+comment on column tradeflow.watched_tables.name is 'Schema and table, as format(''%I.%I'') writes them. Tables are known by name: tools that reload by swapping tables keep it.';
+comment on column tradeflow.watched_tables.key is 'The columns that identify a row. One column: its text is the subject of a firing; several: their text array.';
+comment on column tradeflow.watched_tables.ignore is 'Columns whose change alone is no change: synced_at, the raw payload.';
+comment on column tradeflow.watched_tables.watched_at is 'When the table was watched first.';
+
+
+create function tradeflow._qualified_name(rel regclass) returns text
+language sql stable strict
+set search_path = pg_catalog, pg_temp
+as $$
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.oid = rel
+$$;
+comment on function tradeflow._qualified_name(regclass) is 'Internal. Schema and name of a table, quoted where needed.';
+
+
+-- Every column of the list must be one of the table's; says which is not.
+create function tradeflow._require_columns(rel regclass, columns text[], what text) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  missing text;
+begin
+  select c into missing
+  from unnest(columns) c
+  where not exists (select from pg_attribute a
+                    where a.attrelid = rel and a.attname = c and a.attnum > 0 and not a.attisdropped)
+  limit 1;
+  if found then
+    raise exception '% names column "%", which table % does not have', what, missing, tradeflow._qualified_name(rel)
+      using errcode = 'undefined_column',
+            hint = 'columns: ' || (select string_agg(a.attname, ', ' order by a.attnum) from pg_attribute a
+                                   where a.attrelid = rel and a.attnum > 0 and not a.attisdropped);
+  end if;
+end
+$$;
+comment on function tradeflow._require_columns(regclass, text[], text) is 'Internal. Errors: 42703 for a column that the table does not have.';
+
+
+create function tradeflow.watch("table" regclass, key text[] default null, ignore text[] default '{}') returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel        record;
+  the_name   text := tradeflow._qualified_name("table");
+  the_key    text[] := key;
+  spec       record;
+begin
+  select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
+  if rel.relkind not in ('r', 'p') then
+    raise exception '% is no table', the_name
+      using errcode = 'wrong_object_type',
+            hint = 'Only ordinary and partitioned tables have row triggers that see every change: watch the tables behind a view.';
+  elsif rel.relispartition then
+    raise exception '% is a partition', the_name
+      using errcode = 'wrong_object_type',
+            hint = format('watch the partitioned table it belongs to: select tradeflow.watch(%L);',
+                          (select i.inhparent::regclass from pg_inherits i where i.inhrelid = "table" limit 1));
+  elsif rel.relpersistence = 't' then
+    raise exception '% is a temporary table', the_name
+      using errcode = 'wrong_object_type', hint = 'Rules outlive the session: watch a permanent table.';
+  elsif rel.nspname in ('tradeflow', 'pg_catalog') then
+    raise exception '% cannot be watched', the_name
+      using errcode = 'wrong_object_type', hint = 'tradeflow''s own tables and the system''s are not data of a store.';
+  end if;
+
+  if the_key is null then
+    select array_agg(a.attname::text order by k.ord) into the_key
+    from pg_index i, unnest(i.indkey) with ordinality k(attnum, ord), pg_attribute a
+    where i.indrelid = "table" and i.indisprimary and a.attrelid = i.indrelid and a.attnum = k.attnum;
+    if the_key is null then
+      raise exception '% has no primary key', the_name
+        using errcode = 'invalid_parameter_value',
+              hint = format('name the columns that identify a row: select tradeflow.watch(%L, key => ''{…}'');', the_name);
+    end if;
+  elsif cardinality(the_key) = 0 then
+    raise exception 'the key of % is empty', the_name
+      using errcode = 'invalid_parameter_value', hint = 'name the columns that identify a row.';
+  end if;
+  perform tradeflow._require_columns("table", the_key, 'key');
+  perform tradeflow._require_columns("table", watch.ignore, 'ignore');
+  if the_key && watch.ignore then
+    raise exception 'a key column of % cannot be ignored', the_name using errcode = 'invalid_parameter_value';
+  end if;
+
+  insert into tradeflow.watched_tables as w (name, key, ignore) values (the_name, the_key, watch.ignore)
+  on conflict (name) do update set key = excluded.key, ignore = excluded.ignore
+    where (w.key, w.ignore) is distinct from (excluded.key, excluded.ignore);
+
+  for spec in values ('insert', 'new', 1), ('update', 'new', 2), ('delete', 'old', 3) loop
+    if not exists (select from pg_trigger t where t.tgrelid = "table" and t.tgname = 'tradeflow_' || spec.column1) then
+      execute format(
+        'create trigger %I after %s on %s for each row when ((%s.tableoid::tradeflow.observer)[%s]) execute function tradeflow._flush()',
+        'tradeflow_' || spec.column1, spec.column1, the_name, spec.column2, spec.column3);
+      -- ALWAYS: rows applied by logical replication, or written in replica mode, count as well.
+      execute format('alter table %s enable always trigger %I', the_name, 'tradeflow_' || spec.column1);
+    end if;
+  end loop;
+  perform tradeflow._invalidate("table");
+end
+$$;
+comment on function tradeflow.watch(regclass, text[], text[]) is
+  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change. Repeatable: a second call changes key and ignore. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+
+
+create function tradeflow.unwatch("table" regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_name  text := tradeflow._qualified_name("table");
+  t         text;
+begin
+  begin
+    delete from tradeflow.watched_tables w where w.name = the_name;
+  exception when foreign_key_violation then
+    raise exception 'rules still read the changes of %', the_name
+      using errcode = 'dependent_objects_still_exist',
+            detail = (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r where r.source = the_name),
+            hint = 'delete these rules first, or set their mode to off and keep the table watched.';
+  end;
+  foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete}'::text[] loop
+    execute format('drop trigger if exists %I on %s', t, the_name);
+  end loop;
+  perform tradeflow._invalidate("table");
+end
+$$;
+comment on function tradeflow.unwatch(regclass) is
+  'Stops evaluating the changes of a table. Errors: 2BP01 while rules still name it.';

@@ -1,0 +1,254 @@
+-- 25_actions: what follows from a firing: kinds, targets, templates, and the actions themselves.
+
+create table tradeflow.action_kinds (
+  name         text primary key,
+  repeatable   boolean not null,
+  required     text[] not null default '{}',
+  optional     text[] not null default '{}',
+  description  text not null,
+  builtin      boolean not null default false
+);
+select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin');
+comment on table tradeflow.action_kinds is 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
+comment on column tradeflow.action_kinds.name is 'What actions.kind says.';
+comment on column tradeflow.action_kinds.repeatable is 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
+comment on column tradeflow.action_kinds.required is 'Parameters that must be given; a|b means one of the two.';
+comment on column tradeflow.action_kinds.optional is 'Parameters that may be given.';
+comment on column tradeflow.action_kinds.description is 'What executing it does.';
+comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; not dumped.';
+
+insert into tradeflow.action_kinds (name, repeatable, required, optional, description, builtin) values
+  ('email', false, '{to,template|text}', '{cc,bcc,reply_to,from,subject,html,headers}',
+   'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true),
+  ('http', true, '{}', '{method,url,path,headers,query,body,expect,timeout}',
+   'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true);
+
+
+create table tradeflow.targets (
+  name            text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
+  system          text not null check (system in ('smtp', 'http')),
+  base_url        text not null check (base_url !~ '^[a-z]+://[^/]*@'),
+  secret          text check (secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'),
+  username        text,
+  auth            text not null default 'none' check (auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'),
+  sender          text,
+  signing_secret  text check (signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'),
+  headers         jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
+  allow_private   boolean not null default false,
+  timeout         interval not null default '30 seconds' check (timeout > '0'),
+  description     text,
+  check (case system when 'smtp' then base_url ~ '^smtps?://' else base_url ~ '^https?://' end),
+  check (system = 'http' or auth in ('none', 'basic'))
+);
+select pg_catalog.pg_extension_config_dump('tradeflow.targets', '');
+comment on table tradeflow.targets is 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
+comment on column tradeflow.targets.name is 'What actions.target says.';
+comment on column tradeflow.targets.system is 'smtp or http.';
+comment on column tradeflow.targets.base_url is 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
+comment on column tradeflow.targets.secret is 'Where the password or token is: env:NAME or file:/path.';
+comment on column tradeflow.targets.username is 'User name for auth basic.';
+comment on column tradeflow.targets.auth is 'none, bearer, basic, or header:<Name> (the secret is that header''s value).';
+comment on column tradeflow.targets.sender is 'Sender of mails: "Name <address>".';
+comment on column tradeflow.targets.signing_secret is 'Where the Standard Webhooks secret is; requests are signed with it.';
+comment on column tradeflow.targets.headers is 'Headers of every request. Not for secrets.';
+comment on column tradeflow.targets.allow_private is 'Whether the host may be a private or loopback address.';
+comment on column tradeflow.targets.timeout is 'How long one execution may take.';
+comment on column tradeflow.targets.description is 'For people.';
+
+
+create table tradeflow.templates (
+  name         text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
+  subject      text not null,
+  text         text not null,
+  html         text,
+  description  text,
+  updated_at   timestamptz not null default now()
+);
+select pg_catalog.pg_extension_config_dump('tradeflow.templates', '');
+comment on table tradeflow.templates is 'Mail templates (Jinja): rendered over facts, steps, settings and rule.';
+comment on column tradeflow.templates.name is 'What the parameter template of an email action says.';
+comment on column tradeflow.templates.subject is 'Template of the subject line.';
+comment on column tradeflow.templates.text is 'Template of the plain text.';
+comment on column tradeflow.templates.html is 'Template of the HTML part; values are escaped. NULL: text only.';
+comment on column tradeflow.templates.description is 'For people.';
+comment on column tradeflow.templates.updated_at is 'When it was last written.';
+
+create function tradeflow._templates_before_write() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  part     record;
+  problem  text;
+begin
+  for part in values ('subject', new.subject), ('text', new.text), ('html', new.html) loop
+    problem := tradeflow._check_template(part.column2, part.column1);
+    if problem is not null then
+      raise exception 'template "%" does not compile: %', new.name, problem using errcode = 'syntax_error';
+    end if;
+  end loop;
+  new.updated_at := now();
+  return new;
+end
+$$;
+comment on function tradeflow._templates_before_write() is 'Internal. Rejects a mail template that does not compile. Errors: 42601.';
+create trigger templates_check before insert or update on tradeflow.templates
+  for each row execute function tradeflow._templates_before_write();
+
+
+create table tradeflow.actions (
+  rule          text not null references tradeflow.rules (name) on update cascade on delete cascade,
+  step          int not null default 1 check (step > 0),
+  name          text check (name ~ '^[A-Za-z_][A-Za-z0-9_]*$'),
+  edge          text not null default 'enter' check (edge = 'enter'),
+  kind          text not null,
+  target        text,
+  params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),
+  delay         interval not null default '0',
+  if_late       text not null default 'run' check (if_late in ('run', 'skip')),
+  max_attempts  int not null default 8 check (max_attempts between 1 and 100),
+  on_failure    text not null default 'stop' check (on_failure in ('stop', 'continue')),
+  primary key (rule, edge, step),
+  unique (rule, edge, name)
+);
+select pg_catalog.pg_extension_config_dump('tradeflow.actions', '');
+comment on table tradeflow.actions is 'Step n of what a rule''s firing causes. Steps run one after another.';
+comment on column tradeflow.actions.rule is 'The rule.';
+comment on column tradeflow.actions.step is 'Order among the rule''s actions; gaps are fine.';
+comment on column tradeflow.actions.name is 'Later steps read its result as steps.<name>.';
+comment on column tradeflow.actions.edge is 'enter: the answer became yes.';
+comment on column tradeflow.actions.kind is 'One of action_kinds.';
+comment on column tradeflow.actions.target is 'One of targets.';
+comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
+comment on column tradeflow.actions.delay is 'Added to fire_at, or to now. May be negative: -7 days.';
+comment on column tradeflow.actions.if_late is 'When the due time has passed already at the firing: run at once, or skip.';
+comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead.';
+comment on column tradeflow.actions.on_failure is 'When this action is dead: stop, or continue with the next step.';
+
+
+-- The path of the first string of a JSON value that is no template, with what is wrong; NULL if all are.
+create function tradeflow._check_params(params jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  item     record;
+  problem  text;
+begin
+  case jsonb_typeof(params)
+    when 'string' then
+      return tradeflow._check_template(params #>> '{}', path);
+    when 'object' then
+      for item in select path || '.' || e.key as path, e.value from jsonb_each(params) e loop
+        problem := tradeflow._check_params(item.value, item.path);
+        exit when problem is not null;
+      end loop;
+    when 'array' then
+      for item in select format('%s[%s]', path, e.ord - 1) as path, e.value from jsonb_array_elements(params) with ordinality e(value, ord) loop
+        problem := tradeflow._check_params(item.value, item.path);
+        exit when problem is not null;
+      end loop;
+    else
+      null;
+  end case;
+  return problem;
+end
+$$;
+comment on function tradeflow._check_params(jsonb, text) is 'Internal. NULL when every string of the parameters compiles as a template, else where and why not.';
+
+
+create function tradeflow._actions_before_write() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  kind     tradeflow.action_kinds;
+  problem  text;
+  the_rule tradeflow.rules;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if found then
+    perform tradeflow._require_member(the_rule.owner, the_rule.name);
+  end if;
+  if tg_op = 'DELETE' then
+    return old;
+  end if;
+
+  select * into kind from tradeflow.action_kinds k where k.name = new.kind;
+  if not found then
+    raise exception 'action % of rule "%": there is no kind "%"', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value',
+            hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
+  from unnest(kind.required) want
+  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
+  limit 1;
+  if problem is null then
+    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
+    from jsonb_object_keys(new.params) given
+    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
+    limit 1;
+  end if;
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'invalid_parameter_value',
+            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
+                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+  end if;
+  problem := tradeflow._check_params(new.params, 'params');
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'syntax_error', hint = 'Strings of params are Jinja templates: {{ facts.quote_number }}.';
+  end if;
+  return new;
+end
+$$;
+comment on function tradeflow._actions_before_write() is
+  'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
+
+create function tradeflow._actions_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_rule  tradeflow.rules;
+  missing   text;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if not found then
+    return null;
+  end if;
+  missing := tradeflow._rule_missing(the_rule);
+  if missing is distinct from the_rule.invalid then
+    update tradeflow.rules set invalid = missing where name = the_rule.name;
+  end if;
+  perform tradeflow._invalidate(to_regclass(the_rule.source));
+  return null;
+end
+$$;
+comment on function tradeflow._actions_after_write() is 'Internal. Has the rule compiled again with its actions.';
+
+create trigger actions_check before insert or update or delete on tradeflow.actions
+  for each row execute function tradeflow._actions_before_write();
+create trigger actions_after_write after insert or update or delete on tradeflow.actions
+  for each row execute function tradeflow._actions_after_write();
+
+
+create function tradeflow._targets_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op <> 'DELETE' then
+    perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
+  end if;
+  if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.name <> new.name) then
+    perform tradeflow._revalidate(array[old.name], format('the loss of target "%s"', old.name));
+  end if;
+  return null;
+end
+$$;
+comment on function tradeflow._targets_after_write() is 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
+create trigger targets_after_write after insert or update of name or delete on tradeflow.targets
+  for each row execute function tradeflow._targets_after_write();

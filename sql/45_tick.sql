@@ -1,0 +1,191 @@
+-- 45_tick: everything that only time brings about. Any sidecar calls it, about every second.
+
+-- Leases that ended. Before started() nothing happened: again. After it, a kind that may be repeated is
+-- tried again; for another nobody knows whether it happened, and a person must look.
+create function tradeflow._rescue() returns table (rescued int, uncertain int)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  o          tradeflow.outbox;
+  repeatable boolean;
+begin
+  rescued := 0;
+  uncertain := 0;
+  for o in
+    select * from tradeflow.outbox x
+    where x.state = 'running' and x.lease_until < clock_timestamp()
+    order by x.id limit 1000
+    for update skip locked
+  loop
+    repeatable := o.started_at is null or coalesce((select k.repeatable from tradeflow.action_kinds k where k.name = o.kind), false);
+    if not repeatable then
+      perform tradeflow._bury(o, 'uncertain', format('worker %s was lost after it began to send; whether it arrived is unknown', o.worker));
+      uncertain := uncertain + 1;
+    elsif o.attempt >= o.max_attempts then
+      perform tradeflow._bury(o, 'dead', format('gave up after %s attempts: worker %s was lost', o.attempt, o.worker));
+    else
+      update tradeflow.outbox x
+      set state = 'ready', error = format('worker %s was lost', o.worker), worker = null, lease_until = null, started_at = null,
+          run_at = least(x.run_at, clock_timestamp())
+      where x.id = o.id;
+      rescued := rescued + 1;
+    end if;
+  end loop;
+  return next;
+end
+$$;
+comment on function tradeflow._rescue() is 'Internal. Takes back actions whose lease ended.';
+
+
+-- Timers that are due: the question is asked again, on the row as it is now.
+create function tradeflow._wake_timers() returns table (due int, cancelled int)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  o      tradeflow.outbox;
+  fresh  jsonb;
+begin
+  due := 0;
+  cancelled := 0;
+  for o in
+    select * from tradeflow.outbox x
+    where x.state = 'waiting' and x.run_at <= tradeflow.now()
+    order by x.run_at, x.id limit 1000
+    for update skip locked
+  loop
+    begin
+      -- Later steps follow from a step that was done: they are not asked again.
+      fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key) end;
+    exception when others then
+      update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
+      perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
+                                  format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+      continue;
+    end;
+    if fresh is null then
+      perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds when due');
+      cancelled := cancelled + 1;
+    else
+      update tradeflow.outbox x set state = 'ready', facts = fresh, run_at = clock_timestamp() where x.id = o.id;
+      due := due + 1;
+    end if;
+  end loop;
+  return next;
+end
+$$;
+comment on function tradeflow._wake_timers() is 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
+
+
+-- A partition for today and tomorrow; days past their retention go. The default partition keeps a database
+-- working whose tick() nobody called: its rows of today are moved when the day's partition is made.
+create function tradeflow._partitions() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  day   date;
+  part  text;
+  made  int := 0;
+  keep  int := coalesce((select s.value::int from tradeflow.settings s where s.name = 'history_days' and s.value ~ '^[0-9]{1,5}$'), 90);
+begin
+  foreach day in array array[(clock_timestamp() at time zone 'UTC')::date, (clock_timestamp() at time zone 'UTC')::date + 1] loop
+    part := 'outbox_history_' || to_char(day, 'YYYYMMDD');
+    if to_regclass('tradeflow.' || part) is null then
+      execute format('create table tradeflow.%I (like tradeflow.outbox_history including all)', part);
+      execute format(
+        'with gone as (delete from tradeflow.outbox_history_default d where d.finished_at >= %1$L and d.finished_at < %2$L returning d.*) '
+        'insert into tradeflow.%3$I select * from gone', day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
+      execute format('alter table tradeflow.outbox_history attach partition tradeflow.%I for values from (%L) to (%L)',
+                     part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      made := made + 1;
+    end if;
+  end loop;
+  for part in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'tradeflow.outbox_history'::regclass
+      and c.relname ~ '^outbox_history_[0-9]{8}$'
+      and to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() at time zone 'UTC')::date - keep
+  loop
+    execute format('drop table tradeflow.%I', part);
+  end loop;
+  return made;
+end
+$$;
+comment on function tradeflow._partitions() is 'Internal. Makes the history''s next days, drops those past setting history_days.';
+
+
+-- Statements only append incidents, so that syncs never wait for each other; here the same ones become one.
+-- A rule that a backend could not compile is marked, so that everybody sees it.
+create function tradeflow._merge_incidents() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  merged int;
+begin
+  with same as (
+    select min(i.id) as keep, array_agg(i.id) as ids, sum(i.count)::int as total, max(i.last_seen_at) as last_seen
+    from tradeflow.incidents i
+    where i.acked_at is null and i.kind in ('rule_error', 'rule_invalid')
+    group by i.kind, i.rule, i.source, i.message, i.sqlstate
+    having count(*) > 1
+  ), gone as (
+    delete from tradeflow.incidents i using same s where i.id = any (s.ids) and i.id <> s.keep returning i.id
+  ), kept as (
+    update tradeflow.incidents i set count = s.total, last_seen_at = s.last_seen from same s where i.id = s.keep returning 1
+  )
+  select count(*)::int into merged from gone;
+
+  update tradeflow.rules r set invalid = i.message
+  from tradeflow.incidents i
+  where i.kind = 'rule_invalid' and i.acked_at is null and i.rule = r.name and r.invalid is null
+    and i.created_at > r.updated_at and not tradeflow._compiles(r);
+  return merged;
+end
+$$;
+comment on function tradeflow._merge_incidents() is 'Internal. Adds up equal incidents and marks rules that no longer compile.';
+
+create function tradeflow._compiles(r tradeflow.rules) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return tradeflow._rule_missing(r) is null;
+exception when others then
+  return false;
+end
+$$;
+comment on function tradeflow._compiles(tradeflow.rules) is 'Internal. Whether a rule compiles now.';
+
+
+create function tradeflow.tick() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rescue  record;
+  timers  record;
+  swept   int;
+  done    jsonb;
+begin
+  -- One at a time is enough; the others return at once.
+  if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick')) then
+    return '{"busy": true}';
+  end if;
+  select * into rescue from tradeflow._rescue();
+  select * into timers from tradeflow._wake_timers();
+  swept := tradeflow._archive(array(
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+  done := jsonb_build_object(
+    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
+    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'partitions', tradeflow._partitions());
+  if rescue.rescued + timers.due > 0 then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return done;
+end
+$$;
+comment on function tradeflow.tick() is
+  'Does all work that only time brings: takes back ended leases, wakes due timers, moves finished actions to the history, keeps its partitions, adds up incidents. Cheap when there is nothing to do; safe to call from anywhere at any time. Returns what it did.';

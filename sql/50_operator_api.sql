@@ -1,0 +1,111 @@
+-- 50_operator_api: what a person does about actions and incidents.
+
+create function tradeflow.cancel(ids bigint[], reason text default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select tradeflow._archive(array(
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and o.state in ('ready', 'waiting', 'held', 'dead', 'uncertain', 'shadow')
+    order by o.id for update), 'cancelled', coalesce(reason, 'cancelled by ' || session_user))
+$$;
+comment on function tradeflow.cancel(bigint[], text) is
+  'Cancels actions that are not running; they move to the history with the reason. Returns how many.';
+
+create function tradeflow.cancel(id bigint, reason text default null) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$ select tradeflow.cancel(array[id], reason) = 1 $$;
+comment on function tradeflow.cancel(bigint, text) is 'Cancels one action. False: it is running, or ended already.';
+
+
+create function tradeflow._make_ready(ids bigint[]) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with again as (
+    update tradeflow.outbox o
+    set state = case when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+        run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
+        reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+    where o.id = any (ids)
+    returning 1
+  ), told as (
+    select pg_notify('tradeflow', '') where exists (select from again)
+  )
+  select count(*)::int from again left join told on true
+$$;
+comment on function tradeflow._make_ready(bigint[]) is 'Internal. Makes resting actions ready again, or waiting when their time has not come.';
+
+create function tradeflow.retry(ids bigint[]) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select tradeflow._make_ready(array(
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and (o.state in ('dead', 'uncertain', 'held') or (o.state = 'ready' and o.run_at > clock_timestamp()))
+    order by o.id for update))
+$$;
+comment on function tradeflow.retry(bigint[]) is
+  'Executes dead, uncertain or held actions again, and retrying ones at once; a last attempt is granted where none was left. An uncertain mail may arrive twice: look first. Returns how many.';
+
+create function tradeflow.retry(id bigint) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$ select tradeflow.retry(array[id]) = 1 $$;
+comment on function tradeflow.retry(bigint) is 'Executes one action again. False: it is not dead, uncertain, held or retrying.';
+
+
+create function tradeflow.release_held(rule text default null, ids bigint[] default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select tradeflow._make_ready(array(
+    select o.id from tradeflow.outbox o
+    where o.state = 'held' and (release_held.rule is null or o.rule = release_held.rule) and (ids is null or o.id = any (ids))
+    order by o.id for update))
+$$;
+comment on function tradeflow.release_held(text, bigint[]) is 'Lets held actions go: of one rule, of these ids, or all. Returns how many.';
+
+create function tradeflow.discard_held(rule text default null, ids bigint[] default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select tradeflow._archive(array(
+    select o.id from tradeflow.outbox o
+    where o.state = 'held' and (discard_held.rule is null or o.rule = discard_held.rule) and (ids is null or o.id = any (ids))
+    order by o.id for update), 'cancelled', 'discarded by ' || session_user)
+$$;
+comment on function tradeflow.discard_held(text, bigint[]) is 'Cancels held actions: of one rule, of these ids, or all. Returns how many.';
+
+
+create function tradeflow.ack(incident bigint) returns boolean
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with mine as (
+    update tradeflow.incidents i set acked_at = now(), acked_by = session_user
+    where i.id = incident and i.acked_at is null returning 1
+  )
+  select exists (select from mine)
+$$;
+comment on function tradeflow.ack(bigint) is 'Takes note of an incident. False: there is none, or it was noted before.';
+
+
+create view tradeflow.queue_health as
+select
+  o.state,
+  o.kind,
+  o.target,
+  count(*) as actions,
+  min(o.run_at) as oldest_run_at,
+  case when o.state = 'ready' then greatest(clock_timestamp() - min(o.run_at), '0') end as lag
+from tradeflow.outbox o
+group by o.state, o.kind, o.target;
+comment on view tradeflow.queue_health is 'How many actions are in which state, by kind and target, and how late the oldest ready one is.';
+comment on column tradeflow.queue_health.state is 'State of the actions counted.';
+comment on column tradeflow.queue_health.kind is 'Their kind.';
+comment on column tradeflow.queue_health.target is 'Their target.';
+comment on column tradeflow.queue_health.actions is 'How many.';
+comment on column tradeflow.queue_health.oldest_run_at is 'The earliest due time among them.';
+comment on column tradeflow.queue_health.lag is 'How long the oldest ready one has been due.';

@@ -1,0 +1,40 @@
+-- 90_grants: who may do what. A sync job needs nothing here: rights on its own tables are enough.
+
+grant usage on schema tradeflow to public;
+
+-- Functions are PUBLIC's by default; ours are not, but for those anybody's statement needs.
+revoke execute on all functions in schema tradeflow from public;
+grant execute on function
+  tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
+  tradeflow._flush(), tradeflow.now(), tradeflow.version()
+to public;
+
+-- Authors: rules, their actions, templates and settings.
+grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
+grant select, insert, update, delete on tradeflow.watched_tables to tradeflow_author;
+grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targets, tradeflow.outbox, tradeflow.outbox_history,
+  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock to tradeflow_author;
+grant execute on function
+  tradeflow.setting(text), tradeflow.watch(regclass, text[], text[]), tradeflow.unwatch(regclass),
+  tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._compile(text, regclass, text[], text, text, text, text, text[], text[], text, regrole),
+  tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text),
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
+to tradeflow_author;
+
+-- Sidecars: the executor API, and what rendering and delivering needs to read.
+grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
+  tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock to tradeflow_executor;
+grant execute on function
+  tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
+  tradeflow.fail(bigint, int, text, text, interval), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+to tradeflow_executor;
+
+-- Operators: targets, incidents, what becomes of actions, the clock.
+grant select on all tables in schema tradeflow to tradeflow_operator;
+grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
+grant execute on function
+  tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
+  tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
+  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick()
+to tradeflow_operator;
