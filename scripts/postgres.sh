@@ -40,13 +40,13 @@ free_port() {
   "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# pg_start DIR [SETTING=VALUE…]: starts the server on a port nobody uses. The port is chosen before Postgres takes it,
-# so another program may be quicker: then the next one is tried.
+# pg_start DIR PORT|any [SETTING=VALUE…]: starts the server. A free port is chosen before Postgres takes it, so another
+# program may be quicker: then the next one is tried.
 pg_start() {
-  local dir=$1 setting options port
-  shift
+  local dir=$1 wanted=$2 setting options port
+  shift 2
   for _ in 1 2 3 4 5; do
-    port=$(free_port)
+    if [ "$wanted" = any ]; then port=$(free_port); else port=$wanted; fi
     options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir/socket"
     options+=" -c extension_destdir=$dir/extension -c timezone=UTC -c log_timezone=UTC"
     for setting in "$@"; do options+=" -c $setting"; done

@@ -1,0 +1,119 @@
+//! Golden files: what `psql` prints for each `regress/sql/*.sql` must be `regress/expected/*.out`, and the schema that
+//! `create extension` makes must be `schema.sql`. `make regress` (or `BLESS=1`) writes what is there now; the
+//! difference is then reviewed like code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tradeflow_tests::database::Database;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = vec![Trial::test("schema", schema)];
+    for file in sql_files() {
+        let name = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        trials.push(Trial::test(name, move || golden(&file)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sql_files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder().join("regress/sql"))
+        .expect("the folder is there")
+        .map(|entry| entry.expect("an entry is readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Runs one file and compares. A file that begins with `-- needs: store` gets the store's tables.
+fn golden(file: &Path) -> Result<(), Failed> {
+    let text = fs::read_to_string(file)?;
+    let output = with_database(
+        || async {
+            match text.starts_with("-- needs: store") {
+                true => Database::with_store().await,
+                false => Database::with_extension().await,
+            }
+        },
+        |db| {
+            let mut psql = db.program("psql");
+            psql.args(["-X", "-a", "-q", "-f"]).arg(file).env("PGOPTIONS", "-c intervalstyle=postgres");
+            psql.env("PGTZ", "UTC")
+                .env("PGDATESTYLE", "ISO, YMD")
+                .env("LC_ALL", "C.UTF-8")
+                .env("PSQL_PAGER", "");
+            both_streams(psql)
+        },
+    );
+    // psql names the file in every message; where the checkout lies is no part of the result.
+    let output = output.replace(&format!("psql:{}", file.display()), "psql:");
+    let name = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    compare(&folder().join("regress/expected").join(format!("{name}.out")), &output)
+}
+
+/// The whole schema as pg_dump writes it. It leaves out what belongs to an extension, so everything is first released
+/// from it; the extension itself is dropped then.
+fn schema() -> Result<(), Failed> {
+    let dump = with_database(Database::with_extension, |db| {
+        let release =
+            fs::read_to_string(folder().join("regress/release_members.sql")).expect("the file is there");
+        let mut psql = db.program("psql");
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", &release]);
+        let said = psql.output().expect("psql runs");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let mut dump = db.program("pg_dump");
+        dump.args(["--schema-only", "--no-owner"]);
+        let said = dump.output().expect("pg_dump runs");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).expect("a dump is text")
+    });
+    // What changes with the minor release, or at every run (\restrict has a random word), is left out.
+    let stable = |line: &&str| {
+        !line.starts_with("-- Dumped ")
+            && !line.starts_with("\\restrict")
+            && !line.starts_with("\\unrestrict")
+    };
+    let lines: Vec<&str> = dump.lines().filter(stable).collect();
+    compare(&folder().join("schema.sql"), &(lines.join("\n") + "\n"))
+}
+
+fn with_database<F, T>(make: impl FnOnce() -> F, run: impl FnOnce(&Database) -> T) -> T
+where
+    F: std::future::Future<Output = Database>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { run(&make().await) })
+}
+
+/// Output and errors in the order in which they were written: both go into one pipe.
+fn both_streams(command: Command) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = shell.output().expect("sh runs");
+    String::from_utf8(output.stdout).expect("psql prints text")
+}
+
+fn compare(expected: &Path, output: &str) -> Result<(), Failed> {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(expected, output)?;
+        return Ok(());
+    }
+    if fs::read_to_string(expected).is_ok_and(|text| text == output) {
+        return Ok(());
+    }
+    let actual = tempfile::NamedTempFile::new()?;
+    fs::write(actual.path(), output)?;
+    let mut diff = Command::new("diff");
+    diff.args(["-u", "-N", "--label", "expected", "--label", "now"]).arg(expected).arg(actual.path());
+    let diff = String::from_utf8_lossy(&diff.output()?.stdout).into_owned();
+    Err(format!("{} differs; `make regress` accepts what is there now\n{diff}", expected.display()).into())
+}
