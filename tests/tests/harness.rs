@@ -94,7 +94,7 @@ fn send(sink: &MailSink, to: &str) -> String {
     let script = format!(
         "import smtplib, email.message as e\n\
          m = e.EmailMessage(); m['Subject'] = 'Grüße'; m['To'] = '{to}'; m['From'] = 'a@example.com'\n\
-         try:\n  s = smtplib.SMTP('127.0.0.1', {}, timeout=5); s.send_message(m); print('sent', end='')\n\
+         try:\n  s = smtplib.SMTP('127.0.0.1', {}, timeout=2); s.send_message(m); print('sent', end='')\n\
          except Exception as x: print(repr(x), end='')",
         sink.port()
     );

@@ -1,0 +1,47 @@
+# Each habit is one word. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.PHONY: help setup build install demo test regress lint bench clean
+
+# The Postgres to build for and install into; tests and demo use it too.
+PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
+export PG_CONFIG
+# Further words for the command behind a target: make test ARGS='delivery', make bench ARGS='--quick'.
+ARGS ?=
+
+help: ## This list
+	@echo "tradeflow: rules in SQL, evaluated in Postgres; mail and API calls by a small sidecar."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "New here: make demo"
+
+setup: ## Install what is missing on this machine (Debian packages; asks for root if needed)
+	@scripts/setup.sh
+
+build: setup ## Build the sidecar and the extension (release)
+	cargo build --release -p tradeflow-sidecar
+	@. scripts/common.sh && cargo build --release -p tradeflow-extension --no-default-features --features "pg$$(pg_major)"
+
+install: setup ## Install the extension into Postgres (PG_CONFIG=…, DESTDIR=…)
+	@scripts/install-extension.sh
+
+demo: setup ## Show it working: a private Postgres, a mail server, the sidecar, three rules
+	@scripts/demo.sh
+
+test: setup ## All tests (ARGS='word' for some)
+	@scripts/test.sh $(ARGS)
+
+regress: setup ## Rewrite the golden files with what is there now; review the difference
+	@BLESS=1 scripts/test.sh --test regress
+
+lint: ## rustfmt, clippy, licences and sources of dependencies, shellcheck
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+bench: setup ## The benchmark (ARGS='--help')
+	@scripts/bench.sh $(ARGS)
+
+clean: ## Remove what was built and the demo's folder
+	@scripts/demo.sh --clean
+	cargo clean
