@@ -3,5 +3,6 @@
 pub mod config;
 pub mod db;
 pub mod load;
+pub mod render;
 pub mod telemetry;
 pub mod tls;
