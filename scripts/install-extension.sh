@@ -28,7 +28,7 @@ trap 'rm -rf "$made"' EXIT
 script=$made/tradeflow--$version.sql
 {
   # CREATE EXTENSION skips this line; psql, fed the file by hand, stops at it.
-  echo '\echo Use "CREATE EXTENSION tradeflow" to load this file. \quit'
+  printf '%s\n' '\echo Use "CREATE EXTENSION tradeflow" to load this file. \quit'
   for file in "$project"/sql/[0-9]*.sql; do
     printf '\n-- %s\n' "$(basename "$file")"
     cat "$file"

@@ -20,6 +20,7 @@ export TRADEFLOW_BIN
 # The server ends when this script does, however that comes: its standard input closes then.
 coproc cluster { scripts/test-cluster.sh; }
 # Kept at once: bash forgets them when the coprocess ends.
+# shellcheck disable=SC2154 # coproc sets cluster_PID
 from=${cluster[0]} to=${cluster[1]} server=$cluster_PID
 finish() {
   exec {to}>&-
