@@ -33,7 +33,7 @@ comment on column store.companies.company_email is 'Contact address of the compa
 comment on column store.companies.company_phone is 'Phone as typed by people (companyPhone).';
 comment on column store.companies.status is 'companyStatus: 0 Pending, 1 Approved, 2 Rejected, 3 Inactive.';
 comment on column store.companies.status_name is 'status in words, for mails; NULL for a code unknown to this version. Computed.';
-comment on column store.companies.bc_customer_group_id is 'Core customer group (bcGroupId; int in lists, string in details). 0 = none.';
+comment on column store.companies.bc_customer_group_id is 'Core customer group (bcGroupId; int in lists, string in details; 0, none, is stored as NULL).';
 comment on column store.companies.bc_customer_group_name is 'Name of the core customer group (bcGroupName).';
 comment on column store.companies.catalog_id is 'B2B catalog, i.e. core price list (catalogId).';
 comment on column store.companies.catalog_name is 'Name of that catalog (catalogName).';

@@ -72,7 +72,7 @@ comment on column store.orders.bc_order_id is 'Core order id, the number the buy
 comment on column store.orders.b2b_order_id is 'B2B Edition''s own order id (B2B: id). Creating an invoice from an order asks for this one.';
 comment on column store.orders.company_id is
   'store.companies.company_id (B2B: companyId; 0 is stored as NULL). Before the B2B half arrives, join company_users on bc_customer_id.';
-comment on column store.orders.bc_customer_id is 'Core customer (customer_id; 0 = guest): store.company_users.bc_customer_id.';
+comment on column store.orders.bc_customer_id is 'Core customer (customer_id; 0, a guest, is stored as NULL): store.company_users.bc_customer_id.';
 comment on column store.orders.status_id is
   'Core code: 0 Incomplete, 1 Pending, 2 Shipped, 3 Partially Shipped, 4 Refunded, 5 Cancelled, 6 Declined, 7 Awaiting Payment, 8 Awaiting Pickup, 9 Awaiting Shipment, 10 Completed, 11 Awaiting Fulfillment, 12 Manual Verification Required, 13 Disputed, 14 Partially Refunded. From the core half only.';
 comment on column store.orders.status is 'System label of status_id as sent (status); key on status_id, stores may rename labels.';
@@ -120,7 +120,7 @@ comment on column store.orders.invoice_id is 'store.invoices.invoice_id (B2B det
 comment on column store.orders.invoice_number is 'B2B detail: invoiceNumber.';
 comment on column store.orders.invoice_status is 'B2B detail: invoiceStatus; 0 Open, 1 Partially paid, 2 Paid.';
 comment on column store.orders.extra_fields is 'B2B extra fields as one object {"field name": "value"} (extraFields[]).';
-comment on column store.orders.placed_at is 'When the order was placed (date_created, RFC 2822; B2B: createdAt).';
+comment on column store.orders.placed_at is 'When the order was placed (date_created, RFC 2822).';
 comment on column store.orders.shipped_at is 'date_shipped, RFC 2822; the API''s "" for never is NULL.';
 comment on column store.orders.updated_at is 'Core date_modified. An older core payload never overwrites a newer row.';
 comment on column store.orders.b2b_updated_at is 'B2B updatedAt. An older B2B payload never overwrites a newer row.';

@@ -31,7 +31,7 @@ comment on table store.order_items is
   'Lines of orders. Source: products (or consignments line_items) of a core V2 order. Lines that a newer payload no longer has are deleted.';
 comment on column store.order_items.order_item_id is 'Id of the order line (id of an order product), unique in the store.';
 comment on column store.order_items.bc_order_id is 'store.orders.bc_order_id (order_id).';
-comment on column store.order_items.product_id is 'Core product (product_id; 0 = custom item): store.products.product_id.';
+comment on column store.order_items.product_id is 'Core product (product_id; NULL for custom items): store.products.product_id.';
 comment on column store.order_items.variant_id is 'Core variant (variant_id): store.variants.variant_id.';
 comment on column store.order_items.sku is 'sku.';
 comment on column store.order_items.product_name is 'name.';
