@@ -7,6 +7,7 @@
 //! | [`sidecar`] | the `tradeflow` binary: run once, or kept running, killed, told to stop |
 //! | [`mail`] | a real SMTP server that keeps what it gets and misbehaves on request |
 //! | [`http`] | an HTTP server that records requests and gives scripted answers |
+//! | [`jobs`] | a table each change of which is an action |
 //! | [`eventually`] | waiting for what another process does |
 //!
 //! ```no_run
@@ -29,6 +30,7 @@ pub mod cluster;
 pub mod database;
 pub mod eventually;
 pub mod http;
+pub mod jobs;
 pub mod mail;
 pub mod process;
 pub mod sidecar;

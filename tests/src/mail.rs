@@ -14,6 +14,7 @@ use crate::process::Process;
 pub struct Options {
     tls: Option<&'static str>,
     auth: Option<(String, String)>,
+    port: u16,
 }
 
 /// A running SMTP server. Dropping it ends it.
@@ -69,11 +70,18 @@ impl Options {
         self
     }
 
+    /// On a port that was free a moment ago, for a server that comes late.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Starts the server.
     pub fn start(self) -> MailSink {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(python());
         command.arg(project().join("scripts/mail_sink.py")).arg("--control");
+        command.arg("--port").arg(self.port.to_string());
         command.arg("--dir").arg(folder.path().join("mails"));
         let mut ca_file = None;
         if let Some(tls) = self.tls {

@@ -1,0 +1,217 @@
+//! Delivery of HTTP calls, and every way in which that fails.
+
+use std::time::Duration;
+
+use tradeflow_tests::database::Database;
+use tradeflow_tests::http::{Answer, HttpSink};
+use tradeflow_tests::jobs::{watch_jobs, Target, POST};
+use tradeflow_tests::sidecar::Sidecar;
+
+const ONE_JOB: &str = "insert into jobs (id, n, amount) values (1, 1, 10.10)";
+
+async fn until_state(db: &Database, state: &str) {
+    db.until(&format!("select count(*) = 1 and min(state) = '{state}' from tradeflow.firings")).await;
+}
+
+/// A database with one target and the action `params`, and its running sidecar.
+async fn scene(target: &Target<'_>, params: &str) -> (Database, Sidecar) {
+    let db = Database::with_extension().await;
+    watch_jobs(&db, target, "http", params).await;
+    let sidecar = Sidecar::command(&db)
+        .env("HUBSPOT_TOKEN", "t0ken-word")
+        .env("HUBSPOT_SIGNING", SIGNING_SECRET)
+        .start();
+    (db, sidecar)
+}
+
+const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[tokio::test]
+async fn numbers_arrive_digit_for_digit() {
+    let sink = HttpSink::start();
+    let params = r#"{"path": "/x?y=1", "body": {"amount": "{{ facts.amount }}", "text": "{{ facts.amount }} EUR", "double": "{{ facts.amount * 2 }}",
+                     "nested": [{"n": "{{ facts.n }}", "null": null, "true": true, "fixed": 0.10}]}}"#;
+    let (db, _sidecar) = scene(&Target::http(sink.url()), params).await;
+    db.sql("insert into jobs (id, n, amount) values (1, 7, 12345678901234567.89)").await;
+    db.sql("update jobs set amount = 10.10").await;
+    let requests = sink.wait_for(2).await;
+    let [first, second] = [requests[0].text(), requests[1].text()];
+    assert!(first.contains(r#""amount":12345678901234567.89"#), "{first}");
+    assert!(first.contains(r#""double":24691357802469135.78"#), "{first}");
+    assert!(second.contains(r#""amount":10.10"#) && second.contains(r#""text":"10.10 EUR""#), "{second}");
+    assert!(second.contains(r#""fixed":0.10"#) && second.contains(r#""null":null"#), "{second}");
+    assert_eq!(requests[0].method, "POST");
+    assert_eq!(requests[0].uri, "/x?y=1");
+    assert!(requests[0].header("content-type").starts_with("application/json"));
+}
+
+#[tokio::test]
+async fn a_request_is_signed_authorised_and_has_an_idempotency_key() {
+    let sink = HttpSink::start();
+    let target = Target {
+        auth: "bearer",
+        secret: Some("env:HUBSPOT_TOKEN"),
+        signing_secret: Some("env:HUBSPOT_SIGNING"),
+        ..Target::http(sink.url())
+    };
+    let (db, sidecar) = scene(&target, POST).await;
+    db.sql(ONE_JOB).await;
+    let request = sink.wait_for(1).await.remove(0);
+    assert_eq!(request.header("authorization"), "Bearer t0ken-word");
+    assert!(!request.header("idempotency-key").is_empty());
+    standardwebhooks::Webhook::new(SIGNING_SECRET)
+        .expect("a secret")
+        .verify(&request.body, &request.headers)
+        .expect("the signature is the body's");
+    until_state(&db, "done").await;
+    let rows: String = db.one("select jsonb_agg(h)::text from tradeflow.outbox_history h").await;
+    assert!(!rows.contains("t0ken-word") && !rows.contains("MfKQ9r8"), "a secret is in a row: {rows}");
+    assert!(!sidecar.log().contains("t0ken-word"), "a secret is in the log");
+}
+
+#[tokio::test]
+async fn the_response_is_the_result_and_the_next_step_reads_it() {
+    let sink = HttpSink::start();
+    sink.script([Answer::json(201, r#"{"id": 9007199254740993, "price": 1.10}"#)]);
+    let (db, _sidecar) = scene(&Target::http(sink.url()), POST).await;
+    db.sql(
+        r#"update tradeflow.actions set name = 'create';
+           insert into tradeflow.actions (rule, step, kind, target, params) values
+             ('job', 2, 'http', 'there', '{"method": "PUT", "path": "/jobs/{{ steps.create.body.id }}", "body": {"price": "{{ steps.create.body.price }}"}}')"#,
+    )
+    .await;
+    db.sql(ONE_JOB).await;
+    let requests = sink.wait_for(2).await;
+    assert_eq!(requests[1].method, "PUT");
+    assert_eq!(requests[1].uri, "/jobs/9007199254740993");
+    assert_eq!(requests[1].text(), r#"{"price":1.10}"#);
+    assert_ne!(requests[0].header("idempotency-key"), requests[1].header("idempotency-key"));
+    until_state(&db, "done").await;
+    let status: i32 =
+        db.one("select (result ->> 'status')::int from tradeflow.outbox_history where step = 1").await;
+    assert_eq!(status, 201);
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured_and_the_key_stays() {
+    let sink = HttpSink::start();
+    sink.script([Answer::status(429).header("retry-after", "3")]);
+    let (db, _sidecar) = scene(&Target::http(sink.url()), POST).await;
+    db.sql(ONE_JOB).await;
+    let requests = sink.wait_for(2).await;
+    let pause = requests[1].at - requests[0].at;
+    assert!(pause >= Duration::from_millis(2900), "asked to wait 3 s, waited {pause:?}");
+    assert_eq!(requests[0].header("idempotency-key"), requests[1].header("idempotency-key"));
+    assert_eq!(requests[0].body, requests[1].body);
+    until_state(&db, "done").await;
+}
+
+#[tokio::test]
+async fn server_errors_and_lost_connections_are_tried_again() {
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        let sink = HttpSink::start();
+        sink.script([Answer::status(status)]);
+        let (db, _sidecar) = scene(&Target::http(sink.url()), POST).await;
+        db.sql(ONE_JOB).await;
+        sink.wait_for(2).await;
+        until_state(&db, "done").await;
+        assert_eq!(db.one::<i32>("select attempt from tradeflow.outbox_history").await, 2, "status {status}");
+    }
+}
+
+#[tokio::test]
+async fn other_answers_are_dead_at_once_with_an_incident() {
+    for status in [301, 400, 401, 404, 409, 422] {
+        let sink = HttpSink::start();
+        sink.usually(Answer::json(status, r#"{"message": "the reason"}"#).header("location", "/elsewhere"));
+        let (db, _sidecar) = scene(&Target::http(sink.url()), POST).await;
+        db.sql(ONE_JOB).await;
+        until_state(&db, "dead").await;
+        let incident: String =
+            db.one("select message from tradeflow.incidents where kind = 'dead_action'").await;
+        assert!(incident.contains(&status.to_string()), "{incident}");
+        assert!(incident.contains("the reason"), "the answer helps to mend it: {incident}");
+        assert_eq!(sink.requests().len(), 1, "status {status}: neither repeated nor redirected");
+    }
+}
+
+#[tokio::test]
+async fn expect_decides_which_answers_are_good() {
+    let sink = HttpSink::start();
+    sink.usually(Answer::status(409));
+    let params = r#"{"method": "DELETE", "path": "/jobs/{{ facts.id }}", "expect": [200, 404, 409]}"#;
+    let (db, _sidecar) = scene(&Target::http(sink.url()), params).await;
+    db.sql(ONE_JOB).await;
+    until_state(&db, "done").await;
+    let request = sink.wait_for(1).await.remove(0);
+    assert_eq!((request.method.as_str(), request.text()), ("DELETE", ""));
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_given_up_and_tried_again() {
+    let sink = HttpSink::start();
+    sink.script([Answer::status(200).after(Duration::from_secs(30))]);
+    let (db, _sidecar) = scene(&Target { timeout: 1.0, ..Target::http(sink.url()) }, POST).await;
+    db.sql(ONE_JOB).await;
+    until_state(&db, "done").await;
+    assert_eq!(sink.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_private_address_is_refused_unless_the_target_allows_it() {
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0"] {
+        let sink = HttpSink::start();
+        let port = sink.url().rsplit_once(':').map(|(_, port)| port.to_owned()).expect("a port");
+        let target = Target { refuse_private: true, ..Target::http(format!("http://{host}:{port}")) };
+        let (db, _sidecar) = scene(&target, POST).await;
+        db.sql(ONE_JOB).await;
+        db.until("select error is not null from tradeflow.outbox").await;
+        assert!(sink.requests().is_empty(), "{host} was called");
+        let error: String = db.one("select error from tradeflow.outbox").await;
+        assert!(error.contains("allow_private"), "the error says how to allow it: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_to_the_targets_host_and_nowhere_else() {
+    let sink = HttpSink::start();
+    let other = HttpSink::start();
+    for place in [
+        format!(r#""url": "{}/x""#, other.url()),
+        r#""path": "//{{ facts.note }}/x""#.to_owned(),
+        r#""path": "@{{ facts.note }}/x""#.to_owned(),
+    ] {
+        let (db, _sidecar) = scene(&Target::http(sink.url()), &format!("{{{place}}}")).await;
+        let note = other.url().replace("http://", "");
+        db.execute("insert into jobs (id, note) values (1, $1)", &[&note]).await;
+        db.until("select count(*) = 1 from tradeflow.firings where state in ('dead', 'done')").await;
+        assert!(other.requests().is_empty(), "{place} led to another host");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_does_not_render_names_its_path() {
+    let sink = HttpSink::start();
+    let params = r#"{"path": "/x", "body": {"deep": ["fine", "{{ facts.missing_name }}"]}}"#;
+    let (db, _sidecar) = scene(&Target::http(sink.url()), params).await;
+    db.sql(ONE_JOB).await;
+    until_state(&db, "dead").await;
+    let error: String = db.one("select error from tradeflow.outbox").await;
+    assert!(error.contains("body.deep[1]"), "{error}");
+    assert!(sink.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_cut_and_a_broken_one_kept_as_text() {
+    let sink = HttpSink::start();
+    let huge = "x".repeat(3 * 1024 * 1024);
+    sink.script([Answer::status(200).body(&huge), Answer::json(200, "{broken")]);
+    let (db, _sidecar) = scene(&Target::http(sink.url()), POST).await;
+    db.sql(ONE_JOB).await;
+    db.sql("update jobs set n = 2").await;
+    db.until("select count(*) = 2 from tradeflow.outbox_history where state = 'done'").await;
+    let size: i32 = db.one("select max(length(result::text)) from tradeflow.outbox_history").await;
+    assert!(size < 1_100_000, "{size} bytes are kept");
+    let text: String = db.one("select string_agg(result::text, '' order by id desc) from tradeflow.outbox_history where length(result::text) < 1000").await;
+    assert!(text.contains("{broken"), "{text}");
+}
