@@ -75,7 +75,7 @@ pub enum Error {
         "no .json, .ndjson or .jsonl file in {0}\nhint: name a file, or a directory that has such files"
     )]
     Empty(String),
-    #[error("{rejected} of {read} payloads were rejected, see above\nhint: mend and load them again: what is stored already is left alone")]
+    #[error("{rejected} of {read} payloads rejected, see above\nhint: mend and load them again: what is stored already is left alone")]
     Rejected { rejected: u64, read: u64 },
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -110,10 +110,12 @@ pub async fn run(args: Args, db: &db::Pool) -> Result<(), Error> {
     let progress = progress(sources.iter().map(|s| s.bytes).sum(), args.json);
     let done = load(&args, &sources, db, &progress, &mut report).await;
     progress.finish_and_clear();
-    eprint!("{}", if args.json { String::new() } else { report.rejections() });
-    match args.json {
-        true => println!("{:#}", report.to_json()),
-        false => print!("{}", report.to_text()),
+    let nothing_done = done.is_err() && report.read == 0;
+    if args.json {
+        println!("{:#}", report.to_json());
+    } else if !nothing_done {
+        eprint!("{}", report.rejections());
+        print!("{}", report.to_text());
     }
     done?;
     match report.rejected.len() as u64 {

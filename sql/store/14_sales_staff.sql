@@ -18,7 +18,7 @@ comment on column store.sales_staff.email is 'Mail address of the rep; also what
 comment on column store.sales_staff.name is 'Full name: salesRepName in lists, name in details.';
 comment on column store.sales_staff.phone is 'phoneNumber; details only.';
 comment on column store.sales_staff.role_name is 'roleName; lists only.';
-comment on column store.sales_staff.company_count is 'Number of assigned companies: companyCount in lists, counted in details.';
+comment on column store.sales_staff.company_count is 'Number of assigned companies as lists tell it (companyCount); the pairs are in company_sales_staff.';
 comment on column store.sales_staff.raw is 'The payload as it came; top-level keys of list and detail payloads are merged.';
 comment on column store.sales_staff.synced_at is 'When the loader last changed this row.';
 

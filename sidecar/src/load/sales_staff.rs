@@ -30,9 +30,6 @@ pub fn read(rep: &mut Record<'_>) -> Parts {
     // The same company twice says nothing new: the last one counts.
     let lines =
         assigned.map(|pairs| pairs.into_iter().collect::<BTreeMap<_, _>>().into_values().collect::<Vec<_>>());
-    if let Some(lines) = &lines {
-        row.insert("company_count".into(), lines.len().into());
-    }
     let key = key?;
     row.insert("sales_staff_id".into(), key.into());
     Some((key, row, lines))

@@ -11,7 +11,7 @@ merged as (
          r.*
   from incoming i
   left join store.company_users t using (b2b_user_id)
-  cross join lateral jsonb_populate_record(t, i.item || jsonb_build_object('raw', coalesce(t.raw, '{}') || (i.item -> 'raw'))) r
+  cross join lateral jsonb_populate_record(t, i.item || jsonb_build_object('raw', store.merge_raw(t.raw, i.item -> 'raw'))) r
 ),
 written as (
   insert into store.company_users as t (

@@ -11,8 +11,12 @@ merged as (
          r.*
   from incoming i
   left join store.orders t using (bc_order_id)
-  -- One of the two payloads is absent: `||` with NULL is NULL, and what is stored stays.
-  cross join lateral jsonb_populate_record(t, i.item || jsonb_build_object('raw', coalesce(coalesce(t.raw, '{}') || (i.item -> 'raw'), t.raw), 'b2b_raw', coalesce(coalesce(t.b2b_raw, '{}') || (i.item -> 'b2b_raw'), t.b2b_raw))) r
+  cross join lateral jsonb_populate_record(
+    t, i.item || jsonb_build_object(
+      'raw', store.merge_raw(t.raw, i.item -> 'raw'),
+      'b2b_raw', store.merge_raw(t.b2b_raw, i.item -> 'b2b_raw')
+    )
+  ) r
 ),
 written as (
   insert into store.orders as t (

@@ -1,0 +1,25 @@
+-- How payloads are kept in the raw columns. The same thing arrives as a row of a list and as an answer of its own,
+-- with different keys, and written differently (17, "17", 17.0): both go into one raw, and loading both again
+-- must change nothing.
+create or replace function store.plain(value jsonb) returns text
+  language sql immutable parallel safe
+  return pg_catalog.regexp_replace(
+    pg_catalog.regexp_replace(pg_catalog.replace(value::text, '"', ''), '(\.\d*?)0+(?!\d)', '\1', 'g'),
+    '\.(?!\d)', '', 'g');
+comment on function store.plain(jsonb) is
+  'JSON without quotes and without the trailing zeros of decimals: the same text for 17, "17" and 17.00.';
+
+create or replace function store.merge_raw(stored jsonb, payload jsonb) returns jsonb
+  language sql immutable parallel safe
+  return case
+    when payload is null then stored
+    when stored is null then payload
+    else stored || coalesce((
+      select pg_catalog.jsonb_object_agg(key, value)
+      from pg_catalog.jsonb_each(payload)
+      where not stored ? key
+         or value is distinct from stored -> key and store.plain(value) is distinct from store.plain(stored -> key)
+    ), '{}')
+  end;
+comment on function store.merge_raw(jsonb, jsonb) is
+  'stored with the top-level keys of payload; a key that says the same in another spelling stays as it was.';
