@@ -49,13 +49,12 @@ comment on function tradeflow._invalidate(regclass) is
   'Internal. Makes every backend compile the rules of this table anew at its next statement.';
 
 create function tradeflow._compile(
-  rule text, source regclass, events text[], condition text, query text, fire_at text, still text,
-  columns text[], key text[], search_path text, owner regrole,
-  out reads text[], out mentions_old boolean
-)
+  rule text, source regclass, condition text, fires text, query text, fire_at text, still text,
+  columns text[], search_path text, owner regrole
+) returns void
 language c as 'MODULE_PATHNAME', 'tradeflow_compile';
-comment on function tradeflow._compile(text, regclass, text[], text, text, text, text, text[], text[], text, regrole) is
-  'Internal. Compiles a definition as its owner and forgets it: the columns it reads, whether its condition mentions old. Errors carry the position in the definition''s text.';
+comment on function tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole) is
+  'Internal. Compiles a definition as its owner and forgets it. The caller must be a member of the owner. Errors carry the position in the definition''s text; TF001: a setting it names does not exist (yet).';
 
 create function tradeflow._still(rule text, key jsonb) returns jsonb
 language c strict as 'MODULE_PATHNAME', 'tradeflow_still';

@@ -81,9 +81,8 @@ begin
     return format('its owner, role "%s", does not exist', r.owner);
   end if;
   begin
-    perform tradeflow._compile(r.name, r.source::regclass, r.events, r.condition, r.query, r.fire_at, r.still, r.columns,
-                               w.key, r.search_path, to_regrole(quote_ident(r.owner)))
-    from tradeflow.watched_tables w where w.name = r.source;
+    perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
+                               r.search_path, to_regrole(quote_ident(r.owner)));
   exception when sqlstate 'TF001' then
     return sqlerrm;
   end;

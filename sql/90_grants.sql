@@ -17,7 +17,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[]), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
-  tradeflow._compile(text, regclass, text[], text, text, text, text, text[], text[], text, regrole),
+  tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text),
   tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
 to tradeflow_author;

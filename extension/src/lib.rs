@@ -1,1 +1,37 @@
-use pgrx::prelude::*; pgrx::pg_module_magic!();
+//! tradeflow, the part inside Postgres: rules over changed rows.
+//!
+//! What happens to a changed row, in the order of these modules:
+//!
+//! 1. [`observe`] is called for each changed row, while old and new are in the executor's slots. It asks
+//!    [`change`] what changed and [`index`] which rules that can concern; for most rows, none.
+//! 2. Rows that concern a rule are kept by [`pending`]; at the end of the statement [`flush`] has
+//!    [`evaluate`] answer them, as the rule's owner ([`owner`]), errors isolated ([`subtransaction`]);
+//!    [`query`] runs the queries of rules that have one.
+//! 3. [`outbox`] writes the firings, in one insert.
+//!
+//! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
+//! [`check`], [`still`] and [`template`] are what the SQL API calls when a rule is written or a timer is due.
+//!
+//! The SQL side is in `sql/` at the root, one topic a file; nothing here creates SQL objects.
+
+mod cache;
+mod change;
+mod check;
+mod compile;
+mod definition;
+mod error;
+mod evaluate;
+mod flush;
+mod index;
+mod observe;
+mod outbox;
+mod owner;
+mod partition;
+mod pending;
+mod query;
+mod spi;
+mod still;
+mod subtransaction;
+mod template;
+
+pgrx::pg_module_magic!();

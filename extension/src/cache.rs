@@ -1,0 +1,230 @@
+//! Compiled rules, kept per backend and table.
+//!
+//! Postgres tells every backend when something changed that compiled rules depend on: the table itself, or a rule of it
+//! (tradeflow._invalidate() sends the same message), by the relation cache; functions and domains by their entries
+//! in the system caches. The entry is then stale, and built anew by the next statement; the statement at work keeps
+//! the one it began with.
+
+use crate::compile::{self, Dependency, Event, Lookup, Rule, RowExpressions};
+use crate::definition::{self, Column};
+use crate::error::{sql_function, Failure};
+use crate::index::EventIndex;
+use crate::subtransaction::in_subtransaction;
+use pgrx::pg_sys;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// A table's rules, compiled for its rows (or those of one of its partitions).
+pub struct TableRules {
+    pub relid: pg_sys::Oid,
+    /// The watched table: relid, or what it is a partition of.
+    pub root: pg_sys::Oid,
+    pub name: String,
+    pub columns: Vec<Column>,
+    pub rules: Vec<Rule>,
+    /// None when the table is not watched (any more).
+    pub row: Option<RowExpressions>,
+    pub descriptor: pg_sys::TupleDesc,
+    pub extension_owner: pg_sys::Oid,
+    /// Rules that do not compile, and why; each is reported once by each build.
+    pub quarantined: RefCell<Vec<(String, Failure)>>,
+    insert: EventIndex,
+    update: EventIndex,
+    delete: EventIndex,
+    dependencies: FxHashSet<Dependency>,
+    stale: Cell<bool>,
+    context: pg_sys::MemoryContext,
+}
+
+impl TableRules {
+    pub fn index(&self, event: Event) -> &EventIndex {
+        match event {
+            Event::Insert => &self.insert,
+            Event::Update => &self.update,
+            Event::Delete => &self.delete,
+        }
+    }
+
+    pub fn is_partition(&self) -> bool {
+        self.relid != self.root
+    }
+}
+
+impl Drop for TableRules {
+    fn drop(&mut self) {
+        // SAFETY: the context is this table's own; nothing else points into it.
+        unsafe { pg_sys::MemoryContextDelete(self.context) };
+    }
+}
+
+thread_local! {
+    static TABLES: RefCell<FxHashMap<pg_sys::Oid, Rc<TableRules>>> = Default::default();
+    /// Counts what was invalidated, to notice what happens while a table's rules are being compiled.
+    static INVALIDATIONS: Cell<u64> = const { Cell::new(0) };
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The compiled rules of a table, compiled now if need be.
+pub fn get(relid: pg_sys::Oid) -> Rc<TableRules> {
+    listen();
+    let kept = TABLES.with_borrow(|tables| tables.get(&relid).filter(|t| !t.stale.get()).cloned());
+    kept.unwrap_or_else(|| {
+        let before = INVALIDATIONS.get();
+        let table = Rc::new(build(relid));
+        table.stale.set(INVALIDATIONS.get() != before);
+        // The replaced entry is dropped after the borrow: dropping calls Postgres.
+        let _replaced = TABLES.with_borrow_mut(|tables| tables.insert(relid, Rc::clone(&table)));
+        table
+    })
+}
+
+fn build(relid: pg_sys::Oid) -> TableRules {
+    // SAFETY: the caller's statement holds a lock on the relation. The context becomes permanent at the end; an error
+    // before leaves it to the context it was made in.
+    unsafe {
+        let context = pg_sys::AllocSetContextCreateInternal(
+            pg_sys::CurrentMemoryContext,
+            c"tradeflow rules".as_ptr(),
+            pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        );
+        let definition = definition::load(relid, true);
+        let relation = pg_sys::relation_open(relid, pg_sys::NoLock as i32);
+        let ignore = definition.as_ref().map(|d| d.ignore.as_slice()).unwrap_or_default();
+        let columns = definition::columns((*relation).rd_att, ignore);
+
+        let outer = pg_sys::MemoryContextSwitchTo(context);
+        let descriptor = pg_sys::CreateTupleDescCopy((*relation).rd_att);
+        let mut dependencies = Vec::new();
+        let mut quarantined = Vec::new();
+        let (mut rules, mut row) = (Vec::new(), None);
+        if let Some(definition) = &definition {
+            let lookup = Lookup::of(definition);
+            match in_subtransaction(|| compile::row_expressions(relation, &definition.key, &lookup, &mut dependencies)) {
+                Ok(expressions) => {
+                    row = Some(expressions);
+                    rules = compile_all(definition, relation, &columns, &lookup, &mut dependencies, &mut quarantined);
+                }
+                // A key column was dropped: no rule can work.
+                Err(failure) => quarantined.extend(definition.rules.iter().map(|r| (r.name.clone(), failure.clone()))),
+            }
+        }
+        pg_sys::MemoryContextSwitchTo(outer);
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        pg_sys::MemoryContextSetParent(context, pg_sys::TopMemoryContext);
+        TableRules {
+            relid,
+            root: definition.as_ref().map_or(relid, |d| d.root.into()),
+            name: definition.as_ref().map(|d| d.name.clone()).unwrap_or_default(),
+            insert: EventIndex::build(Event::Insert, &rules),
+            update: EventIndex::build(Event::Update, &rules),
+            delete: EventIndex::build(Event::Delete, &rules),
+            columns,
+            rules,
+            row,
+            descriptor,
+            extension_owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.extension_owner.into()),
+            quarantined: RefCell::new(quarantined),
+            dependencies: dependencies.into_iter().collect(),
+            stale: Cell::new(false),
+            context,
+        }
+    }
+}
+
+/// Compiles the rules one after another, as many as go well in one subtransaction. What a failed one left in memory
+/// goes with its own context.
+unsafe fn compile_all(
+    definition: &definition::Table,
+    relation: pg_sys::Relation,
+    columns: &[Column],
+    lookup: &Lookup,
+    dependencies: &mut Vec<Dependency>,
+    quarantined: &mut Vec<(String, Failure)>,
+) -> Vec<Rule> {
+    let mut rules = Vec::with_capacity(definition.rules.len());
+    let mut todo = definition.rules.iter();
+    // SAFETY: the current context is the table's; each rule's is a child of it, deleted when compiling fails.
+    unsafe {
+        let table_context = pg_sys::CurrentMemoryContext;
+        loop {
+            let mut current = None;
+            let result = in_subtransaction(|| {
+                for rule in todo.by_ref() {
+                    let context = pg_sys::AllocSetContextCreateInternal(
+                        table_context,
+                        c"tradeflow rule".as_ptr(),
+                        0,
+                        pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+                        pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+                    );
+                    current = Some((rule, context));
+                    pg_sys::MemoryContextSwitchTo(context);
+                    rules.push(compile::compile(rule, relation, columns, lookup, dependencies)?);
+                    pg_sys::MemoryContextSwitchTo(table_context);
+                }
+                Ok(())
+            });
+            match (result, current) {
+                (Err(failure), Some((rule, context))) => {
+                    pg_sys::MemoryContextSwitchTo(table_context);
+                    pg_sys::MemoryContextDelete(context);
+                    quarantined.push((rule.name.clone(), failure));
+                }
+                (Err(failure), None) => {
+                    quarantined.extend(todo.by_ref().map(|r| (r.name.clone(), failure.clone())));
+                    return rules;
+                }
+                (Ok(()), _) => return rules,
+            }
+        }
+    }
+}
+
+/// Has Postgres tell us what changes. Once per backend.
+fn listen() {
+    if LISTENING.replace(true) {
+        return;
+    }
+    let none = pg_sys::Datum::from(0usize);
+    // SAFETY: registers functions that live as long as the library, which is never unloaded.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), none);
+        for cache in [
+            pg_sys::SysCacheIdentifier::PROCOID,
+            pg_sys::SysCacheIdentifier::TYPEOID,
+            pg_sys::SysCacheIdentifier::AUTHOID,
+            pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
+        ] {
+            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(catalogue_changed), none);
+        }
+    }
+}
+
+fn mark_stale(concerned: impl Fn(&TableRules) -> bool) {
+    INVALIDATIONS.set(INVALIDATIONS.get() + 1);
+    // Nothing borrows the tables across a call of Postgres, so no callback can come while they are borrowed.
+    TABLES.with_borrow(|tables| tables.values().filter(|t| concerned(t)).for_each(|t| t.stale.set(true)));
+}
+
+unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relid: pg_sys::Oid) {
+    mark_stale(|t| relid == pg_sys::InvalidOid || t.relid == relid || t.root == relid);
+}
+
+unsafe extern "C-unwind" fn catalogue_changed(_arg: pg_sys::Datum, cache: i32, hash: u32) {
+    let of_roles = cache == pg_sys::SysCacheIdentifier::AUTHOID as i32 || cache == pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE as i32;
+    mark_stale(|t| hash == 0 || of_roles || t.dependencies.contains(&(cache, hash)));
+}
+
+sql_function!(tradeflow_invalidate, pg_finfo_tradeflow_invalidate, invalidate);
+
+fn invalidate(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
+    // SAFETY: declared as (regclass), strict.
+    unsafe {
+        let relid = pgrx::fcinfo::pg_getarg_datum_raw(fcinfo, 0).value() as u32;
+        pg_sys::CacheInvalidateRelcacheByRelid(relid.into());
+    }
+    Ok(None)
+}

@@ -1,0 +1,193 @@
+//! Compiling a rule: from the author's SQL to expressions that Postgres' executor evaluates over old and new.
+//!
+//! The way of `CREATE TRIGGER … WHEN`: parsed by Postgres' own parser, with `old` and `new` as the two range-table
+//! entries; planned once; evaluated over the two rows' slots. No language of our own.
+
+mod expression;
+mod lookup;
+mod query;
+mod rewrite;
+
+pub use expression::{Expression, Reads};
+pub use lookup::{Dependency, Lookup};
+pub use query::Query;
+
+use crate::change::{self, ColumnSet};
+use crate::definition::{self, Column};
+use crate::error::Failure;
+use crate::index::Gate;
+use crate::owner::{ActAs, PinnedPath};
+use expression::Wanted;
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
+use std::ffi::CString;
+
+/// What a row's event was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Insert = 1,
+    Update = 2,
+    Delete = 3,
+}
+
+impl Event {
+    pub fn name(self) -> &'static str {
+        match self {
+            Event::Insert => "insert",
+            Event::Update => "update",
+            Event::Delete => "delete",
+        }
+    }
+
+    /// The other way round; also the subscript of the trigger's WHEN clause.
+    pub fn from_number(number: usize) -> Option<Event> {
+        [Event::Insert, Event::Update, Event::Delete].into_iter().find(|e| *e as usize == number)
+    }
+}
+
+/// A rule, ready to be asked.
+pub struct Rule {
+    pub definition: definition::Rule,
+    pub owner: pg_sys::Oid,
+    pub path: CString,
+    /// None: every change.
+    pub condition: Option<Expression>,
+    /// The condition is its own edge.
+    pub mentions_old: bool,
+    /// Only the becoming of yes counts, not the being so.
+    pub on_enter: bool,
+    pub fire_at: Option<Expression>,
+    pub query: Option<Query>,
+    /// Positions of the columns one of which must have changed.
+    pub columns: Option<Vec<usize>>,
+    /// Firings may wait for their time: a "no" must cancel them.
+    pub timed: bool,
+    /// What must have changed, and what must hold, for the condition to be worth asking.
+    pub gate: Gate,
+}
+
+impl Rule {
+    pub fn listens_to(&self, event: Event) -> bool {
+        self.definition.events.iter().any(|e| e == event.name())
+    }
+}
+
+/// Compiles a definition for the rows of `relation`, as its owner. Everything it keeps is allocated in the current
+/// memory context.
+///
+/// # Safety
+/// `relation` is open, and `columns` are its columns.
+pub unsafe fn compile(
+    definition: &definition::Rule,
+    relation: pg_sys::Relation,
+    columns: &[Column],
+    lookup: &Lookup,
+    dependencies: &mut Vec<Dependency>,
+) -> Result<Rule, Failure> {
+    let owner = pg_sys::Oid::from(definition.owner);
+    let path = CString::new(definition.search_path.as_str()).unwrap_or_default();
+    let _as_owner = ActAs::rule_owner(owner);
+    let _path = PinnedPath::new(&path);
+
+    let mut compile_part = |text: &Option<String>, wanted: Wanted| -> Result<Option<Expression>, Failure> {
+        text.as_deref()
+            // SAFETY: the caller's promise.
+            .map(|text| unsafe { expression::compile(text, wanted, relation, lookup, dependencies) })
+            .transpose()
+    };
+    let condition = compile_part(&definition.condition, Wanted::Condition)?;
+    let still = compile_part(&definition.still, Wanted::Still)?;
+    if still.is_some_and(|still| still.old.any()) {
+        return Err(Failure::new(ERRCODE_INVALID_COLUMN_REFERENCE, "still mentions old")
+            .hint("When a timer is due there is only the row as it is then: new."));
+    }
+    let fire_at = compile_part(&definition.fire_at, Wanted::FireAt)?;
+    let query = match &definition.query {
+        // SAFETY: the caller's promise.
+        Some(text) => Some(unsafe { query::compile(text, relation, columns)? }),
+        None => None,
+    };
+
+    let mut reads = Reads::default();
+    for part in [&condition, &fire_at].into_iter().flatten() {
+        reads.add(&part.new);
+        reads.add(&part.old);
+    }
+    if query.is_none() {
+        reads.whole = true;
+    }
+    lookup.require_select(columns, &reads)?;
+
+    let mentions_old = condition.as_ref().is_some_and(|c| c.old.any());
+    let on_enter = definition.fires == "enter" && condition.is_some() && !mentions_old;
+    let filter = match &definition.columns {
+        Some(names) => Some(
+            names.iter()
+                .map(|name| {
+                    columns.iter().position(|c| !c.dropped && &c.name == name).ok_or_else(|| {
+                        Failure::new(ERRCODE_UNDEFINED_COLUMN, format!("columns names \"{name}\", which the table does not have"))
+                    })
+                })
+                .collect::<Result<Vec<usize>, Failure>>()?,
+        ),
+        None => None,
+    };
+    let timed = fire_at.is_some() || definition.delayed;
+    // SAFETY: the planned expression is valid; only read.
+    let gate = unsafe {
+        Gate::of(condition.as_ref(), must_change(on_enter, &condition, &fire_at), filter.as_deref(), columns, timed && !mentions_old)
+    };
+    Ok(Rule { definition: definition.clone(), owner, path, condition, mentions_old, on_enter, fire_at, query, columns: filter, timed, gate })
+}
+
+/// The columns one of which must change in an update for the rule to have anything to say. A condition that did hold
+/// and reads only unchanged columns still holds: it is not entered.
+fn must_change(on_enter: bool, condition: &Option<Expression>, fire_at: &Option<Expression>) -> ColumnSet {
+    match condition {
+        Some(condition) if on_enter => {
+            condition.new.set() | fire_at.as_ref().map_or(0, |f| f.new.set() | f.old.set())
+        }
+        _ => change::ALL,
+    }
+}
+
+/// The expressions that are the same for every rule of a table.
+pub struct RowExpressions {
+    /// The key of new as text: the subject.
+    pub subject: Expression,
+    /// The key columns of new with their values, as jsonb.
+    pub key: Expression,
+    /// to_jsonb(new): the facts.
+    pub facts: Expression,
+}
+
+/// Compiles them.
+///
+/// # Safety
+/// As for [`compile`].
+pub unsafe fn row_expressions(
+    relation: pg_sys::Relation,
+    key: &[String],
+    lookup: &Lookup,
+    dependencies: &mut Vec<Dependency>,
+) -> Result<RowExpressions, Failure> {
+    let _path = PinnedPath::new(c"pg_catalog, pg_temp");
+    let mut internal = |text: String| {
+        // SAFETY: the caller's promise.
+        unsafe { expression::compile(&text, Wanted::Internal, relation, lookup, dependencies) }
+    };
+    let quoted: Vec<String> = key.iter().map(|k| pgrx::spi::quote_identifier(k)).collect();
+    let subject = match quoted.as_slice() {
+        [one] => format!("new.{one}::text"),
+        several => {
+            format!("array[{}]::text", several.iter().map(|k| format!("new.{k}::text")).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let pairs: Vec<String> =
+        key.iter().zip(&quoted).map(|(k, q)| format!("{}, new.{q}", pgrx::spi::quote_literal(k))).collect();
+    Ok(RowExpressions {
+        subject: internal(subject)?,
+        key: internal(format!("jsonb_build_object({})", pairs.join(", ")))?,
+        facts: internal("to_jsonb(new)".to_string())?,
+    })
+}

@@ -1,0 +1,67 @@
+//! What compiling looks up, and what the compiled rule then depends on.
+
+use super::expression::Reads;
+use crate::definition::{Column, Table};
+use crate::error::Failure;
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
+use std::collections::HashMap;
+
+/// A catalogue entry (a function, a domain) by cache and hash, as Postgres' plan cache tracks them.
+pub type Dependency = (i32, u32);
+
+/// The surroundings of a definition.
+pub struct Lookup {
+    pub settings: HashMap<String, String>,
+    /// The test clock as Postgres' timestamp: microseconds since 2000.
+    pub clock: Option<i64>,
+    /// The watched table: rights are asked there, also for a partition's rows.
+    pub root: pg_sys::Oid,
+    pub name: String,
+}
+
+impl Lookup {
+    pub fn of(table: &Table) -> Lookup {
+        const FROM_1970_TO_2000: i64 = 946_684_800_000_000;
+        Lookup {
+            settings: table.settings.clone(),
+            clock: table.clock.map(|unix| unix - FROM_1970_TO_2000),
+            root: table.root.into(),
+            name: table.name.clone(),
+        }
+    }
+
+    /// The current user (the rule's owner) may read these columns, and no row security stands between.
+    pub fn require_select(&self, columns: &[Column], reads: &Reads) -> Result<(), Failure> {
+        // SAFETY: catalogue look-ups.
+        unsafe {
+            let user = pg_sys::GetUserId();
+            if pg_sys::check_enable_rls(self.root, user, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
+                return Err(Failure::new(
+                    ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    format!("table {} has row security, which a rule cannot apply", self.name),
+                )
+                .hint("Give the rule an owner who bypasses row security on the table."));
+            }
+            if pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT.into()) == pg_sys::AclResult::ACLCHECK_OK {
+                return Ok(());
+            }
+            let denied = columns.iter().find(|c| {
+                !c.dropped && (reads.whole || reads.attributes.contains(&c.attno)) && {
+                    let name = std::ffi::CString::new(c.name.as_str()).unwrap_or_default();
+                    let attno = pg_sys::get_attnum(self.root, name.as_ptr());
+                    pg_sys::pg_attribute_aclcheck(self.root, attno, user, pg_sys::ACL_SELECT.into())
+                        != pg_sys::AclResult::ACLCHECK_OK
+                }
+            });
+            match denied {
+                None => Ok(()),
+                Some(column) => Err(Failure::new(
+                    ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    format!("permission denied for column {} of table {}", column.name, self.name),
+                )
+                .hint("A rule reads with its owner's rights; without a query its facts are the whole row.")),
+            }
+        }
+    }
+}

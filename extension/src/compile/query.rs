@@ -1,0 +1,115 @@
+//! A rule's query: a SELECT over old and new, run once for all rows of a statement that passed the condition.
+
+use crate::definition::Column;
+use crate::error::{attempt, Failure};
+use crate::spi::{self, Rows};
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
+use std::ffi::CString;
+
+/// A prepared query.
+pub struct Query {
+    /// Its parameters are two arrays of rows, new and old; it returns the rows' numbers (from 1), facts, subject,
+    /// occurrence and fire_at.
+    pub plan: pg_sys::SPIPlanPtr,
+    pub row_type: pg_sys::Oid,
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        // SAFETY: the plan was kept by `compile` and is nobody else's.
+        unsafe { pg_sys::SPI_freeplan(self.plan) };
+    }
+}
+
+/// Columns of a query that mean something to the rule; the others are the facts.
+const RESERVED: [(&str, &str); 3] = [("subject", "text"), ("occurrence", "text"), ("fire_at", "timestamptz")];
+
+/// Prepares a query as the current user.
+///
+/// # Safety
+/// `relation` is open, and `columns` are its columns.
+pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]) -> Result<Query, Failure> {
+    attempt(|| single_select(text)).map_err(|f| f.in_query(text))?;
+    // SAFETY: an open relation.
+    let row_type = unsafe { (*(*relation).rd_rel).reltype };
+    // SAFETY: catalogue look-ups of a type that the open relation owns.
+    let (array_type, type_name) = unsafe {
+        let name = pg_sys::format_type_extended(row_type, -1, pg_sys::FORMAT_TYPE_FORCE_QUALIFY as u16);
+        (pg_sys::get_array_type(row_type), std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+    };
+    let aliases = columns
+        .iter()
+        .filter(|c| !c.dropped)
+        .map(|c| pgrx::spi::quote_identifier(&c.name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let from = format!(
+        "from unnest($1::{type_name}[]) with ordinality as new({aliases}, \"tradeflow row\")\n\
+         join unnest($2::{type_name}[]) with ordinality as old({aliases}, \"tradeflow row\") using (\"tradeflow row\")\n\
+         cross join lateral (\n"
+    );
+    let body = text.trim_end().trim_end_matches(';');
+    let types = [array_type, array_type];
+
+    spi::connected(|| {
+        let probe_prefix = format!("select answer.* {from}");
+        let probe = attempt(|| Ok(spi::prepare(&format!("{probe_prefix}{body}\n) as answer"), &types)))
+            .map_err(|failure| relocate(failure, &probe_prefix, text))?;
+        let given = result_columns(probe);
+        let outputs: Vec<String> = RESERVED
+            .iter()
+            .map(|(name, as_type)| {
+                if given.iter().any(|column| column == name) { format!("answer.{name}::{as_type}") } else { format!("null::{as_type}") }
+            })
+            .collect();
+        let prefix = format!(
+            "select \"tradeflow row\", to_jsonb(answer) - '{{subject,occurrence,fire_at}}'::text[], {} {from}",
+            outputs.join(", ")
+        );
+        let plan = attempt(|| Ok(spi::prepare(&format!("{prefix}{body}\n) as answer order by \"tradeflow row\""), &types)))
+            .map_err(|failure| relocate(failure, &prefix, text))?;
+        // SAFETY: a valid plan; kept until Query is dropped.
+        unsafe { pg_sys::SPI_keepplan(plan) };
+        Ok(Query { plan, row_type })
+    })
+}
+
+/// The names of the columns that a plan returns.
+fn result_columns(plan: pg_sys::SPIPlanPtr) -> Vec<String> {
+    // SAFETY: a valid plan of one statement that returns rows.
+    unsafe {
+        let sources = pgrx::list::PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
+        match sources.get_ptr(0) {
+            Some(source) => Rows::columns((*source).resultDesc).into_iter().map(|(name, _)| name).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// One SELECT and nothing else: what changes data has no place in a question.
+fn single_select(text: &str) -> Result<(), Failure> {
+    let source = CString::new(text).map_err(|_| Failure::new(ERRCODE_SYNTAX_ERROR, "query holds a NUL character"))?;
+    // SAFETY: the raw parse tree of a list of statements.
+    unsafe {
+        let parsed = pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let statements = pgrx::list::PgList::<pg_sys::RawStmt>::from_pg(parsed);
+        let one = match statements.get_ptr(0) {
+            Some(statement) if statements.len() == 1 => (*statement).stmt,
+            _ => return Err(Failure::new(ERRCODE_SYNTAX_ERROR, format!("query holds {} statements", statements.len()))
+                .hint("A query is one SELECT.")),
+        };
+        let select = one.cast::<pg_sys::SelectStmt>();
+        if (*one).type_ != pg_sys::NodeTag::T_SelectStmt || !(*select).intoClause.is_null() || !(*select).lockingClause.is_null() {
+            return Err(Failure::new(ERRCODE_SYNTAX_ERROR, "query is no plain SELECT")
+                .hint("A query only reads: no INSERT, UPDATE, DELETE, SELECT INTO or FOR UPDATE."));
+        }
+    }
+    Ok(())
+}
+
+/// Moves an error's position from the statement we made to the author's text in it.
+fn relocate(mut failure: Failure, prefix: &str, text: &str) -> Failure {
+    failure.position = (failure.position - prefix.chars().count() as i32).max(0);
+    failure.in_query(text)
+}

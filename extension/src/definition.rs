@@ -1,0 +1,111 @@
+//! The rules of a table as they stand in tradeflow's tables, and the table's own columns.
+
+use crate::owner::ActAs;
+use crate::spi;
+use pgrx::pg_sys;
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// A watched table with its rules.
+#[derive(Debug, Deserialize)]
+pub struct Table {
+    /// As watched_tables has it: schema and name.
+    pub name: String,
+    /// The watched table; the changed one may be a partition of it.
+    pub root: u32,
+    pub key: Vec<String>,
+    pub ignore: Vec<String>,
+    pub settings: HashMap<String, String>,
+    /// The test clock: microseconds since 1970.
+    pub clock: Option<i64>,
+    pub extension_owner: u32,
+    pub rules: Vec<Rule>,
+}
+
+/// A rule as its author wrote it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Rule {
+    pub name: String,
+    pub events: Vec<String>,
+    pub condition: Option<String>,
+    pub fires: String,
+    pub still: Option<String>,
+    pub columns: Option<Vec<String>>,
+    pub query: Option<String>,
+    pub fire_at: Option<String>,
+    pub max_firings: usize,
+    pub search_path: String,
+    pub owner: u32,
+    /// Whether one of its actions has a delay.
+    pub delayed: bool,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    pub attno: i16,
+    pub len: i16,
+    pub by_value: bool,
+    pub dropped: bool,
+    /// A change of it alone is no change.
+    pub ignored: bool,
+}
+
+/// Reads the definition of a table, as committed now, with its rules or without; None when the table is not watched.
+pub fn load(relid: pg_sys::Oid, with_rules: bool) -> Option<Table> {
+    // The tables are tradeflow's own: read with its owner's rights, whoever changes the row.
+    let owner = extension_owner()?;
+    let _as_owner = ActAs::extension_owner(owner);
+    // SAFETY: a snapshot of its own: under REPEATABLE READ the transaction's would show rules as they were, and the
+    // compiled ones outlive the transaction. Popped below; an error's abort pops it too.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+    let text = spi::connected(|| {
+        let plan = spi::plan(include_str!("sql/load_table.sql"), &[pg_sys::OIDOID, pg_sys::BOOLOID]);
+        let rows = spi::execute(plan, &[Some(relid.into()), Some(with_rules.into())], true, 1);
+        (rows.len() > 0).then(|| rows.text(0, 0)).flatten()
+    });
+    // SAFETY: see above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    match text.as_deref().map(serde_json::from_str) {
+        None => None,
+        Some(Ok(table)) => Some(table),
+        Some(Err(error)) => panic!("sql/load_table.sql and the definition disagree: {error}"),
+    }
+}
+
+/// The owner of tradeflow's tables; None while the extension is not there.
+fn extension_owner() -> Option<pg_sys::Oid> {
+    // SAFETY: catalogue look-ups; the tuple is released.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
+        let outbox = pg_sys::get_relname_relid(c"outbox".as_ptr(), schema);
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, outbox.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let owner = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}
+
+/// The columns of a relation, in order of their numbers, dropped ones included.
+///
+/// # Safety
+/// `descriptor` is a valid descriptor.
+pub unsafe fn columns(descriptor: pg_sys::TupleDesc, ignore: &[String]) -> Vec<Column> {
+    // SAFETY: the caller's promise; the copy is dropped here.
+    let descriptor = unsafe { pgrx::PgTupleDesc::from_pg_copy(descriptor) };
+    descriptor
+        .iter()
+        .map(|a| Column {
+            name: a.name().to_string(),
+            attno: a.attnum,
+            len: a.attlen,
+            by_value: a.attbyval,
+            dropped: a.attisdropped,
+            ignored: ignore.iter().any(|name| name == a.name()),
+        })
+        .collect()
+}

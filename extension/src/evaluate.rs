@@ -1,0 +1,318 @@
+//! Asking the rules that a row may concern.
+//!
+//! Rows come as copies, some time after their change; conditions are asked as the rule's owner, many in one
+//! subtransaction. An error costs its rule this row, and the subtransaction: the rest goes on in the next.
+
+use crate::cache::TableRules;
+use crate::change;
+use crate::compile::{Event, Expression, Rule};
+use crate::error::{attempt, Failure};
+use crate::index::RuleNumber;
+use crate::owner::{ActAs, PinnedPath};
+use crate::pending::{self, Entry};
+use crate::query;
+use crate::subtransaction::in_subtransaction;
+use pgrx::datum::FromDatum;
+use pgrx::pg_sys;
+use std::rc::Rc;
+
+/// A rule that fails this often in one statement is not asked any more in it.
+const MAX_FAULTS: usize = 100;
+
+/// One answer "yes". Datums live in [`pending::context`].
+pub struct Firing {
+    pub table: Rc<TableRules>,
+    pub rule: RuleNumber,
+    pub event: Event,
+    pub subject: String,
+    pub occurrence: String,
+    /// The key as jsonb, where a timer must be able to ask again.
+    pub key: Option<pg_sys::Datum>,
+    pub facts: pg_sys::Datum,
+    pub fire_at: Option<pg_sys::Datum>,
+}
+
+/// A rule's answer about a subject is no longer yes: what waits is cancelled.
+pub struct Left {
+    pub table: Rc<TableRules>,
+    pub rule: RuleNumber,
+    pub subject: String,
+}
+
+/// A rule that failed, with the first row it failed for.
+pub struct Fault {
+    pub table: Rc<TableRules>,
+    pub rule: RuleNumber,
+    pub subject: String,
+    pub failure: Failure,
+    pub count: usize,
+}
+
+/// What the rules said.
+#[derive(Default)]
+pub struct Results {
+    pub firings: Vec<Firing>,
+    pub left: Vec<Left>,
+    pub faults: Vec<Fault>,
+}
+
+impl Results {
+    pub fn append(&mut self, mut more: Results) {
+        self.firings.append(&mut more.firings);
+        self.left.append(&mut more.left);
+        more.faults.into_iter().for_each(|f| self.add_fault(f));
+    }
+
+    pub fn add_fault(&mut self, fault: Fault) {
+        match self.faults.iter_mut().find(|f| f.rule == fault.rule && Rc::ptr_eq(&f.table, &fault.table)) {
+            Some(known) => known.count += fault.count,
+            None => self.faults.push(fault),
+        }
+    }
+
+    fn gave_up(&self, table: &Rc<TableRules>, rule: RuleNumber) -> bool {
+        self.faults.iter().any(|f| f.rule == rule && f.count >= MAX_FAULTS && Rc::ptr_eq(&f.table, table))
+    }
+}
+
+/// A row that passed the condition of a rule with a query.
+pub struct Asked<'a> {
+    pub entry: &'a Entry,
+    pub rule: RuleNumber,
+    pub subject: String,
+    pub key: Option<pg_sys::Datum>,
+    pub fire_at: Option<pg_sys::Datum>,
+}
+
+/// Asks the rules of these rows and adds what they say to `results`.
+pub fn evaluate(entries: &[Entry], results: &mut Results) {
+    for rows in entries.chunk_by(|a, b| Rc::ptr_eq(&a.table, &b.table)) {
+        let mut asked = Vec::new();
+        Evaluation::new(&rows[0].table).run(rows, results, &mut asked);
+        query::run(&rows[0].table, asked, results);
+    }
+}
+
+/// The executor state for the rows of one table. Its own for every call: evaluation may be entered again while it is
+/// at work, by a statement of a trigger.
+pub struct Evaluation<'a> {
+    table: &'a Rc<TableRules>,
+    context: *mut pg_sys::ExprContext,
+    old: *mut pg_sys::TupleTableSlot,
+    new: *mut pg_sys::TupleTableSlot,
+}
+
+impl Drop for Evaluation<'_> {
+    fn drop(&mut self) {
+        // When an error unwinds, the memory goes with its context.
+        if !std::thread::panicking() {
+            // SAFETY: made by `new`.
+            unsafe {
+                pg_sys::ExecDropSingleTupleTableSlot(self.old);
+                pg_sys::ExecDropSingleTupleTableSlot(self.new);
+                pg_sys::FreeExprContext(self.context, true);
+            }
+        }
+    }
+}
+
+impl<'a> Evaluation<'a> {
+    pub fn new(table: &'a Rc<TableRules>) -> Self {
+        // SAFETY: the table's descriptor lives as long as the table.
+        unsafe {
+            let slot = || pg_sys::MakeSingleTupleTableSlot(table.descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
+            let (old, new, context) = (slot(), slot(), pg_sys::CreateStandaloneExprContext());
+            Evaluation { table, context, old, new }
+        }
+    }
+
+    fn run<'e>(&self, entries: &'e [Entry], results: &mut Results, asked: &mut Vec<Asked<'e>>) {
+        let mut todo = entries.iter().flat_map(|entry| entry.rules.iter().map(move |rule| (entry, *rule))).peekable();
+        while todo.peek().is_some() {
+            let mut current = None;
+            let mut loaded: *const Entry = std::ptr::null();
+            let outcome = in_subtransaction(|| {
+                let mut identity: Option<(Identity, &Rule)> = None;
+                for (entry, number) in todo.by_ref() {
+                    current = Some((entry, number));
+                    if results.gave_up(self.table, number) {
+                        continue;
+                    }
+                    if !std::ptr::eq(loaded, entry) {
+                        self.load(entry);
+                        loaded = entry;
+                    }
+                    let rule = &self.table.rules[number as usize];
+                    if !identity.as_ref().is_some_and(|(_, r)| r.owner == rule.owner && r.path == rule.path) {
+                        drop(identity.take());
+                        identity = Some((Identity::of(rule), rule));
+                    }
+                    self.ask(entry, number, rule, results, asked);
+                }
+                Ok(())
+            });
+            if let (Err(failure), Some((entry, rule))) = (outcome, current) {
+                let subject = self.subject_of(entry);
+                results.add_fault(Fault { table: Rc::clone(self.table), rule, subject, failure, count: 1 });
+            }
+        }
+    }
+
+    /// Puts a row's versions into the slots; what is not there is all NULL.
+    pub fn load(&self, entry: &Entry) {
+        // SAFETY: copies of rows of the table; the slots are ours.
+        unsafe {
+            pg_sys::MemoryContextReset((*self.context).ecxt_per_tuple_memory);
+            for (slot, tuple) in [(self.old, &entry.old), (self.new, &entry.new)] {
+                if tuple.0.is_null() {
+                    pg_sys::ExecStoreAllNullTuple(slot);
+                } else {
+                    pg_sys::ExecStoreMinimalTuple(tuple.0, slot, false);
+                }
+            }
+        }
+    }
+
+    /// One version as a composite datum; None when it is not there.
+    pub fn row_datum(&self, version: Version, entry: &Entry) -> Option<pg_sys::Datum> {
+        let (slot, tuple) = match version {
+            Version::Old => (self.old, &entry.old),
+            Version::New => (self.new, &entry.new),
+        };
+        // SAFETY: the slot holds the tuple.
+        (!tuple.0.is_null()).then(|| unsafe { pg_sys::ExecFetchSlotHeapTupleDatum(slot) })
+    }
+
+    /// Evaluates with this version in the place of new, and the old one (or nothing) in the place of old.
+    fn with<T>(&self, new: Version, f: impl FnOnce(*mut pg_sys::ExprContext) -> T) -> T {
+        // SAFETY: the context and the slots are ours, and the expressions were compiled for the table. Values are
+        // made in the row's memory, emptied by `load`.
+        unsafe {
+            (*self.context).ecxt_innertuple = self.old;
+            (*self.context).ecxt_outertuple = if new == Version::New { self.new } else { self.old };
+            let before = pg_sys::MemoryContextSwitchTo((*self.context).ecxt_per_tuple_memory);
+            let value = f(self.context);
+            pg_sys::MemoryContextSwitchTo(before);
+            value
+        }
+    }
+
+    fn holds(&self, rule: &Rule, version: Version) -> bool {
+        match &rule.condition {
+            None => true,
+            // SAFETY: see `with`.
+            Some(condition) => self.with(version, |context| unsafe { condition.holds(context) }),
+        }
+    }
+
+    fn value(&self, expression: &Expression, version: Version) -> Option<pg_sys::Datum> {
+        // SAFETY: see `with`.
+        self.with(version, |context| unsafe { expression.evaluate(context) })
+    }
+
+    fn ask<'e>(&self, entry: &'e Entry, number: RuleNumber, rule: &Rule, results: &mut Results, asked: &mut Vec<Asked<'e>>) {
+        let (event, timed) = (entry.event, rule.timed && !rule.mentions_old);
+        if event == Event::Update && !self.filter_passes(rule) {
+            return;
+        }
+        // On insert nothing held before, on delete nothing holds after, whatever NULLs make of the condition.
+        let holds = match event {
+            Event::Delete => rule.condition.is_none() || (rule.mentions_old && self.holds(rule, Version::New)),
+            Event::Insert | Event::Update => self.holds(rule, Version::New),
+        };
+        let had_key = timed && event == Event::Update && self.key_changed();
+        if timed && event != Event::Insert && (!holds || had_key) && self.holds(rule, Version::Old) {
+            results.left.push(Left { table: Rc::clone(self.table), rule: number, subject: self.subject(Version::Old) });
+        }
+        if !holds || !rule.listens_to(event) {
+            return;
+        }
+        let version = if event == Event::Delete { Version::Old } else { Version::New };
+        let fire_at = rule.fire_at.as_ref().and_then(|e| self.value(e, version));
+        let entered = event != Event::Update || !rule.on_enter || had_key || !self.holds(rule, Version::Old) || {
+            // While the condition holds, a new due time is a match too.
+            rule.fire_at.as_ref().is_some_and(|e| self.value(e, Version::Old).map(|d| d.value()) != fire_at.map(|d| d.value()))
+        };
+        if !entered {
+            return;
+        }
+        let subject = self.subject(version);
+        let key = (timed || rule.definition.still.is_some())
+            .then(|| self.table.row.as_ref().and_then(|row| self.value(&row.key, version)))
+            .flatten()
+            .filter(|_| event != Event::Delete)
+            .map(keep_varlena);
+        if rule.query.is_some() {
+            asked.push(Asked { entry, rule: number, subject, key, fire_at });
+        } else if let Some(facts) = self.table.row.as_ref().and_then(|row| self.value(&row.facts, version)) {
+            let facts = keep_varlena(facts);
+            results.firings.push(Firing {
+                table: Rc::clone(self.table), rule: number, event, subject, occurrence: String::new(), key, facts, fire_at,
+            });
+        }
+    }
+
+    /// Whether one of the rule's `columns` changed.
+    fn filter_passes(&self, rule: &Rule) -> bool {
+        rule.columns.as_ref().is_none_or(|positions| positions.iter().any(|i| self.differs(*i)))
+    }
+
+    fn key_changed(&self) -> bool {
+        let Some(row) = &self.table.row else { return false };
+        row.subject.new.attributes.iter().any(|attno| self.differs(*attno as usize - 1))
+    }
+
+    fn differs(&self, column: usize) -> bool {
+        let columns = &self.table.columns;
+        // SAFETY: both slots hold rows of the table, deformed here.
+        unsafe {
+            change::deform(self.old, columns);
+            change::deform(self.new, columns);
+            change::differs(&columns[column], column, self.old, self.new)
+        }
+    }
+
+    fn subject(&self, version: Version) -> String {
+        let datum = self.table.row.as_ref().and_then(|row| self.value(&row.subject, version));
+        // SAFETY: the subject is an expression of type text.
+        datum.and_then(|d| unsafe { String::from_datum(d, false) }).unwrap_or_default()
+    }
+
+    /// The subject of a row that a rule failed for.
+    pub fn subject_of(&self, entry: &Entry) -> String {
+        self.load(entry);
+        let version = if entry.event == Event::Delete { Version::Old } else { Version::New };
+        attempt(|| Ok(self.subject(version))).unwrap_or_default()
+    }
+}
+
+/// One of a row's two versions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    Old,
+    New,
+}
+
+/// A rule's identity while it is evaluated: its owner and its path.
+pub struct Identity {
+    _path: PinnedPath,
+    _owner: ActAs,
+}
+
+impl Identity {
+    pub fn of(rule: &Rule) -> Identity {
+        let owner = ActAs::rule_owner(rule.owner);
+        Identity { _path: PinnedPath::new(&rule.path), _owner: owner }
+    }
+}
+
+/// A copy of a variable-length datum that lives as long as the pending work.
+pub fn keep_varlena(datum: pg_sys::Datum) -> pg_sys::Datum {
+    // SAFETY: a varlena datum; the context is alive.
+    unsafe {
+        let before = pg_sys::MemoryContextSwitchTo(pending::context());
+        let copy = pg_sys::Datum::from(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()));
+        pg_sys::MemoryContextSwitchTo(before);
+        copy
+    }
+}

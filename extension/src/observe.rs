@@ -1,0 +1,193 @@
+//! Looking at a changed row where it is: the subscript in the WHEN clause of a watched table's triggers.
+//!
+//! `sql/05_native.sql` says why a subscript. Postgres calls `transform` when the trigger is created, `set_up` when a
+//! statement first needs the clause for a table, and `fetch` for every row, with both versions in the executor's slots.
+
+use crate::cache::{self, TableRules};
+use crate::change::{self, ColumnSet};
+use crate::compile::Event;
+use crate::index::{RuleNumber, Versions};
+use crate::pending;
+use pgrx::{pg_guard, pg_sys};
+use std::rc::Rc;
+
+static ROUTINES: pg_sys::SubscriptRoutines = pg_sys::SubscriptRoutines {
+    transform: Some(transform),
+    exec_setup: Some(set_up),
+    fetch_strict: true,
+    fetch_leakproof: false,
+    store_leakproof: false,
+};
+
+#[no_mangle]
+pub extern "C" fn pg_finfo_tradeflow_observer_subscript() -> *const pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
+/// # Safety
+/// Called by Postgres' function manager.
+#[no_mangle]
+pub unsafe extern "C-unwind" fn tradeflow_observer_subscript(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    pg_sys::Datum::from(&raw const ROUTINES)
+}
+
+/// Parse analysis: one subscript, an integer; the result is boolean.
+#[pg_guard]
+unsafe extern "C-unwind" fn transform(
+    subscripting: *mut pg_sys::SubscriptingRef,
+    indirection: *mut pg_sys::List,
+    pstate: *mut pg_sys::ParseState,
+    is_slice: bool,
+    is_assignment: bool,
+) {
+    // SAFETY: Postgres' arguments for a type's subscripting transform.
+    unsafe {
+        let subscripts = pgrx::list::PgList::<pg_sys::A_Indices>::from_pg(indirection);
+        if is_slice || is_assignment || subscripts.len() != 1 {
+            pgrx::error!("tradeflow.observer takes one subscript, in the triggers that tradeflow.watch() makes");
+        }
+        let Some(index) = subscripts.get_ptr(0) else { return };
+        let mut upper = pgrx::list::PgList::<pg_sys::Node>::new();
+        upper.push(pg_sys::transformExpr(pstate, (*index).uidx, (*pstate).p_expr_kind));
+        (*subscripting).refupperindexpr = upper.into_pg();
+        (*subscripting).refrestype = pg_sys::BOOLOID;
+        (*subscripting).reftypmod = -1;
+    }
+}
+
+/// What `fetch` keeps from row to row of one statement and table.
+struct Watch {
+    event: Event,
+    table: Option<Rc<TableRules>>,
+    /// The statement's end will call `_flush`.
+    queued: bool,
+    found: Vec<RuleNumber>,
+}
+
+/// Executor start: the statement's own state, dropped with the executor's memory.
+#[pg_guard]
+unsafe extern "C-unwind" fn set_up(
+    subscripting: *const pg_sys::SubscriptingRef,
+    state: *mut pg_sys::SubscriptingRefState,
+    methods: *mut pg_sys::SubscriptExecSteps,
+) {
+    // SAFETY: Postgres' arguments; the current context is the executor's, and its reset runs `drop_watch` once.
+    unsafe {
+        let number = pgrx::list::PgList::<pg_sys::Const>::from_pg((*subscripting).refupperindexpr)
+            .get_ptr(0)
+            .filter(|c| (*c.cast::<pg_sys::Node>()).type_ == pg_sys::NodeTag::T_Const && !(**c).constisnull)
+            .map_or(0, |c| (*c).constvalue.value());
+        let Some(event) = Event::from_number(number) else {
+            pgrx::error!("the subscript of tradeflow.observer is 1 (insert), 2 (update) or 3 (delete)");
+        };
+        let callback = pg_sys::MemoryContextAllocZero(
+            pg_sys::CurrentMemoryContext,
+            std::mem::size_of::<pg_sys::MemoryContextCallback>(),
+        )
+        .cast::<pg_sys::MemoryContextCallback>();
+        let watch = Box::into_raw(Box::new(Watch { event, table: None, queued: false, found: Vec::new() }));
+        (*callback).func = Some(drop_watch);
+        (*callback).arg = watch.cast();
+        pg_sys::MemoryContextRegisterResetCallback(pg_sys::CurrentMemoryContext, callback);
+        (*state).workspace = watch.cast();
+        (*methods).sbs_fetch = Some(fetch);
+    }
+}
+
+unsafe extern "C-unwind" fn drop_watch(watch: *mut std::ffi::c_void) {
+    // SAFETY: the box that `set_up` made; Postgres calls a reset callback once.
+    drop(unsafe { Box::from_raw(watch.cast::<Watch>()) });
+}
+
+/// A changed row: true when `_flush` must be called at the statement's end and will not be yet.
+#[pg_guard]
+unsafe extern "C-unwind" fn fetch(
+    _state: *mut pg_sys::ExprState,
+    step: *mut pg_sys::ExprEvalStep,
+    context: *mut pg_sys::ExprContext,
+) {
+    // SAFETY: Postgres' arguments for a step that `set_up` prepared. In a trigger's WHEN clause old is the inner tuple
+    // and new the outer (trigger.c, TriggerEnabled).
+    unsafe {
+        let watch = &mut *(*(*step).d.sbsref.state).workspace.cast::<Watch>();
+        let found = watch.look((*context).ecxt_innertuple, (*context).ecxt_outertuple, context);
+        let queue = found && !watch.queued;
+        watch.queued |= queue;
+        *(*step).resvalue = queue.into();
+        *(*step).resnull = false;
+    }
+}
+
+impl Watch {
+    /// Looks at a row; true when something is to be answered.
+    unsafe fn look(
+        &mut self,
+        old: *mut pg_sys::TupleTableSlot,
+        new: *mut pg_sys::TupleTableSlot,
+        context: *mut pg_sys::ExprContext,
+    ) -> bool {
+        // SAFETY: the slots of the event: insert has new, delete old, update both.
+        unsafe {
+            let slot = if new.is_null() { old } else { new };
+            if slot.is_null() {
+                return false;
+            }
+            let table = self.table.get_or_insert_with(|| cache::get((*slot).tts_tableOid));
+            if table.rules.is_empty() {
+                return !table.quarantined.borrow().is_empty();
+            }
+            let moved = table.is_partition() && {
+                let table = Rc::clone(table);
+                match crate::partition::step(&table, self.event, old, new, context, &mut self.found) {
+                    crate::partition::Step::Handled => return true,
+                    crate::partition::Step::Settled => true,
+                    crate::partition::Step::Nothing => false,
+                }
+            };
+            let some = observe(table, self.event, old, new, &mut self.found);
+            some || moved || !table.quarantined.borrow().is_empty()
+        }
+    }
+}
+
+/// Finds the rules that a changed row concerns and keeps the row for them; false when there are none.
+///
+/// # Safety
+/// The slots hold rows of the table, as the event has them; null where there is none.
+pub unsafe fn observe(
+    table: &Rc<TableRules>,
+    event: Event,
+    old: *mut pg_sys::TupleTableSlot,
+    new: *mut pg_sys::TupleTableSlot,
+    found: &mut Vec<RuleNumber>,
+) -> bool {
+    let index = table.index(event);
+    if index.is_empty() {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        for slot in [old, new] {
+            if !slot.is_null() {
+                change::deform(slot, &table.columns);
+            }
+        }
+        let changed: ColumnSet =
+            if event == Event::Update { change::changes(&table.columns, old, new) } else { change::ALL };
+        if changed == 0 {
+            return false;
+        }
+        let row = Versions { old, new, now: pg_sys::GetCurrentTransactionStartTimestamp() };
+        found.clear();
+        index.candidates(event, &table.rules, changed, &row, found);
+        if found.is_empty() {
+            return false;
+        }
+        // In the order of the rules' names, each once.
+        found.sort_unstable();
+        found.dedup();
+        pending::add(table, event, pending::copy(old), pending::copy(new), found.clone());
+        true
+    }
+}

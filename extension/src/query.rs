@@ -1,0 +1,93 @@
+//! Running the queries of rules: once for all rows that passed the condition.
+
+use crate::cache::TableRules;
+use crate::compile::Query;
+use crate::error::Failure;
+use crate::evaluate::{keep_varlena, Asked, Evaluation, Fault, Firing, Identity, Results, Version};
+use crate::index::RuleNumber;
+use crate::spi;
+use crate::subtransaction::in_subtransaction;
+use pgrx::datum::FromDatum;
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+use std::rc::Rc;
+
+/// A query that returns more for one statement is stopped: nobody meant that.
+const MAX_ROWS: usize = 100_000;
+
+/// Asks the queries about these rows; each row they return is a firing.
+pub fn run(table: &Rc<TableRules>, mut asked: Vec<Asked>, results: &mut Results) {
+    asked.sort_by_key(|a| a.rule);
+    for rows in asked.chunk_by(|a, b| a.rule == b.rule) {
+        let number = rows[0].rule;
+        match ask(table, number, rows) {
+            Ok(firings) => results.firings.extend(firings),
+            // One of the rows is to blame: each on its own, so that the others get their answer.
+            Err(_) if rows.len() > 1 => {
+                for row in rows {
+                    match ask(table, number, std::slice::from_ref(row)) {
+                        Ok(firings) => results.firings.extend(firings),
+                        Err(failure) => results.add_fault(fault(table, row, failure)),
+                    }
+                }
+            }
+            Err(failure) => results.add_fault(fault(table, &rows[0], failure)),
+        }
+    }
+}
+
+fn fault(table: &Rc<TableRules>, row: &Asked, failure: Failure) -> Fault {
+    Fault { table: Rc::clone(table), rule: row.rule, subject: row.subject.clone(), failure, count: 1 }
+}
+
+fn ask(table: &Rc<TableRules>, number: RuleNumber, rows: &[Asked]) -> Result<Vec<Firing>, Failure> {
+    let rule = &table.rules[number as usize];
+    let Some(query) = &rule.query else { return Ok(Vec::new()) };
+    in_subtransaction(|| {
+        let _identity = Identity::of(rule);
+        let [new, old] = [Version::New, Version::Old].map(|version| versions(table, query, rows, version));
+        spi::connected(|| {
+            let answers = spi::execute(query.plan, &[Some(new), Some(old)], true, MAX_ROWS + 1);
+            if answers.len() > MAX_ROWS {
+                return Err(Failure::new(
+                    ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                    format!("the query returned more than {MAX_ROWS} rows for one statement"),
+                )
+                .hint("A query is joined to each changed row: does it mention new?"));
+            }
+            Ok((0..answers.len()).filter_map(|i| firing(table, number, rows, &answers, i)).collect())
+        })
+    })
+}
+
+/// The rows' versions as an array of the table's row type.
+fn versions(table: &Rc<TableRules>, query: &Query, rows: &[Asked], version: Version) -> pg_sys::Datum {
+    let evaluation = Evaluation::new(table);
+    let rows: Vec<spi::Value> = rows
+        .iter()
+        .map(|row| {
+            evaluation.load(row.entry);
+            evaluation.row_datum(version, row.entry)
+        })
+        .collect();
+    spi::array(query.row_type, &rows)
+}
+
+/// Row `i` of the answers as a firing; see [`Query`] for the columns.
+fn firing(table: &Rc<TableRules>, rule: RuleNumber, rows: &[Asked], answers: &spi::Rows, i: usize) -> Option<Firing> {
+    // SAFETY: the columns' types are those that the query's statement casts them to.
+    unsafe {
+        let about = &rows[i64::from_datum(answers.datum(i, 0)?, false)? as usize - 1];
+        let text = |column| answers.datum(i, column).and_then(|d| String::from_datum(d, false));
+        Some(Firing {
+            table: Rc::clone(table),
+            rule,
+            event: about.entry.event,
+            facts: keep_varlena(answers.datum(i, 1)?),
+            subject: text(2).unwrap_or_else(|| about.subject.clone()),
+            occurrence: text(3).unwrap_or_default(),
+            key: about.key,
+            fire_at: answers.datum(i, 4).or(about.fire_at),
+        })
+    }
+}

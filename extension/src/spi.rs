@@ -1,0 +1,124 @@
+//! The few calls of Postgres' server programming interface that are needed: prepared once per backend, arguments as datums.
+
+use pgrx::pg_sys;
+use std::collections::HashMap;
+use std::ffi::{c_char, c_int, c_long, CString};
+
+/// A value and whether it is there.
+pub type Value = Option<pg_sys::Datum>;
+
+/// Runs `f` with SPI connected. Results must leave `f` as values of their own: SPI's memory ends with it.
+pub fn connected<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: SPI_finish is skipped only when an error unwinds, and then the (sub)transaction's abort does its work.
+    unsafe {
+        pg_sys::SPI_connect();
+        let result = f();
+        pg_sys::SPI_finish();
+        result
+    }
+}
+
+thread_local! {
+    /// Saved plans of our own statements, by their text. Postgres replans them when what they read changes.
+    static PLANS: std::cell::RefCell<HashMap<&'static str, pg_sys::SPIPlanPtr>> = Default::default();
+}
+
+/// The saved plan of one of our own statements.
+pub fn plan(sql: &'static str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(sql).copied()) {
+        return plan;
+    }
+    let plan = prepare(sql, types);
+    // SAFETY: moves a valid plan to memory that lives as long as the backend.
+    unsafe { pg_sys::SPI_keepplan(plan) };
+    PLANS.with_borrow_mut(|plans| plans.insert(sql, plan));
+    plan
+}
+
+/// Prepares a statement for this connection of SPI. Raises what is wrong with it.
+pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+    let text = CString::new(sql.replace('\0', "")).unwrap_or_default();
+    // SAFETY: SPI is connected (callers run inside `connected`); types outlives the call, which copies it.
+    let plan = unsafe { pg_sys::SPI_prepare(text.as_ptr(), types.len() as c_int, types.as_ptr().cast_mut()) };
+    assert!(!plan.is_null(), "SPI_prepare failed for: {sql}");
+    plan
+}
+
+/// Runs a plan; returns its rows. `read_only` uses the active snapshot, else a new one sees what was done so far.
+pub fn execute(plan: pg_sys::SPIPlanPtr, arguments: &[Value], read_only: bool, limit: usize) -> Rows {
+    let mut values: Vec<pg_sys::Datum> = arguments.iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0usize))).collect();
+    let nulls: Vec<c_char> =
+        arguments.iter().map(|v| if v.is_some() { b' ' } else { b'n' } as c_char).collect();
+    // SAFETY: SPI is connected; one value and one null flag for each parameter the plan was prepared with.
+    unsafe {
+        let code =
+            pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, limit as c_long);
+        assert!(code >= 0, "SPI_execute_plan returned {code}");
+        Rows { table: pg_sys::SPI_tuptable, count: pg_sys::SPI_processed as usize }
+    }
+}
+
+/// The rows that a statement returned, in SPI's memory.
+pub struct Rows {
+    table: *mut pg_sys::SPITupleTable,
+    count: usize,
+}
+
+impl Rows {
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Column `column` (0-based) of row `row`, as it is.
+    pub fn datum(&self, row: usize, column: usize) -> Value {
+        assert!(row < self.count && !self.table.is_null());
+        let mut null = false;
+        // SAFETY: the row is one of the table's, which lives until SPI_finish.
+        let datum = unsafe {
+            pg_sys::SPI_getbinval(*(*self.table).vals.add(row), (*self.table).tupdesc, column as c_int + 1, &mut null)
+        };
+        (!null).then_some(datum)
+    }
+
+    /// The same as text.
+    pub fn text(&self, row: usize, column: usize) -> Option<String> {
+        assert!(row < self.count && !self.table.is_null());
+        // SAFETY: as above; the text is palloc'd in SPI's memory and copied here.
+        unsafe {
+            let text = pg_sys::SPI_getvalue(*(*self.table).vals.add(row), (*self.table).tupdesc, column as c_int + 1);
+            (!text.is_null()).then(|| std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+        }
+    }
+
+    /// Names and types of the columns.
+    pub fn columns(tupdesc: pg_sys::TupleDesc) -> Vec<(String, pg_sys::Oid)> {
+        // SAFETY: a valid descriptor; the names are copied.
+        unsafe {
+            pgrx::PgTupleDesc::from_pg_copy(tupdesc).iter().map(|a| (a.name().to_string(), a.type_oid().value())).collect()
+        }
+    }
+}
+
+/// An array of values of one type, in the current memory context.
+pub fn array(element: pg_sys::Oid, values: &[Value]) -> pg_sys::Datum {
+    let mut datums: Vec<pg_sys::Datum> = values.iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0usize))).collect();
+    let mut nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
+    let (mut len, mut by_value, mut align) = (0i16, false, 0 as c_char);
+    let mut dims = [values.len() as c_int];
+    let mut lower = [1];
+    // SAFETY: datums are of the element's type, as the callers build them; construct_md_array copies everything.
+    unsafe {
+        pg_sys::get_typlenbyvalalign(element, &mut len, &mut by_value, &mut align);
+        pg_sys::Datum::from(pg_sys::construct_md_array(
+            datums.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+            1,
+            dims.as_mut_ptr(),
+            lower.as_mut_ptr(),
+            element,
+            len.into(),
+            by_value,
+            align,
+        ))
+    }
+}

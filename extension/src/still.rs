@@ -1,0 +1,112 @@
+//! `tradeflow._still`: a due timer asks its rule's question again, about the row as it is now.
+
+use crate::error::{sql_function, Failure};
+use crate::owner::{ActAs, PinnedPath};
+use crate::spi;
+use crate::subtransaction::in_subtransaction;
+use pgrx::datum::FromDatum;
+use pgrx::pg_sys;
+use pgrx::spi::{quote_identifier, quote_literal};
+use std::ffi::CString;
+
+sql_function!(tradeflow_still, pg_finfo_tradeflow_still, still);
+
+/// What asking needs of a rule.
+struct Question {
+    source: String,
+    condition: Option<String>,
+    query: Option<String>,
+    still: Option<String>,
+    path: CString,
+    owner: pg_sys::Oid,
+    key: Vec<String>,
+    relid: pg_sys::Oid,
+}
+
+fn still(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
+    // SAFETY: declared as (text, jsonb), strict.
+    let (rule, key) = unsafe {
+        (pgrx::fcinfo::pg_getarg_datum_raw(fcinfo, 0), pgrx::fcinfo::pg_getarg_datum_raw(fcinfo, 1))
+    };
+    // SAFETY: the caller is tick(), which runs as the extension's owner.
+    let caller = unsafe { pg_sys::GetUserId() };
+    let question = {
+        let _as_owner = ActAs::extension_owner(caller);
+        spi::connected(|| {
+            let rows = spi::execute(spi::plan(include_str!("sql/still_target.sql"), &[pg_sys::TEXTOID]), &[Some(rule)], true, 1);
+            // SAFETY: the columns' types are the statement's.
+            (rows.len() > 0).then(|| unsafe { Question::of(&rows) }).flatten()
+        })
+    };
+    let Some(question) = question else { return Ok(None) };
+    let facts = in_subtransaction(|| {
+        let _owner = ActAs::rule_owner(question.owner);
+        let _path = PinnedPath::new(&question.path);
+        let sql = question.sql()?;
+        Ok(spi::connected(|| {
+            let answers = spi::execute(spi::prepare(&sql, &[pg_sys::JSONBOID]), &[Some(key)], true, 1);
+            (answers.len() > 0).then(|| answers.text(0, 0)).flatten()
+        }))
+    })?;
+    Ok(facts.and_then(|text| {
+        let text = CString::new(text).ok()?;
+        // SAFETY: jsonb's own input function, with text that jsonb's output function made.
+        Some(unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(pg_sys::Datum::from(text.as_ptr()))])? })
+    }))
+}
+
+impl Question {
+    unsafe fn of(rows: &spi::Rows) -> Option<Question> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Some(Question {
+                source: rows.text(0, 0)?,
+                condition: rows.text(0, 1),
+                query: rows.text(0, 2),
+                still: rows.text(0, 3),
+                path: CString::new(rows.text(0, 4)?).ok()?,
+                owner: pg_sys::Oid::from_datum(rows.datum(0, 5)?, false)?,
+                key: Vec::<String>::from_datum(rows.datum(0, 6)?, false)?,
+                relid: pg_sys::Oid::from_datum(rows.datum(0, 7)?, false)?,
+            })
+        }
+    }
+
+    /// One SELECT over the row as it is: its facts, or no row for "no".
+    fn sql(&self) -> Result<String, Failure> {
+        let condition = self.still.as_ref().or(self.condition.as_ref()).map_or("true", String::as_str);
+        let mut keys = Vec::new();
+        for column in &self.key {
+            keys.push(format!("new.{} = ($1->>{})::{}", quote_identifier(column), quote_literal(column), self.type_of(column)));
+        }
+        let (facts, query) = match &self.query {
+            None => ("to_jsonb(new)", String::new()),
+            Some(query) => (
+                "to_jsonb(answer) - '{subject,occurrence,fire_at}'::text[]",
+                format!(
+                    "cross join lateral (select (null::{source}).*) as old\ncross join lateral (\n{query}\n) as answer",
+                    source = self.source,
+                    query = query.trim_end().trim_end_matches(';')
+                ),
+            ),
+        };
+        Ok(format!(
+            "select {facts} from {} as new\n{query}\nwhere {} and (\n{condition}\n) limit 1",
+            self.source,
+            keys.join(" and ")
+        ))
+    }
+
+    /// The column's type as SQL writes it: keys are compared in their own type, so that the table's index serves.
+    fn type_of(&self, column: &str) -> String {
+        let name = CString::new(column).unwrap_or_default();
+        // SAFETY: catalogue look-ups; the text is palloc'd and copied.
+        unsafe {
+            let attno = pg_sys::get_attnum(self.relid, name.as_ptr());
+            let (mut type_oid, mut typmod, mut collation) = (pg_sys::InvalidOid, 0, pg_sys::InvalidOid);
+            pg_sys::get_atttypetypmodcoll(self.relid, attno, &mut type_oid, &mut typmod, &mut collation);
+            let text = pg_sys::format_type_extended(type_oid, typmod, (pg_sys::FORMAT_TYPE_FORCE_QUALIFY | pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN) as u16);
+            std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned()
+        }
+    }
+}
