@@ -88,6 +88,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
 /// A database URL: it may hold a password, so it never shows itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
@@ -152,11 +162,13 @@ impl Config {
                 set = fallback;
             }
             if let Some((name, text)) = set {
-                builder = builder.set_override(key, env_value(name, text, default))?;
+                builder = builder
+                    .set_override(key, value(&format!("the environment variable {name}"), text, default))?;
             }
         }
         for (key, text) in sources.flags {
-            builder = builder.set_override(key, text)?;
+            let default = known.iter().find(|(k, _)| k == key).map_or(&ValueKind::Nil, |(_, kind)| kind);
+            builder = builder.set_override(key, value("a flag", &text, default))?;
         }
         let config: Config = builder.build()?.try_deserialize()?;
         config.check()?;
@@ -244,9 +256,9 @@ fn env_name(key: &str) -> String {
     format!("TRADEFLOW_{}", key.replace('.', "_").to_uppercase())
 }
 
-/// Environment values are text; only a list must be cut up here, the rest is coerced by `config`.
-fn env_value(name: &str, text: &str, default: &ValueKind) -> Value {
-    let origin = format!("the environment variable {name}");
+/// Environment and flags give text; only a list must be cut up here, the rest is coerced by `config`.
+fn value(origin: &str, text: &str, default: &ValueKind) -> Value {
+    let origin = origin.to_owned();
     let kind = match default {
         ValueKind::Array(_) => {
             let parts = text.split(',').map(str::trim).filter(|p| !p.is_empty());

@@ -10,6 +10,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::Config;
 use crate::tls;
 
+/// How a running sidecar calls itself in pg_stat_activity; `tradeflow doctor` looks for it.
+pub const SIDECAR: &str = "tradeflow-sidecar";
+
 /// A connection taken from the pool.
 pub type Client = deadpool_postgres::Client;
 
@@ -43,6 +46,11 @@ pub enum Error {
 impl Pool {
     /// Prepares connections; none is opened yet.
     pub fn new(config: &Config) -> Result<Pool, Error> {
+        Pool::named(config, "tradeflow")
+    }
+
+    /// The same, seen under this name in pg_stat_activity.
+    pub fn named(config: &Config, name: &str) -> Result<Pool, Error> {
         if config.database_url.is_empty() {
             return Err(Error::NoUrl);
         }
@@ -50,11 +58,11 @@ impl Pool {
         if pg.get_hosts().is_empty() {
             return Err(Error::Url("it names no host".into()));
         }
-        if pg.get_application_name().is_none() {
-            pg.application_name("tradeflow");
-        }
+        pg.application_name(name);
         pg.connect_timeout(config.database_connect_timeout);
         pg.keepalives_idle(Duration::from_secs(30));
+        // A server that vanished without a word is noticed after this long, also in the middle of a statement.
+        pg.tcp_user_timeout(Duration::from_secs(30));
         let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
         let tls = MakeRustlsConnect::new(tls::client_config(roots)?);
         let manager = Manager::from_config(

@@ -2,7 +2,15 @@
 
 pub mod config;
 pub mod db;
+pub mod deliver;
+pub mod doctor;
+pub mod executor;
+pub mod init;
 pub mod load;
+pub mod metrics;
 pub mod render;
+pub mod secret;
+pub mod server;
+pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

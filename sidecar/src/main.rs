@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tradeflow_sidecar::config::{Config, LogFormat, Sources, DEFAULT_FILE};
-use tradeflow_sidecar::{db, load, telemetry};
+use tradeflow_sidecar::{db, doctor, executor, init, load, shutdown, telemetry};
 
 /// Automation for B2B stores: the database decides and remembers, this program acts.
 #[derive(Parser)]
 #[command(name = "tradeflow", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "\
+A first run, with the database's address in the environment:
+  export TRADEFLOW_DATABASE_URL=postgres://postgres@localhost:5432/shop
+  tradeflow init                        the extension, the tables of schema store
+  tradeflow load sidecar/samples/store  a sample store
+  tradeflow run                         sends what rules fire
+  tradeflow doctor                      what is wrong, and how to mend it")]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -19,6 +25,7 @@ struct Cli {
 }
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// Configuration file [default: ./tradeflow.toml when it exists]
     #[arg(long, global = true, value_name = "FILE", env = "TRADEFLOW_CONFIG")]
@@ -36,34 +43,73 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Execute what rules fire: send mails, call APIs
+    Run(Run),
+    /// Set up a database: the extension, schema store, what is watched
+    Init(init::Args),
+    /// Load BigCommerce payload files into the store tables
+    Load(load::Args),
+    /// Say what is wrong, and how to mend it
+    Doctor(doctor::Args),
     /// Print the default configuration, every key explained
     #[command(after_help = "Example:\n  tradeflow config > tradeflow.toml")]
     Config,
-    /// Load BigCommerce payload files into the store tables
-    Load(load::Args),
 }
 
-impl Global {
-    fn sources(self) -> Sources {
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tradeflow run
+  tradeflow run --concurrency 64 --listen-address 127.0.0.1:9187
+  tradeflow run --poll-only             behind a pooler in transaction mode
+
+Any number of sidecars may run on any number of hosts. SIGTERM or SIGINT: no more is claimed, what runs is finished
+within shutdown_grace, exit code 0; a second signal leaves at once. SIGKILL costs a lease, nothing else.")]
+struct Run {
+    /// Actions executed at the same time
+    #[arg(long, value_name = "N")]
+    concurrency: Option<usize>,
+    /// Execute only this kind of action (may be repeated)
+    #[arg(long = "kind", value_name = "KIND")]
+    kinds: Vec<String>,
+    /// Serve /metrics and /healthz here; port 0 takes a free one and logs it
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_address: Option<String>,
+    /// Do not LISTEN, only poll
+    #[arg(long)]
+    poll_only: bool,
+    /// Sign leases with this name
+    #[arg(long, value_name = "NAME")]
+    worker: Option<String>,
+    /// How long an action is ours without a sign of life, for example 60s
+    #[arg(long, value_name = "DURATION")]
+    lease: Option<String>,
+}
+
+impl Cli {
+    /// The flags as configuration keys.
+    fn sources(&self) -> Sources {
         let mut flags = Vec::new();
         let mut set = |key, value: Option<String>| flags.extend(value.map(|v| (key, v)));
-        set("database_url", self.database_url);
-        set("log", self.log);
-        set(
-            "log_format",
-            self.log_format.map(|f| match f {
-                LogFormat::Text => "text".to_owned(),
-                LogFormat::Json => "json".to_owned(),
-            }),
-        );
-        Sources { file: self.config, env: std::env::vars().collect(), flags }
+        let global = &self.global;
+        set("database_url", global.database_url.clone());
+        set("log", global.log.clone());
+        set("log_format", global.log_format.map(|f| f.name().to_owned()));
+        if let Command::Run(run) = &self.command {
+            set("concurrency", run.concurrency.map(|n| n.to_string()));
+            set("kinds", Some(run.kinds.join(",")).filter(|k| !k.is_empty()));
+            set("listen_address", run.listen_address.clone());
+            set("listen", run.poll_only.then(|| "false".to_owned()));
+            set("worker", run.worker.clone());
+            set("lease", run.lease.clone());
+        }
+        Sources { file: global.config.clone(), env: std::env::vars().collect(), flags }
     }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match dispatch(cli).await {
+    match dispatch(Cli::parse()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tradeflow: {error:#}");
@@ -77,14 +123,32 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         print!("{DEFAULT_FILE}");
         return Ok(ExitCode::SUCCESS);
     }
-    let config = Config::load(cli.global.sources())?;
+    let config = Config::load(cli.sources())?;
     telemetry::init(&config)?;
-    let pool = db::Pool::new(&config).context("connect")?;
     match cli.command {
-        Command::Config => Ok(ExitCode::SUCCESS),
-        Command::Load(args) => {
-            load::run(args, &pool).await?;
-            Ok(ExitCode::SUCCESS)
+        Command::Config => {}
+        Command::Run(_) => {
+            let (stop, halt) = shutdown::listen()?;
+            executor::run(&config, stop, halt).await?;
+        }
+        Command::Init(args) => {
+            let done = init::run(&args, &db::Pool::new(&config)?).await?;
+            match args.json {
+                true => println!("{}", serde_json::to_string_pretty(&done)?),
+                false => println!("{}", done.text()),
+            }
+        }
+        Command::Load(args) => load::run(args, &db::Pool::new(&config)?).await?,
+        Command::Doctor(args) => {
+            let report = doctor::run(&config).await;
+            match args.json {
+                true => println!("{}", serde_json::to_string_pretty(&report)?),
+                false => println!("{}", report.text()),
+            }
+            if !report.healthy {
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

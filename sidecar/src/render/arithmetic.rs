@@ -160,7 +160,7 @@ fn holds(a: &Value, sign: &str, b: &Value) -> Result<bool, Error> {
 /// Equal as numbers, or as minijinja says.
 pub fn equal(a: &Value, b: &Value) -> bool {
     match (Number::of(a), Number::of(b)) {
-        (Some(x), Some(y)) => x.cmp(y) == Some(Ordering::Equal),
+        (Some(x), Some(y)) => x.order(y) == Some(Ordering::Equal),
         _ => a == b,
     }
 }
@@ -168,7 +168,7 @@ pub fn equal(a: &Value, b: &Value) -> bool {
 /// Which of two values of one type comes first.
 pub fn order(a: &Value, sign: &str, b: &Value) -> Result<Ordering, Error> {
     if let (Some(x), Some(y)) = (Number::of(a), Number::of(b)) {
-        return x.cmp(y).ok_or_else(|| impossible(sign, a, b));
+        return x.order(y).ok_or_else(|| impossible(sign, a, b));
     }
     let same = a.kind() == b.kind() && !matches!(a.kind(), ValueKind::None | ValueKind::Plain);
     if same || is_number(a) && is_number(b) {

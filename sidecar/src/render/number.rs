@@ -82,7 +82,7 @@ impl Number {
         }
     }
 
-    pub fn cmp(self, other: Number) -> Option<Ordering> {
+    pub fn order(self, other: Number) -> Option<Ordering> {
         match (self, other) {
             (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
             (a, b) => Some(a.decimal()?.cmp(&b.decimal()?)),
@@ -103,7 +103,7 @@ pub fn decimal_value(decimal: Decimal) -> Value {
 /// Compares as numbers where both are, otherwise as minijinja does; for sorting.
 pub fn compare_values(a: &Value, b: &Value) -> Ordering {
     match (Number::of(a), Number::of(b)) {
-        (Some(x), Some(y)) => x.cmp(y).unwrap_or_else(|| a.cmp(b)),
+        (Some(x), Some(y)) => x.order(y).unwrap_or_else(|| a.cmp(b)),
         _ => a.cmp(b),
     }
 }

@@ -1,0 +1,4 @@
+-- Changes with every change of a target or a template: xmin is the transaction that wrote the row.
+select
+  (select coalesce(string_agg(t.name || ' ' || t.xmin::text, ',' order by t.name), '') from tradeflow.targets t) as targets,
+  (select coalesce(string_agg(m.name || ' ' || m.xmin::text, ',' order by m.name), '') from tradeflow.templates m) as templates

@@ -1,0 +1,1 @@
+select tradeflow.started($1, $2)

@@ -1,0 +1,3 @@
+select name, xmin::text as revision, system, base_url, secret, username, auth, sender, signing_secret, headers, allow_private,
+       extract(epoch from timeout)::float8 as timeout
+from tradeflow.targets

@@ -1,0 +1,1 @@
+select name, subject, text, html from tradeflow.templates

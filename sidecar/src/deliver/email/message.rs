@@ -1,0 +1,205 @@
+//! From parameters to a mail.
+
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Mailboxes, MultiPart, SinglePart};
+use lettre::Message;
+use serde_json::{json, Map, Value as Json};
+
+use crate::deliver::{Failure, Job};
+use crate::render::Mail;
+
+/// Headers that are made of other parameters, or that decide how the mail is read.
+const RESERVED: [&str; 13] = [
+    "from",
+    "sender",
+    "to",
+    "cc",
+    "bcc",
+    "reply-to",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "x-tradeflow-id",
+];
+
+/// A mail ready to send, and what is remembered of it.
+#[derive(Debug)]
+pub struct Composed {
+    pub mail: Message,
+    pub id: String,
+    pub request: Json,
+}
+
+/// Builds the mail of a job.
+pub fn compose(job: &Job<'_>) -> Result<Composed, Failure> {
+    let params = &job.params;
+    let content = content(job)?;
+    let from = match (addresses(params, "from")?.as_slice(), &job.target.sender) {
+        ([one], _) => one.clone(),
+        ([], Some(sender)) => sender.parse().map_err(|e| {
+            Failure::retry(format!("sender of target \"{}\" is no address: {sender} ({e})", job.target.name))
+        })?,
+        ([], None) => {
+            return Err(Failure::retry(format!(
+                "nobody sends it: set sender of target \"{}\", or params.from",
+                job.target.name
+            )))
+        }
+        _ => return Err(Failure::dead("params.from: one address, not several")),
+    };
+    let (to, cc, bcc) = (addresses(params, "to")?, addresses(params, "cc")?, addresses(params, "bcc")?);
+    if to.is_empty() {
+        return Err(Failure::dead("params.to: there is no recipient"));
+    }
+    let reply_to = addresses(params, "reply_to")?;
+    let headers = headers(params)?;
+    let id = format!("<{}@{}>", job.action.idempotency_key, from.email.domain());
+
+    let mut builder = Message::builder()
+        .from(from.clone())
+        .subject(content.subject.clone())
+        .message_id(Some(id.clone()))
+        .raw_header(header("X-Tradeflow-Id", &job.action.idempotency_key)?)
+        .date_now();
+    for one in &to {
+        builder = builder.to(one.clone());
+    }
+    for one in &cc {
+        builder = builder.cc(one.clone());
+    }
+    for one in &bcc {
+        builder = builder.bcc(one.clone());
+    }
+    for one in &reply_to {
+        builder = builder.reply_to(one.clone());
+    }
+    for (name, value) in &headers {
+        builder = builder.raw_header(header(name, value)?);
+    }
+    let mail = match &content.html {
+        Some(html) => {
+            builder.multipart(MultiPart::alternative_plain_html(content.text.clone(), html.clone()))
+        }
+        None => builder.singlepart(SinglePart::plain(content.text.clone())),
+    };
+    let mail = mail.map_err(|e| Failure::dead(format!("the mail cannot be built: {e}")))?;
+    let list = |all: &[Mailbox]| all.iter().map(|m| m.to_string()).collect::<Vec<_>>();
+    let request = json!({
+        "from": from.to_string(), "to": list(&to), "cc": list(&cc), "bcc": list(&bcc), "reply_to": list(&reply_to),
+        "subject": content.subject, "text": content.text, "html": content.html,
+        "headers": headers.into_iter().map(|(k, v)| (k, Json::String(v))).collect::<Map<_, _>>(),
+    });
+    Ok(Composed { mail, id, request })
+}
+
+/// Subject and bodies: of the named template, each replaced by the parameter of that name.
+fn content(job: &Job<'_>) -> Result<Mail, Failure> {
+    let params = &job.params;
+    let mut mail = match text(params, "template")? {
+        Some(name) => job.renderer.mail(&name, job.context)?.ok_or_else(|| {
+            Failure::dead(format!(
+                "there is no template \"{name}\"; insert it into tradeflow.templates, then retry"
+            ))
+        })?,
+        None => Mail { subject: String::new(), text: String::new(), html: None },
+    };
+    if let Some(subject) = text(params, "subject")? {
+        mail.subject = subject;
+    }
+    if let Some(body) = text(params, "text")? {
+        mail.text = body;
+    }
+    if let Some(html) = text(params, "html")? {
+        mail.html = Some(html);
+    }
+    // A line break in a subject would begin a header of its own.
+    let lines = mail.subject.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+    mail.subject = lines.collect::<Vec<_>>().join(" ");
+    if mail.subject.is_empty() {
+        return Err(Failure::dead(
+            "the mail has no subject: give params.subject, or a template that has one",
+        ));
+    }
+    Ok(mail)
+}
+
+/// A parameter that is text; numbers and truth values are written out.
+fn text(params: &Json, key: &str) -> Result<Option<String>, Failure> {
+    match params.get(key) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(s)) => Ok(Some(s.clone())),
+        Some(Json::Number(n)) => Ok(Some(n.to_string())),
+        Some(Json::Bool(b)) => Ok(Some(b.to_string())),
+        Some(_) => Err(Failure::dead(format!("params.{key}: text, not a list or an object"))),
+    }
+}
+
+/// Addresses as text with commas, or as a list; empty ones fall away.
+fn addresses(params: &Json, key: &str) -> Result<Vec<Mailbox>, Failure> {
+    let parse = |text: &str, place: String| -> Result<Vec<Mailbox>, Failure> {
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let parsed: Result<Mailboxes, _> = text.parse();
+        parsed.map(|all| all.into_iter().collect()).map_err(|e| {
+            Failure::dead(format!("{place}: \"{}\" is no mail address ({e}); write name@example.com or \"Name <name@example.com>\"", text.trim()))
+        })
+    };
+    match params.get(key) {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::String(text)) => parse(text, format!("params.{key}")),
+        Some(Json::Array(items)) => {
+            let mut all = Vec::new();
+            for (i, item) in items.iter().enumerate() {
+                match item {
+                    Json::String(text) => all.extend(parse(text, format!("params.{key}[{i}]"))?),
+                    Json::Null => {}
+                    other => {
+                        return Err(Failure::dead(format!("params.{key}[{i}]: a mail address, not {other}")))
+                    }
+                }
+            }
+            Ok(all)
+        }
+        Some(other) => {
+            Err(Failure::dead(format!("params.{key}: a mail address or a list of them, not {other}")))
+        }
+    }
+}
+
+fn headers(params: &Json) -> Result<Vec<(String, String)>, Failure> {
+    let map = match params.get("headers") {
+        None | Some(Json::Null) => return Ok(Vec::new()),
+        Some(Json::Object(map)) => map,
+        Some(_) => return Err(Failure::dead("params.headers: an object of names and texts")),
+    };
+    map.iter()
+        .map(|(name, value)| {
+            if RESERVED.contains(&name.to_lowercase().as_str()) {
+                return Err(Failure::dead(format!(
+                    "params.headers.{name}: this header is set by tradeflow or by another parameter"
+                )));
+            }
+            match value {
+                Json::String(value) => Ok((name.clone(), value.clone())),
+                Json::Number(n) => Ok((name.clone(), n.to_string())),
+                _ => Err(Failure::dead(format!("params.headers.{name}: text, not {value}"))),
+            }
+        })
+        .collect()
+}
+
+fn header(name: &str, value: &str) -> Result<HeaderValue, Failure> {
+    if value.contains(['\r', '\n']) {
+        return Err(Failure::dead(format!("params.headers.{name}: a header is one line")));
+    }
+    let name = HeaderName::new_from_ascii(name.to_owned())
+        .map_err(|_| Failure::dead(format!("params.headers.{name}: this is no name of a header")))?;
+    Ok(HeaderValue::new(name, value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

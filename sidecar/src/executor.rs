@@ -1,0 +1,186 @@
+//! `tradeflow run`: claims what is ready, executes it, reports back.
+//!
+//! ```text
+//!  listen ─┐                      ┌─ execute ─┐
+//!  tick  ──┼─ wake ─▶ claim ──────┼─ execute ─┼─▶ report (completions in batches) ─▶ wake
+//!  poll  ──┘      free slots only └─ execute ─┘
+//! ```
+//! No transaction is open while something is sent. What the database does not hear of within the lease, because
+//! this process died or the network did, it gives to somebody else, or to a person.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::db;
+use crate::deliver::{email::Email, http::Http, Deliver};
+use crate::metrics;
+use crate::secret::Secrets;
+use crate::server;
+use crate::tls;
+
+mod catalog;
+mod claim;
+mod dispatch;
+mod heartbeat;
+mod listen;
+mod report;
+mod running;
+mod tick;
+
+pub use catalog::target;
+pub use tick::Health;
+
+/// Why the sidecar could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    #[error("HTTP cannot be set up: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
+    Kind { kind: String, known: String },
+    #[error("configuration: kinds is empty: there would be nothing to do")]
+    NoKinds,
+}
+
+/// What all parts of the executor share.
+pub(crate) struct Shared {
+    pub pool: db::Pool,
+    pub worker: String,
+    pub lease: Duration,
+    pub kinds: Vec<Box<dyn Deliver>>,
+    pub catalog: catalog::Catalog,
+    pub secrets: Secrets,
+    pub running: running::Running,
+    pub report: report::Sender,
+    pub slots: Arc<Semaphore>,
+    /// Something may be ready.
+    pub wake: Notify,
+    pub health: Arc<Health>,
+}
+
+/// Runs until `stop` is cancelled, then drains. `halt` ends the draining at once.
+pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationToken) -> Result<(), Error> {
+    let pool = db::Pool::named(config, db::SIDECAR)?;
+    let kinds = kinds(config)?;
+    let health = Arc::new(Health::default());
+    let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
+    let (report, completions) = report::channel(config.completion_batch);
+    let shared = Arc::new(Shared {
+        pool: pool.clone(),
+        worker: worker_name(&config.worker),
+        lease: config.lease,
+        kinds,
+        catalog,
+        secrets: Secrets::new(&config.secrets),
+        running: running::Running::default(),
+        report,
+        slots: Arc::new(Semaphore::new(config.concurrency)),
+        wake: Notify::new(),
+        health: health.clone(),
+    });
+    let names: Vec<&str> = shared.kinds.iter().map(|k| k.kind()).collect();
+    info!(worker = %shared.worker, database = %pool.describe(), kinds = names.join(","), concurrency = config.concurrency, "sidecar is running");
+
+    // The helpers outlive the claiming: what drains still needs heartbeats.
+    let helpers = CancellationToken::new();
+    let background = TaskTracker::new();
+    if !config.listen_address.is_empty() {
+        let recorder = metrics::install();
+        background.spawn(
+            server::start(&config.listen_address, pool.clone(), health, recorder, helpers.clone()).await?,
+        );
+    }
+    if config.listen {
+        background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
+    }
+    background
+        .spawn(helpers.clone().run_until_cancelled_owned(tick::run(shared.clone(), config.tick_interval)));
+    background.spawn(helpers.clone().run_until_cancelled_owned(heartbeat::run(shared.clone())));
+    let writer = tokio::spawn(report::run(
+        shared.clone(),
+        completions,
+        config.completion_batch,
+        config.completion_flush,
+        halt.clone(),
+    ));
+
+    let tasks = TaskTracker::new();
+    claim::run(shared.clone(), config, &tasks, stop).await;
+    tasks.close();
+    drain(&shared, &tasks, config.shutdown_grace, &halt).await;
+
+    shared.report.close();
+    let patience = tokio::time::sleep(Duration::from_secs(10));
+    tokio::select! {
+        _ = writer => {}
+        _ = patience => {
+            warn!("the last completions could not be written; their leases will end by themselves");
+            halt.cancel();
+        }
+    }
+    helpers.cancel();
+    background.close();
+    background.wait().await;
+    info!("sidecar has stopped");
+    Ok(())
+}
+
+/// Waits for what runs; after the grace gives back what did not begin and leaves the rest to its leases.
+async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt: &CancellationToken) {
+    let running = shared.running.len();
+    if running > 0 {
+        info!(running, grace = %humantime::format_duration(grace), "finishing what runs");
+    }
+    let began = Instant::now();
+    tokio::select! {
+        _ = tasks.wait() => return,
+        _ = tokio::time::sleep(grace) => {}
+        _ = halt.cancelled() => {}
+    }
+    let unfinished = shared.running.begin_abort();
+    let waited = humantime::format_duration(Duration::from_secs(began.elapsed().as_secs())).to_string();
+    warn!(
+        waited,
+        started = unfinished.started.len(),
+        given_back = unfinished.not_started.len(),
+        "leaving with work unfinished"
+    );
+    heartbeat::give_back(shared, unfinished.not_started).await;
+}
+
+fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
+    let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
+    let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
+    let known: Vec<Box<dyn Deliver>> =
+        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http)];
+    let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
+    if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
+        return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });
+    }
+    if config.kinds.is_empty() {
+        return Err(Error::NoKinds);
+    }
+    Ok(known.into_iter().filter(|k| config.kinds.iter().any(|name| name == k.kind())).collect())
+}
+
+/// Who holds the lease, for people who ask: host, process, and what tells two lives of one process id apart.
+fn worker_name(configured: &str) -> String {
+    use std::hash::{BuildHasher, Hasher};
+    if !configured.is_empty() {
+        return configured.to_owned();
+    }
+    let host = hostname::get().map(|h| h.to_string_lossy().into_owned()).unwrap_or_else(|_| "sidecar".into());
+    let random = std::hash::RandomState::new().build_hasher().finish() as u16;
+    format!("{host}-{}-{random:04x}", std::process::id())
+}

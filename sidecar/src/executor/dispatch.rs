@@ -1,0 +1,169 @@
+//! One action from its claim to its report.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use backon::{ExponentialBuilder, Retryable};
+use chrono::Utc;
+use futures_util::future::BoxFuture;
+use minijinja::value::Value;
+use serde_json::Value as Json;
+use tracing::{info, warn};
+
+use super::claim::Claimed;
+use super::Shared;
+use crate::db;
+use crate::deliver::{Action, Failure, Job, Outcome, Start};
+use crate::metrics;
+use crate::render::number::to_template;
+
+/// Executes an action and reports what became of it.
+pub async fn run(shared: &Shared, claimed: Claimed) {
+    let began = Instant::now();
+    let result = execute(shared, &claimed).await;
+    let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
+    let latency = Utc::now() - claimed.run_at.max(claimed.created_at);
+    let outcome = match &result {
+        Ok(_) => "done",
+        Err(failure) => failure.outcome.as_str(),
+    };
+    metrics::finished(&action.kind, target, outcome, began.elapsed(), latency.to_std().unwrap_or_default());
+    match result {
+        Ok(result) => {
+            info!(
+                id = action.id,
+                rule = action.rule,
+                step = action.step,
+                kind = action.kind,
+                target,
+                subject = claimed.subject,
+                attempt = action.attempt,
+                took_ms = began.elapsed().as_millis() as u64,
+                "done"
+            );
+            // From here on it is done, whatever the database hears of it.
+            shared.running.mark_started(action.id);
+            shared.report.complete(action, result).await;
+        }
+        Err(failure) => {
+            warn!(
+                id = action.id,
+                rule = action.rule,
+                step = action.step,
+                kind = action.kind,
+                target,
+                subject = claimed.subject,
+                attempt = action.attempt,
+                outcome,
+                error = failure.message,
+                "failed"
+            );
+            super::report::fail(shared, action, failure).await;
+        }
+    }
+}
+
+async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
+    let action = &claimed.action;
+    let kind = shared
+        .kinds
+        .iter()
+        .find(|k| k.kind() == action.kind)
+        .ok_or_else(|| Failure::retry(format!("this sidecar does not know kind \"{}\"", action.kind)))?;
+    let template = claimed
+        .params
+        .as_ref()
+        .ok_or_else(|| Failure::dead("the action was deleted from tradeflow.actions after it fired"))?;
+    let name = claimed
+        .target
+        .as_deref()
+        .ok_or_else(|| Failure::dead(format!("an action of kind \"{}\" needs a target", action.kind)))?;
+    let target = shared.catalog.target(name).ok_or_else(|| {
+        Failure::retry(format!("there is no target \"{name}\"; insert it into tradeflow.targets"))
+    })?;
+    if target.system != kind.system() {
+        return Err(Failure::dead(format!(
+            "target \"{name}\" is of system {}, but kind \"{}\" needs one of system {}",
+            target.system.as_str(),
+            action.kind,
+            kind.system().as_str()
+        )));
+    }
+    let context = context(claimed);
+    let params = shared.catalog.renderer.params(template, &context)?;
+    let start = Lease { shared, action, since: claimed.at };
+    let job = Job {
+        action,
+        target: &target,
+        params,
+        context: &context,
+        renderer: &shared.catalog.renderer,
+        secrets: &shared.secrets,
+        start: &start,
+    };
+    kind.deliver(job).await
+}
+
+/// The names that templates read.
+fn context(claimed: &Claimed) -> Value {
+    let action = &claimed.action;
+    let rule = BTreeMap::from([
+        ("name", Value::from(action.rule.as_str())),
+        ("version", Value::from(claimed.rule_version)),
+    ]);
+    BTreeMap::from([
+        ("facts", to_template(&claimed.facts)),
+        ("steps", to_template(&claimed.steps)),
+        ("settings", to_template(&claimed.settings)),
+        ("rule", Value::from(rule)),
+        ("source", Value::from(claimed.source.as_str())),
+        ("event", Value::from(claimed.event.as_str())),
+        ("subject", Value::from(claimed.subject.as_str())),
+        ("occurrence", Value::from(claimed.occurrence.as_str())),
+        ("action", Value::from(action.name.as_deref())),
+        ("idempotency_key", Value::from(action.idempotency_key.as_str())),
+    ])
+    .into()
+}
+
+/// The lease of one action.
+struct Lease<'a> {
+    shared: &'a Shared,
+    action: &'a Action,
+    since: Instant,
+}
+
+impl Lease<'_> {
+    async fn ask(&self) -> Result<bool, db::Error> {
+        let client = self.shared.pool.get().await?;
+        let statement = client.prepare_cached(include_str!("../db/started.sql")).await?;
+        let row = client.query_one(&statement, &[&self.action.id, &self.action.attempt]).await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+impl Start for Lease<'_> {
+    fn start(&self) -> BoxFuture<'_, Result<bool, Failure>> {
+        // Whatever the answer was, when none arrives it may have been yes.
+        self.shared.running.mark_started(self.action.id);
+        let backoff = ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(2))
+            .without_max_times();
+        let within = self.shared.lease / 2;
+        let since = self.since;
+        Box::pin(async move {
+            (|| self.ask())
+                .retry(backoff)
+                .when(move |_| since.elapsed() < within)
+                .notify(|error, _| warn!(%error, "the database could not be asked whether the lease holds"))
+                .await
+                .map_err(|error| Failure {
+                    outcome: Outcome::Retry,
+                    message: format!("nothing was sent, since the database could not be asked whether the lease holds: {error}"),
+                    retry_after: None,
+                })
+        })
+    }
+}

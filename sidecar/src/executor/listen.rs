@@ -1,0 +1,63 @@
+//! Waits for the database's word that something is ready. Without it, polling finds the same a little later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio_postgres::AsyncMessage;
+use tracing::{debug, warn};
+
+use super::Shared;
+use crate::db;
+
+/// Listens, and connects again whenever the connection is lost.
+pub async fn run(shared: Arc<Shared>) {
+    let backoff = ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(10))
+        .without_max_times();
+    let mut pauses = backoff.build();
+    loop {
+        let mut connected = false;
+        let error = listen(&shared, &mut connected).await;
+        if connected {
+            pauses = backoff.build();
+        }
+        let pause = pauses.next().unwrap_or(Duration::from_secs(10));
+        warn!(%error, retry_in_ms = pause.as_millis() as u64, "the listening connection was lost; polling goes on");
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Listens until the connection ends; how it ended.
+async fn listen(shared: &Shared, connected: &mut bool) -> db::Error {
+    let (client, mut connection) = match shared.pool.dedicated().await {
+        Ok(pair) => pair,
+        Err(error) => return error,
+    };
+    // The connection moves only while it is polled, so the command and the waiting go on side by side.
+    let command = async {
+        client.batch_execute("listen tradeflow").await?;
+        debug!("listening");
+        *connected = true;
+        // Between the last connection and this one something may have become ready.
+        shared.wake.notify_one();
+        // The client must live as long as the connection shall.
+        std::future::pending::<Result<(), tokio_postgres::Error>>().await
+    };
+    let messages = async {
+        loop {
+            match std::future::poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notification(_))) => shared.wake.notify_one(),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return db::Error::Query(error),
+                None => return db::Error::Pool("the server closed the connection".into()),
+            }
+        }
+    };
+    tokio::select! {
+        Err(error) = command => db::Error::Query(error),
+        error = messages => error,
+    }
+}

@@ -1,0 +1,223 @@
+//! Tells the database what became of actions: successes in batches, failures one by one, neither ever lost while
+//! this process lives.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use serde_json::{json, Value as Json};
+use tokio::sync::mpsc;
+use tokio::time::{timeout_at, Instant};
+use tokio_postgres::types::Json as Jsonb;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::Shared;
+use crate::db;
+use crate::deliver::{Action, Failure, Outcome};
+use crate::metrics;
+
+/// An executed action.
+#[derive(Debug)]
+pub struct Completion {
+    id: i64,
+    attempt: i32,
+    rule: String,
+    kind: String,
+    result: Json,
+}
+
+/// Where executions leave their completions.
+pub struct Sender(Mutex<Option<mpsc::Sender<Completion>>>);
+
+/// As many completions may wait as two batches hold: then executions wait too, and nothing more is claimed.
+pub fn channel(batch: usize) -> (Sender, mpsc::Receiver<Completion>) {
+    let (sender, receiver) = mpsc::channel(batch.saturating_mul(2));
+    (Sender(Mutex::new(Some(sender))), receiver)
+}
+
+impl Sender {
+    /// Hands over a success.
+    pub async fn complete(&self, action: &Action, mut result: Json) {
+        make_storable(&mut result);
+        let completion = Completion {
+            id: action.id,
+            attempt: action.attempt,
+            rule: action.rule.clone(),
+            kind: action.kind.clone(),
+            result,
+        };
+        let sender = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let sent = match sender {
+            Some(sender) => sender.send(completion).await.is_ok(),
+            None => false,
+        };
+        if !sent {
+            error!(id = action.id, "its completion could not be written any more: the sidecar is leaving");
+        }
+    }
+
+    /// No completion comes any more.
+    pub fn close(&self) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    }
+}
+
+/// Writes completions until the channel is closed and empty, or `halt`.
+pub async fn run(
+    shared: std::sync::Arc<Shared>,
+    mut completions: mpsc::Receiver<Completion>,
+    most: usize,
+    flush: Duration,
+    halt: CancellationToken,
+) {
+    let mut batch = Vec::with_capacity(most);
+    while let Some(first) = completions.recv().await {
+        batch.push(first);
+        let deadline = Instant::now() + flush;
+        while batch.len() < most {
+            match timeout_at(deadline, completions.recv()).await {
+                Ok(Some(next)) => batch.push(next),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if halt.run_until_cancelled(write(&shared, &mut batch)).await.is_none() {
+            return;
+        }
+        // What these actions held up in their lanes may go on.
+        shared.wake.notify_one();
+    }
+}
+
+/// Writes a batch; when the database refuses its data, one by one, so that one bad result spoils no other.
+async fn write(shared: &Shared, batch: &mut Vec<Completion>) {
+    match complete(shared, batch).await {
+        Ok(()) => {}
+        Err(_) if batch.len() > 1 => {
+            for one in batch.drain(..) {
+                let mut alone = vec![one];
+                Box::pin(write(shared, &mut alone)).await;
+            }
+        }
+        Err(error) => {
+            for one in batch.iter_mut() {
+                warn!(id = one.id, rule = one.rule, %error, "its result cannot be stored; it is completed without");
+                one.result = json!({"request": null, "not_stored": error.to_string()});
+            }
+            if let Err(error) = complete(shared, batch).await {
+                error!(%error, "a completion could not be written; its lease will end by itself");
+            }
+        }
+    }
+    for one in batch.drain(..) {
+        shared.running.remove(one.id, one.attempt);
+    }
+}
+
+/// Tries until the database answers; an error means that it does not take the data.
+async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error> {
+    let ids: Vec<i64> = batch.iter().map(|c| c.id).collect();
+    let attempts: Vec<i32> = batch.iter().map(|c| c.attempt).collect();
+    let results: Vec<Jsonb<&Json>> = batch.iter().map(|c| Jsonb(&c.result)).collect();
+    let once = || async {
+        let client = shared.pool.get().await?;
+        let statement = client.prepare_cached(include_str!("../db/complete.sql")).await?;
+        Ok(client.query(&statement, &[&ids, &attempts, &results]).await?)
+    };
+    let rows = once
+        .retry(forever())
+        .when(|error: &db::Error| !is_about_data(error))
+        .notify(|error, pause| warn!(%error, completions = batch.len(), retry_in_ms = pause.as_millis() as u64, "completions could not be written yet"))
+        .await?;
+    for row in rows {
+        if row.try_get("accepted")? {
+            continue;
+        }
+        let id: i64 = row.try_get("id")?;
+        if let Some(one) = batch.iter().find(|c| c.id == id) {
+            metrics::refused(&one.kind);
+            warn!(
+                id,
+                rule = one.rule,
+                attempt = one.attempt,
+                "completion refused: the lease was lost, another attempt may have done it too"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Reports a failed attempt.
+pub async fn fail(shared: &Shared, action: &Action, failure: Failure) {
+    if failure.outcome != Outcome::Lost {
+        let message = failure.message.replace('\0', "\u{fffd}");
+        let wait = failure.retry_after.map(|d| d.as_secs_f64());
+        let once = || async {
+            let client = shared.pool.get().await?;
+            let statement = client.prepare_cached(include_str!("../db/fail.sql")).await?;
+            let outcome = failure.outcome.as_str();
+            let row = client
+                .query_one(&statement, &[&action.id, &action.attempt, &message, &outcome, &wait])
+                .await?;
+            Ok(row.try_get::<_, Option<String>>(0)?)
+        };
+        let state = once
+            .retry(forever())
+            .when(|error: &db::Error| !is_about_data(error))
+            .notify(|error, pause| warn!(%error, id = action.id, retry_in_ms = pause.as_millis() as u64, "a failure could not be written yet"))
+            .await;
+        match state {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                warn!(id = action.id, attempt = action.attempt, "failure refused: the lease was lost")
+            }
+            Err(error) => {
+                error!(id = action.id, %error, "a failure could not be written; its lease will end by itself")
+            }
+        }
+    }
+    shared.running.remove(action.id, action.attempt);
+    shared.wake.notify_one();
+}
+
+fn forever() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(3))
+        .without_max_times()
+}
+
+/// Whether trying again is useless: the classes of data, constraint and limit errors. Everything else passes, or
+/// an operator mends it.
+fn is_about_data(error: &db::Error) -> bool {
+    error.sqlstate().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Postgres' jsonb holds no NUL.
+fn make_storable(json: &mut Json) {
+    match json {
+        Json::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Json::Array(items) => items.iter_mut().for_each(make_storable),
+        Json::Object(map) => {
+            if map.keys().any(|key| key.contains('\0')) {
+                let pairs = std::mem::take(map).into_iter();
+                *map = pairs.map(|(key, value)| (key.replace('\0', "\u{fffd}"), value)).collect();
+            }
+            map.values_mut().for_each(make_storable);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_never_reaches_jsonb() {
+        let mut json = json!({"a\u{0}": ["x\u{0}y", {"b": "\u{0}"}], "n": 1});
+        make_storable(&mut json);
+        assert_eq!(json, json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "n": 1}));
+    }
+}

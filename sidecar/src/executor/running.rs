@@ -1,0 +1,90 @@
+//! What this process holds leases of.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::deliver::Action;
+
+/// Actions from their claim until the database heard what became of them.
+#[derive(Default)]
+pub struct Running {
+    actions: Mutex<HashMap<i64, Entry>>,
+}
+
+struct Entry {
+    attempt: i32,
+    /// When the lease was last known to begin.
+    since: Instant,
+    started: bool,
+    abort: CancellationToken,
+}
+
+/// An action and the attempt that holds it.
+pub type Held = (i64, i32);
+
+/// What runs when the grace of a shutdown is over.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    pub started: Vec<Held>,
+    pub not_started: Vec<Held>,
+}
+
+impl Running {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Entry>> {
+        self.actions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Remembers an action; the token ends its work.
+    pub fn add(&self, action: &Action, since: Instant) -> CancellationToken {
+        let abort = CancellationToken::new();
+        let entry = Entry { attempt: action.attempt, since, started: false, abort: abort.clone() };
+        self.lock().insert(action.id, entry);
+        abort
+    }
+
+    /// What cannot be taken back has begun, or the request may already be under way.
+    pub fn mark_started(&self, id: i64) {
+        if let Some(entry) = self.lock().get_mut(&id) {
+            entry.started = true;
+        }
+    }
+
+    /// The database knows what became of it.
+    pub fn remove(&self, id: i64, attempt: i32) {
+        let mut actions = self.lock();
+        if actions.get(&id).is_some_and(|e| e.attempt == attempt) {
+            actions.remove(&id);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Those whose lease was given or extended at least `age` ago.
+    pub fn older_than(&self, age: Duration) -> Vec<Held> {
+        let actions = self.lock();
+        actions.iter().filter(|(_, e)| e.since.elapsed() >= age).map(|(id, e)| (*id, e.attempt)).collect()
+    }
+
+    /// The lease begins anew.
+    pub fn extended(&self, id: i64, at: Instant) {
+        if let Some(entry) = self.lock().get_mut(&id) {
+            entry.since = at;
+        }
+    }
+
+    /// Ends all work and says what there was.
+    pub fn begin_abort(&self) -> Unfinished {
+        let mut unfinished = Unfinished::default();
+        for (id, entry) in self.lock().iter() {
+            entry.abort.cancel();
+            let list = if entry.started { &mut unfinished.started } else { &mut unfinished.not_started };
+            list.push((*id, entry.attempt));
+        }
+        unfinished
+    }
+}

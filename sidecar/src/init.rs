@@ -1,0 +1,175 @@
+//! `tradeflow init`: the extension, the tables of schema `store`, and that their changes are watched.
+//!
+//! Repeatable: what is there stays, what is missing comes.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use tokio_postgres::{Client, Transaction};
+
+use crate::db;
+
+/// The files of sql/store, in order; the last one watches the tables and needs the extension.
+const STORE: [(&str, &str); 12] = [
+    ("00_schema.sql", include_str!("../../sql/store/00_schema.sql")),
+    ("10_companies.sql", include_str!("../../sql/store/10_companies.sql")),
+    ("12_company_users.sql", include_str!("../../sql/store/12_company_users.sql")),
+    ("14_sales_staff.sql", include_str!("../../sql/store/14_sales_staff.sql")),
+    ("16_company_credit.sql", include_str!("../../sql/store/16_company_credit.sql")),
+    ("20_quotes.sql", include_str!("../../sql/store/20_quotes.sql")),
+    ("22_quote_items.sql", include_str!("../../sql/store/22_quote_items.sql")),
+    ("30_orders.sql", include_str!("../../sql/store/30_orders.sql")),
+    ("32_order_items.sql", include_str!("../../sql/store/32_order_items.sql")),
+    ("40_invoices.sql", include_str!("../../sql/store/40_invoices.sql")),
+    ("50_products.sql", include_str!("../../sql/store/50_products.sql")),
+    ("60_sheet_rows.sql", include_str!("../../sql/store/60_sheet_rows.sql")),
+];
+const WATCH: (&str, &str) = ("90_watch.sql", include_str!("../../sql/store/90_watch.sql"));
+
+/// What to set up.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tradeflow init --database-url postgres://postgres@localhost:5432/shop
+  tradeflow init --schema-only          (tables only: a copy for reports, a database without the extension)
+
+It may be repeated at any time. Creating the extension needs a superuser, or somebody who ran
+`create extension tradeflow` before; the tables need the right to create schemas in the database.")]
+pub struct Args {
+    /// Only the tables: no extension, nothing watched
+    #[arg(long)]
+    pub schema_only: bool,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why nothing was set up. Everything is one transaction: it is all done, or nothing is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    #[error("this Postgres does not know the extension tradeflow\nhint: run `make install` on the database's server (PG_CONFIG=… for another than the default), then init again; --schema-only sets up the tables alone")]
+    NotInstalled,
+    #[error("{user} may not create the extension tradeflow\nhint: have a superuser run `create extension tradeflow` in this database, then init again")]
+    NotAllowed { user: String },
+    #[error("sql/store/{file}: {error}")]
+    File { file: &'static str, error: db::Error },
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    database: String,
+    extension: Extension,
+    tables_created: Vec<String>,
+    tables_before: usize,
+    newly_watched: Vec<String>,
+    watched: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum Extension {
+    Left,
+    Created { version: String },
+    Present { version: String, available: Option<String> },
+}
+
+/// Sets up, and says what was done.
+pub async fn run(args: &Args, pool: &db::Pool) -> Result<Done, Error> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await.map_err(db::Error::from)?;
+    // Two inits at once would both create what neither sees yet.
+    query(&transaction, "select pg_advisory_xact_lock(hashtext('tradeflow.init'))").await?;
+    let extension = match args.schema_only {
+        true => Extension::Left,
+        false => extension(&transaction).await?,
+    };
+    let before = tables(&transaction).await?;
+    let watched_before = watched(&transaction, args).await?;
+    for (file, sql) in STORE {
+        apply(&transaction, file, sql).await?;
+    }
+    if !args.schema_only {
+        apply(&transaction, WATCH.0, WATCH.1).await?;
+    }
+    let after = tables(&transaction).await?;
+    let watched_after = watched(&transaction, args).await?;
+    transaction.commit().await.map_err(db::Error::from)?;
+    Ok(Done {
+        database: pool.describe(),
+        extension,
+        tables_created: after.difference(&before).cloned().collect(),
+        tables_before: before.len(),
+        newly_watched: watched_after.difference(&watched_before).cloned().collect(),
+        watched: watched_after.len(),
+    })
+}
+
+impl Done {
+    /// In plain words.
+    pub fn text(&self) -> String {
+        let mut lines = vec![format!("{}:", self.database)];
+        match &self.extension {
+            Extension::Left => {}
+            Extension::Created { version } => lines.push(format!("  extension tradeflow {version} created")),
+            Extension::Present { version, available } => lines.push(match available {
+                Some(newer) => format!("  extension tradeflow {version} is there; {newer} is installed: `alter extension tradeflow update`"),
+                None => format!("  extension tradeflow {version} is there"),
+            }),
+        }
+        lines.push(match self.tables_created.len() {
+            0 => format!("  schema store is there with its {} tables", self.tables_before),
+            n => format!("  {n} tables created: {}", self.tables_created.join(", ")),
+        });
+        if !matches!(self.extension, Extension::Left) {
+            lines.push(match self.newly_watched.len() {
+                0 => format!("  {} tables are watched, as before", self.watched),
+                n => format!("  {n} tables watched from now on: {}", self.newly_watched.join(", ")),
+            });
+            lines.push("next: insert settings, targets and rules; `tradeflow load …`; `tradeflow run`; `tradeflow doctor` checks it all".into());
+        }
+        lines.join("\n")
+    }
+}
+
+async fn extension(transaction: &Transaction<'_>) -> Result<Extension, Error> {
+    let found = query(transaction, include_str!("db/extension_available.sql")).await?;
+    let Some(row) = found.first() else { return Err(Error::NotInstalled) };
+    let (installed, default): (Option<String>, String) =
+        (row.get("installed_version"), row.get("default_version"));
+    if let Some(version) = installed {
+        let available = (version != default).then_some(default);
+        return Ok(Extension::Present { version, available });
+    }
+    match transaction.batch_execute("create extension tradeflow").await {
+        Ok(()) => Ok(Extension::Created { version: default }),
+        Err(e) if e.code().is_some_and(|c| c.code() == "42501") => {
+            Err(Error::NotAllowed { user: row.get("user") })
+        }
+        Err(e) => Err(db::Error::from(e).into()),
+    }
+}
+
+async fn apply(transaction: &Transaction<'_>, file: &'static str, sql: &str) -> Result<(), Error> {
+    transaction.batch_execute(sql).await.map_err(|e| Error::File { file, error: e.into() })
+}
+
+async fn tables(transaction: &Transaction<'_>) -> Result<BTreeSet<String>, Error> {
+    let rows = query(transaction, "select tablename::text from pg_tables where schemaname = 'store'").await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn watched(transaction: &Transaction<'_>, args: &Args) -> Result<BTreeSet<String>, Error> {
+    if args.schema_only {
+        return Ok(BTreeSet::new());
+    }
+    let rows = query(transaction, "select name from tradeflow.watched_tables").await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn query(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<tokio_postgres::Row>, Error> {
+    let client: &Client = transaction.client();
+    Ok(client.query(sql, &[]).await.map_err(db::Error::from)?)
+}
