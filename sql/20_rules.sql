@@ -84,7 +84,7 @@ begin
     perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
                                r.search_path, to_regrole(quote_ident(r.owner)));
   exception when sqlstate 'TF001' then
-    return sqlerrm;
+    return replace(sqlerrm, format('rule "%s": ', r.name), '');
   end;
   select format('action %s wants target "%s", which does not exist', a.step, a.target) into missing
   from tradeflow.actions a
@@ -243,7 +243,7 @@ begin
       if r.invalid is not null then
         continue;
       end if;
-      raise exception '% breaks rule "%": %', what, r.name, sqlerrm
+      raise exception '% breaks %', what, sqlerrm
         using errcode = sqlstate, hint = 'Change the rule first, or give a value that it can read.';
     end;
     if missing is not null and r.invalid is null then

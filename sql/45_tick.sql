@@ -68,7 +68,10 @@ begin
       perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds when due');
       cancelled := cancelled + 1;
     else
-      update tradeflow.outbox x set state = 'ready', facts = fresh, run_at = clock_timestamp() where x.id = o.id;
+      -- Without an action the firing itself is the record.
+      update tradeflow.outbox x
+      set state = case when o.step is null then 'done' else 'ready' end, facts = fresh, run_at = clock_timestamp()
+      where x.id = o.id;
       due := due + 1;
     end if;
   end loop;

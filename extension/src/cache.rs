@@ -34,7 +34,8 @@ pub struct TableRules {
     delete: EventIndex,
     dependencies: FxHashSet<Dependency>,
     stale: Cell<bool>,
-    context: pg_sys::MemoryContext,
+    /// Holds the expressions, and what they keep.
+    pub context: pg_sys::MemoryContext,
 }
 
 impl TableRules {

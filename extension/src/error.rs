@@ -132,7 +132,8 @@ thread_local! {
 
 unsafe extern "C-unwind" fn note(_arg: *mut c_void) {
     // SAFETY: called by errfinish(), while the error that these functions read is on top of the stack.
-    NOTED.set(unsafe { (raw::geterrcode(), raw::geterrposition()) });
+    // SPI has moved the position by then: it is in the statement that SPI was given.
+    NOTED.set(unsafe { (raw::geterrcode(), raw::geterrposition().max(raw::getinternalerrposition())) });
 }
 
 fn noted(caught: CaughtError) -> Failure {
@@ -166,6 +167,7 @@ mod raw {
         pub fn errfinish(file: *const c_char, line: c_int, function: *const c_char);
         pub fn geterrcode() -> c_int;
         pub fn geterrposition() -> c_int;
+        pub fn getinternalerrposition() -> c_int;
     }
 }
 

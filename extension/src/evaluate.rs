@@ -122,6 +122,8 @@ impl<'a> Evaluation<'a> {
         unsafe {
             let slot = || pg_sys::MakeSingleTupleTableSlot(table.descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
             let (old, new, context) = (slot(), slot(), pg_sys::CreateStandaloneExprContext());
+            // What expressions keep from one evaluation to the next must live as long as they do.
+            (*context).ecxt_per_query_memory = table.context;
             Evaluation { table, context, old, new }
         }
     }

@@ -81,10 +81,10 @@ fn settle(departure: Departure, found: &mut Vec<RuleNumber>) {
 unsafe fn subject(table: &TableRules, slot: *mut pg_sys::TupleTableSlot, context: *mut pg_sys::ExprContext) -> String {
     // SAFETY: the slot holds a row of the table. The executor's context is used for one evaluation and put back.
     unsafe {
-        let kept = ((*context).ecxt_innertuple, (*context).ecxt_outertuple);
-        (*context).ecxt_outertuple = slot;
+        let kept = ((*context).ecxt_outertuple, (*context).ecxt_per_query_memory);
+        ((*context).ecxt_outertuple, (*context).ecxt_per_query_memory) = (slot, table.context);
         let subject = table.row.as_ref().and_then(|row| row.subject.evaluate(context));
-        ((*context).ecxt_innertuple, (*context).ecxt_outertuple) = kept;
+        ((*context).ecxt_outertuple, (*context).ecxt_per_query_memory) = kept;
         subject.and_then(|datum| String::from_datum(datum, false)).unwrap_or_default()
     }
 }

@@ -16,9 +16,9 @@ with fired as (
     case
       when r.mode = 'shadow' then 'shadow'
       when f.held then 'held'
-      when a.step is null then 'done'
       when due.late and a.if_late = 'skip' then 'cancelled'
       when due.at > clock.now then 'waiting'
+      when a.step is null then 'done'
       else 'ready'
     end,
     case
