@@ -6,9 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$project"
 
-# pgrx's library refers to symbols that only a server has, so the extension has no test binary of its own:
-# the end-to-end tests run it inside Postgres.
-packages=(--workspace --exclude tradeflow-extension)
+packages=(--workspace)
 
 cargo build --quiet -p tradeflow-sidecar
 TRADEFLOW_STAGE=$(target_dir)/stage/dev
