@@ -91,8 +91,8 @@ impl Error {
     fn from_postgres(error: tokio_postgres::Error) -> Error {
         let message = error.as_db_error().map(|db| db.message().to_owned()).unwrap_or_default();
         match error.code().map(|c| c.code()) {
-            // Undefined schema, table, column; a type that does not fit.
-            Some("3F000" | "42P01" | "42703" | "42804") => Error::NoStore(message),
+            // Undefined schema, table, column, function; a type that does not fit.
+            Some("3F000" | "42P01" | "42703" | "42804" | "42883") => Error::NoStore(message),
             Some("42501") => Error::NotAllowed(message),
             _ => Error::Database(error.into()),
         }
@@ -198,3 +198,6 @@ fn progress(bytes: u64, quiet: bool) -> ProgressBar {
     let look = "{bar:30} {bytes}/{total_bytes} {msg}";
     bar.with_style(ProgressStyle::with_template(look).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
+
+#[cfg(test)]
+mod tests;

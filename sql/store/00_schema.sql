@@ -10,7 +10,8 @@
 --   * No check constraints on codes: a code the vendor invents tomorrow must be stored, not refused.
 --   * Three different systems say "order id": bc_order_id (BigCommerce core, the number the buyer sees),
 --     b2b_order_id (B2B Edition's own row id) and external_order_id (whatever an ERP wrote there). Never plain order_id.
---   * Money is numeric(20,4) in the currency the row names; times are timestamptz; raw is the payload as it came.
+--   * Money is numeric(20,4) in the currency the row names; times are timestamptz; raw is the payload as it came, and
+--     may be NULL: rows from a sync job of your own need not have it.
 --   * "" and the id 0, which the APIs write for "none", are NULL here; raw still has them.
 --   * synced_at is when the loader last *changed* the row: an identical payload leaves the row, and synced_at, alone.
 create schema if not exists store;

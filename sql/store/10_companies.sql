@@ -18,7 +18,7 @@ create table if not exists store.companies (
   extra_fields jsonb,
   created_at timestamptz,
   updated_at timestamptz,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists companies_status_idx on store.companies (status);

@@ -17,7 +17,7 @@ create table if not exists store.company_users (
   extra_fields jsonb,
   created_at timestamptz,
   updated_at timestamptz,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists company_users_company_idx on store.company_users (company_id);

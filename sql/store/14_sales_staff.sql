@@ -7,7 +7,7 @@ create table if not exists store.sales_staff (
   phone text,
   role_name text,
   company_count integer,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists sales_staff_email_idx on store.sales_staff (lower(email));
@@ -26,7 +26,7 @@ create table if not exists store.company_sales_staff (
   company_id bigint not null,
   sales_staff_id bigint not null,
   assigned_at timestamptz,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now(),
   primary key (company_id, sales_staff_id)
 );

@@ -6,7 +6,7 @@ create table if not exists store.company_credit (
   available_credit numeric(20,4),
   limit_purchases boolean,
   credit_hold boolean,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 comment on table store.company_credit is
@@ -25,7 +25,7 @@ create table if not exists store.company_payment_terms (
   company_id bigint primary key,
   is_enabled boolean,
   payment_terms_days smallint,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 comment on table store.company_payment_terms is

@@ -44,7 +44,7 @@ create table if not exists store.quotes (
   updated_at timestamptz,
   expired_at timestamptz,
   expires_on date generated always as ((expired_at at time zone 'UTC')::date) stored,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists quotes_company_idx on store.quotes (company_id);

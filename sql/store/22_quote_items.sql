@@ -28,7 +28,7 @@ create table if not exists store.quote_items (
   order_quantity_maximum integer,
   is_custom boolean,
   options jsonb,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now(),
   primary key (quote_id, line_key)
 );

@@ -20,7 +20,7 @@ create table if not exists store.order_items (
   is_refunded boolean,
   parent_order_item_id bigint,
   options jsonb,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists order_items_order_idx on store.order_items (bc_order_id);

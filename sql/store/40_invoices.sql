@@ -19,7 +19,7 @@ create table if not exists store.invoices (
   due_at timestamptz,
   created_at timestamptz,
   updated_at timestamptz,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists invoices_company_idx on store.invoices (company_id);

@@ -19,7 +19,7 @@ create table if not exists store.products (
   custom_fields jsonb,
   created_at timestamptz,
   updated_at timestamptz,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists products_sku_idx on store.products (sku);
@@ -61,7 +61,7 @@ create table if not exists store.variants (
   inventory_level integer,
   purchasing_disabled boolean,
   option_values jsonb,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now()
 );
 create index if not exists variants_product_idx on store.variants (product_id);

@@ -6,7 +6,7 @@ create table if not exists store.sheet_rows (
   row_key text not null,
   row_number integer,
   cells jsonb not null,
-  raw jsonb not null,
+  raw jsonb,
   synced_at timestamptz not null default now(),
   primary key (spreadsheet_id, tab, row_key)
 );
