@@ -11,7 +11,7 @@ pub async fn watch_jobs(db: &Database, target: &Target<'_>, kind: &str, params: 
     db.sql(
         "create table jobs (id int primary key, recipient text, amount numeric, note text, n int);
          select tradeflow.watch('jobs');
-         insert into tradeflow.rules (name, source) values ('job', 'jobs');",
+         insert into tradeflow.rules (name, source) values ('job', 'public.jobs');",
     )
     .await;
     target.insert(db, "there").await;

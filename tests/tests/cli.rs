@@ -165,7 +165,7 @@ async fn doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
         ..Target::smtp(format!("smtp://127.0.0.1:{port}"))
     };
     watch_jobs(&db, &target, "email", r#"{"to": "a@example.com", "template": "forgotten"}"#).await;
-    db.sql("insert into tradeflow.rules (name, source, condition) values ('waits', 'jobs', 'new.n > tradeflow.setting(''limit'')::int')").await;
+    db.sql("insert into tradeflow.rules (name, source, condition) values ('waits', 'public.jobs', 'new.n > tradeflow.setting(''limit'')::int')").await;
     // A tool that reloads a table by swapping drops its triggers without a word.
     db.sql(
         "do $$ declare t record; begin

@@ -5,28 +5,31 @@ select tradeflow.watch('jobs');
 insert into tradeflow.targets (name, system, base_url) values ('there', 'http', 'https://api.example.com');
 
 -- rules
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'new.amount > 1');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'new.n');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'new.n > 1; drop table jobs');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'new.n > (select 1)');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'new.n > random()');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'new.n >');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', '');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'no_such_function(new.n)');
-insert into tradeflow.rules (name, source, condition) values ('r', 'jobs', 'count(*) > 1');
-insert into tradeflow.rules (name, source, fire_at) values ('r', 'jobs', 'new.n');
-insert into tradeflow.rules (name, source, query) values ('r', 'jobs', 'delete from jobs returning id');
-insert into tradeflow.rules (name, source, query) values ('r', 'jobs', 'select 1; select 2');
-insert into tradeflow.rules (name, source, query) values ('r', 'jobs', 'select nothing from jobs');
-insert into tradeflow.rules (name, source, columns) values ('r', 'jobs', '{n,m}');
-insert into tradeflow.rules (name, source) values ('r', 'nowhere');
-insert into tradeflow.rules (name, source) values ('r', 'unwatched');
-insert into tradeflow.rules (name, source) values ('no spaces', 'jobs');
-insert into tradeflow.rules (name, source, events) values ('r', 'jobs', '{truncate}');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'new.amount > 1');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'new.n');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'new.n > 1; drop table jobs');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'new.n > (select 1)');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'new.n > random()');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'new.n >');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', '');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'no_such_function(new.n)');
+insert into tradeflow.rules (name, source, condition) values ('r', 'public.jobs', 'count(*) > 1');
+insert into tradeflow.rules (name, source, fire_at) values ('r', 'public.jobs', 'new.n');
+insert into tradeflow.rules (name, source, query) values ('r', 'public.jobs', 'delete from jobs returning id');
+insert into tradeflow.rules (name, source, query) values ('r', 'public.jobs', 'select 1; select 2');
+insert into tradeflow.rules (name, source, query) values ('r', 'public.jobs', 'select nothing from jobs');
+insert into tradeflow.rules (name, source, columns) values ('r', 'public.jobs', '{n,m}');
+insert into tradeflow.rules (name, source) values ('r', 'public.nowhere');
+insert into tradeflow.rules (name, source) values ('r', 'public.unwatched');
+-- (terse: the detail of a CHECK has the time in it)
+\set VERBOSITY terse
+insert into tradeflow.rules (name, source) values ('no spaces', 'public.jobs');
+insert into tradeflow.rules (name, source, events) values ('r', 'public.jobs', '{truncate}');
+\set VERBOSITY default
 select count(*) from tradeflow.rules;
 
 -- a setting or a target that is absent may still come: the rule is kept, and says so
-insert into tradeflow.rules (name, source, condition) values ('waits', 'jobs', 'new.n > tradeflow.setting(''limit'')::int');
+insert into tradeflow.rules (name, source, condition) values ('waits', 'public.jobs', 'new.n > tradeflow.setting(''limit'')::int');
 select name, invalid from tradeflow.rules;
 insert into tradeflow.settings (name, value) values ('limit', '5');
 select name, invalid from tradeflow.rules;

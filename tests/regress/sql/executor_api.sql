@@ -2,7 +2,7 @@
 create table jobs (id int primary key, n int);
 select tradeflow.watch('jobs');
 insert into tradeflow.targets (name, system, base_url) values ('there', 'http', 'https://api.example.com');
-insert into tradeflow.rules (name, source) values ('job', 'jobs');
+insert into tradeflow.rules (name, source) values ('job', 'public.jobs');
 insert into tradeflow.actions (rule, step, name, kind, target, params, max_attempts, on_failure) values
   ('job', 1, 'create', 'http', 'there', '{"path": "/jobs"}', 2, 'continue'),
   ('job', 2, 'confirm', 'http', 'there', '{"path": "/jobs/{{ steps.create.id }}"}', 8, 'stop');
@@ -30,7 +30,7 @@ select tradeflow.fail(2, 9, 'an attempt of long ago', 'retry');
 select tradeflow.fail(2, 1, 'HTTP 503', 'retry', '1 hour');
 select state, error, run_at > now() + interval '59 minutes' as later from tradeflow.outbox where id = 2;
 select tradeflow.retry(2);
-select id, attempt from tradeflow.claim('w1', 1, '1 minute');
+select id, attempt from tradeflow.claim('w1', 10, '1 minute');
 select tradeflow.fail(2, 2, 'HTTP 503', 'retry');
 -- It was the last attempt; the step says on_failure: continue.
 select kind, rule, subject, outbox_id, message, hint from tradeflow.incidents;

@@ -3,8 +3,8 @@ create table jobs (id int primary key, due timestamptz, note text);
 select tradeflow.watch('jobs', ignore => '{note}');
 insert into tradeflow.targets (name, system, base_url) values ('there', 'http', 'https://api.example.com');
 insert into tradeflow.rules (name, source, condition, fires, fire_at, max_firings) values
-  ('job', 'jobs', null, 'always', null, 3),
-  ('timer', 'jobs', 'new.due > tradeflow.now()', 'enter', 'new.due', 1000);
+  ('job', 'public.jobs', null, 'always', null, 3),
+  ('timer', 'public.jobs', 'new.due is not null', 'enter', 'new.due', 1000);
 insert into tradeflow.actions (rule, kind, target, params) values
   ('job', 'http', 'there', '{"path": "/now"}'),
   ('timer', 'http', 'there', '{"path": "/then"}');
@@ -19,7 +19,7 @@ select tradeflow.ack(id), tradeflow.ack(id) as again from tradeflow.incidents;
 select tradeflow.release_held('job', '{1}');
 select tradeflow.discard_held('job', '{2}');
 select tradeflow.cancel(3, 'not wanted');
-select tradeflow.cancel('{4,99}');
+select tradeflow.cancel('{4,99}'::bigint[]);
 table queue;
 select id, state, reason from tradeflow.outbox_history order by id;
 
