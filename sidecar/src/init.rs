@@ -10,8 +10,9 @@ use tokio_postgres::{Client, Transaction};
 use crate::db;
 
 /// The files of sql/store, in order; the last one watches the tables and needs the extension.
-const STORE: [(&str, &str); 12] = [
+const STORE: [(&str, &str); 13] = [
     ("00_schema.sql", include_str!("../../sql/store/00_schema.sql")),
+    ("02_raw.sql", include_str!("../../sql/store/02_raw.sql")),
     ("10_companies.sql", include_str!("../../sql/store/10_companies.sql")),
     ("12_company_users.sql", include_str!("../../sql/store/12_company_users.sql")),
     ("14_sales_staff.sql", include_str!("../../sql/store/14_sales_staff.sql")),

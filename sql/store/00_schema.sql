@@ -26,5 +26,8 @@ begin
   end if;
 exception
   when duplicate_object then null;  -- another session was quicker
+  when insufficient_privilege then
+    raise insufficient_privilege using message = 'the role tradeflow_sync is missing and may not be created here',
+      hint = 'Have a superuser run: create role tradeflow_sync nologin;';
 end $$;
 grant usage on schema store to tradeflow_sync;
