@@ -12,13 +12,14 @@ comment on function store.plain(jsonb) is
 create or replace function store.merge_raw(stored jsonb, payload jsonb) returns jsonb
   language sql immutable parallel safe
   return case
-    when payload is null then stored
+    when payload is null or stored = payload then stored
     when stored is null then payload
+    -- A join, because `stored -> key` for each key would decompress the whole payload for each.
     else stored || coalesce((
-      select pg_catalog.jsonb_object_agg(key, value)
-      from pg_catalog.jsonb_each(payload)
-      where not stored ? key
-         or value is distinct from stored -> key and store.plain(value) is distinct from store.plain(stored -> key)
+      select pg_catalog.jsonb_object_agg(new.key, new.value)
+      from pg_catalog.jsonb_each(payload) as new
+      left join pg_catalog.jsonb_each(stored) as old on old.key = new.key
+      where old.key is null or new.value <> old.value and store.plain(new.value) <> store.plain(old.value)
     ), '{}')
   end;
 comment on function store.merge_raw(jsonb, jsonb) is
