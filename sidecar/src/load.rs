@@ -153,10 +153,13 @@ async fn load(
             report.held_back += entities.len() as u64;
             entities.clear();
         }
+        let before = progress.position();
+        let share = source.bytes / (entities.len() as u64).max(1);
         for entity in entities {
             writer.push(entity, report).await?;
+            progress.inc(share);
         }
-        progress.inc(source.bytes);
+        progress.set_position(before + source.bytes);
     }
     writer.finish(report).await
 }
