@@ -9,7 +9,7 @@ CARGO_TARGET_DIR=$(target_dir)/other-postgres
 export CARGO_TARGET_DIR
 for major in "${@:-16 17 18}"; do
   for one in $major; do
-    DOCS_RS=1 cargo check --quiet -p tradeflow-extension --no-default-features --features "pg$one" ||
+    DOCS_RS=1 RUSTC_WRAPPER=$project/scripts/rustc-docsrs.sh cargo check --quiet -p tradeflow-extension --no-default-features --features "pg$one" ||
       die "the extension does not compile for Postgres $one"
   done
 done
