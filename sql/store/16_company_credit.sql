@@ -10,7 +10,7 @@ create table if not exists store.company_credit (
   synced_at timestamptz not null default now()
 );
 comment on table store.company_credit is
-  'Company credit. Source: GET /api/v3/io/companies/{companyId}/credit. A copy: writes back are absolute, see the API notes.';
+  'Company credit. Source: GET /api/v3/io/companies/{companyId}/credit. A copy; writing back sets the amount outright.';
 comment on column store.company_credit.company_id is 'store.companies.company_id (from the request path).';
 comment on column store.company_credit.credit_enabled is 'creditEnabled.';
 comment on column store.company_credit.credit_currency is 'ISO 4217 code of available_credit (creditCurrency).';
