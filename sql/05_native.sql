@@ -56,9 +56,9 @@ language c as 'MODULE_PATHNAME', 'tradeflow_compile';
 comment on function tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole) is
   'Internal. Compiles a definition as its owner and forgets it. The caller must be a member of the owner. Errors carry the position in the definition''s text; TF001: a setting it names does not exist (yet).';
 
-create function tradeflow._still(rule text, key jsonb) returns jsonb
+create function tradeflow._still(rule text, key jsonb, subject text, occurrence text) returns jsonb
 language c strict as 'MODULE_PATHNAME', 'tradeflow_still';
-comment on function tradeflow._still(text, jsonb) is
+comment on function tradeflow._still(text, jsonb, text, text) is
   'Internal. Asks a due timer''s question again on the row as it is now, as the rule''s owner: the facts, or NULL for no.';
 
 create function tradeflow._check_template(source text, name text) returns text

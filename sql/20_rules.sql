@@ -103,7 +103,12 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if exists (select from pg_roles where rolname = owner) and not pg_has_role(current_user, owner, 'member') then
+  if not exists (select from pg_roles where rolname = owner) then
+    -- A superuser may: a dump is restored where its roles are not. For others it would be a way to a role made later.
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+      raise exception 'rule "%": its owner, role "%", does not exist', rule, owner using errcode = 'undefined_object';
+    end if;
+  elsif not pg_has_role(current_user, owner, 'member') then
     raise exception 'rule "%" belongs to role "%", and "%" is no member of it', rule, owner, current_user
       using errcode = 'insufficient_privilege',
             hint = 'A rule runs with its owner''s rights, so only members of that role may write it.';

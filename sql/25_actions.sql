@@ -180,6 +180,10 @@ begin
       using errcode = 'invalid_parameter_value',
             hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
   end if;
+  if jsonb_typeof(new.params) <> 'object' then
+    raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
+      using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
+  end if;
   select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
   from unnest(kind.required) want
   where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)

@@ -55,6 +55,7 @@ create index outbox_waiting on tradeflow.outbox (run_at) where state = 'waiting'
 create index outbox_lease on tradeflow.outbox (lease_until) where state = 'running';
 -- What a later match replaces, and a "no" cancels.
 create index outbox_timer on tradeflow.outbox (rule, subject) where state = 'waiting';
+create index outbox_timer_key on tradeflow.outbox (rule, key) where state = 'waiting';
 -- What waits for a person, and what is swept into history.
 create index outbox_resting on tradeflow.outbox (state, created_at) where state not in ('ready', 'waiting', 'running');
 

@@ -25,7 +25,8 @@ begin
 
   return query
   with free as (
-    -- The head of each lane: nothing of the lane is running or ready before it. A head that another worker
+    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
+    -- than what runs), and nothing is ready before it. A head that another worker
     -- holds is skipped, and still blocks the rest of its lane.
     select o.id
     from tradeflow.outbox o
@@ -34,7 +35,7 @@ begin
       and (claim.kinds is null or o.kind = any (claim.kinds))
       and not exists (
         select from tradeflow.outbox b
-        where b.lane = o.lane and b.id < o.id and b.state in ('ready', 'running'))
+        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
     order by o.run_at, o.id
     limit claim.max
     for update of o skip locked
@@ -124,7 +125,7 @@ begin
   -- In the order of ids, as every function here locks: two workers never wait for each other.
   with mine as (
     select o.id, c.result
-    from unnest(ids, attempts, results) c(id, attempt, result)
+    from (select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id) c
     join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
     order by o.id
     for update of o

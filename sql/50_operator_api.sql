@@ -25,7 +25,8 @@ set search_path = pg_catalog, pg_temp
 as $$
   with again as (
     update tradeflow.outbox o
-    set state = case when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+    set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
+                     when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
         run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
         reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
     where o.id = any (ids)

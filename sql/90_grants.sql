@@ -9,6 +9,9 @@ grant execute on function
   tradeflow._flush(), tradeflow.now(), tradeflow.version()
 to public;
 
+-- What tradeflow.now() reads, with the caller's rights.
+grant select on tradeflow.clock to public;
+
 -- Authors: rules, their actions, templates and settings.
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
 grant select, insert, update, delete on tradeflow.watched_tables to tradeflow_author;

@@ -5,7 +5,7 @@
 //! in the system caches. The entry is then stale, and built anew by the next statement; the statement at work keeps
 //! the one it began with.
 
-use crate::compile::{self, Dependency, Event, Lookup, Rule, RowExpressions};
+use crate::compile::{self, Dependency, Event, Lookup, RowExpressions, Rule};
 use crate::definition::{self, Column};
 use crate::error::{sql_function, Failure};
 use crate::index::EventIndex;
@@ -97,19 +97,31 @@ fn build(relid: pg_sys::Oid) -> TableRules {
         let columns = definition::columns((*relation).rd_att, ignore);
 
         let outer = pg_sys::MemoryContextSwitchTo(context);
-        let descriptor = pg_sys::CreateTupleDescCopy((*relation).rd_att);
+        // With what columns added later hold in rows stored before.
+        let descriptor = pg_sys::CreateTupleDescCopyConstr((*relation).rd_att);
         let mut dependencies = Vec::new();
         let mut quarantined = Vec::new();
         let (mut rules, mut row) = (Vec::new(), None);
         if let Some(definition) = &definition {
             let lookup = Lookup::of(definition);
-            match in_subtransaction(|| compile::row_expressions(relation, &definition.key, &lookup, &mut dependencies)) {
+            match in_subtransaction(|| {
+                compile::row_expressions(relation, &definition.key, &lookup, &mut dependencies)
+            }) {
                 Ok(expressions) => {
                     row = Some(expressions);
-                    rules = compile_all(definition, relation, &columns, &lookup, &mut dependencies, &mut quarantined);
+                    rules = compile_all(
+                        definition,
+                        relation,
+                        &columns,
+                        &lookup,
+                        &mut dependencies,
+                        &mut quarantined,
+                    );
                 }
                 // A key column was dropped: no rule can work.
-                Err(failure) => quarantined.extend(definition.rules.iter().map(|r| (r.name.clone(), failure.clone()))),
+                Err(failure) => {
+                    quarantined.extend(definition.rules.iter().map(|r| (r.name.clone(), failure.clone())))
+                }
             }
         }
         pg_sys::MemoryContextSwitchTo(outer);
@@ -215,7 +227,8 @@ unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relid: pg_sys:
 }
 
 unsafe extern "C-unwind" fn catalogue_changed(_arg: pg_sys::Datum, cache: i32, hash: u32) {
-    let of_roles = cache == pg_sys::SysCacheIdentifier::AUTHOID as i32 || cache == pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE as i32;
+    let of_roles = cache == pg_sys::SysCacheIdentifier::AUTHOID as i32
+        || cache == pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE as i32;
     mark_stale(|t| hash == 0 || of_roles || t.dependencies.contains(&(cache, hash)));
 }
 

@@ -14,14 +14,21 @@ fn check(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
     unsafe {
         let text = |n| pgrx::fcinfo::pg_getarg::<String>(fcinfo, n);
         let oid = |n| pgrx::fcinfo::pg_getarg::<pg_sys::Oid>(fcinfo, n).unwrap_or(pg_sys::InvalidOid);
-        let columns = pgrx::fcinfo::pg_getarg_datum(fcinfo, 7).and_then(|d| Vec::<String>::from_datum(d, false));
+        let columns =
+            pgrx::fcinfo::pg_getarg_datum(fcinfo, 7).and_then(|d| Vec::<String>::from_datum(d, false));
         let (source, owner) = (oid(1), oid(9));
         let name = text(0).unwrap_or_default();
         if !pg_sys::is_member_of_role(pg_sys::GetUserId(), owner) {
-            return Err(Failure::new(ERRCODE_INSUFFICIENT_PRIVILEGE, format!("rule \"{name}\" belongs to a role you are no member of")));
+            return Err(Failure::new(
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("rule \"{name}\" belongs to a role you are no member of"),
+            ));
         }
         let Some(table) = definition::load(source, false) else {
-            return Err(Failure::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("the table of rule \"{name}\" is not watched")));
+            return Err(Failure::new(
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("the table of rule \"{name}\" is not watched"),
+            ));
         };
         let rule = definition::Rule {
             name,

@@ -10,13 +10,13 @@ mod rewrite;
 
 pub use expression::{Expression, Reads};
 pub use lookup::{Dependency, Lookup};
-pub use query::Query;
+pub use query::{result_columns, Query};
 
 use crate::change::{self, ColumnSet};
 use crate::definition::{self, Column};
 use crate::error::Failure;
 use crate::index::Gate;
-use crate::owner::{ActAs, PinnedPath};
+use crate::owner::{self, ActAs, PinnedPath};
 use expression::Wanted;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
@@ -85,7 +85,7 @@ pub unsafe fn compile(
     dependencies: &mut Vec<Dependency>,
 ) -> Result<Rule, Failure> {
     let owner = pg_sys::Oid::from(definition.owner);
-    let path = CString::new(definition.search_path.as_str()).unwrap_or_default();
+    let path = owner::rule_path(&definition.search_path);
     let _as_owner = ActAs::rule_owner(owner);
     let _path = PinnedPath::new(&path);
 
@@ -122,22 +122,43 @@ pub unsafe fn compile(
     let on_enter = definition.fires == "enter" && condition.is_some() && !mentions_old;
     let filter = match &definition.columns {
         Some(names) => Some(
-            names.iter()
+            names
+                .iter()
                 .map(|name| {
                     columns.iter().position(|c| !c.dropped && &c.name == name).ok_or_else(|| {
-                        Failure::new(ERRCODE_UNDEFINED_COLUMN, format!("columns names \"{name}\", which the table does not have"))
+                        Failure::new(
+                            ERRCODE_UNDEFINED_COLUMN,
+                            format!("columns names \"{name}\", which the table does not have"),
+                        )
                     })
                 })
                 .collect::<Result<Vec<usize>, Failure>>()?,
         ),
         None => None,
     };
-    let timed = fire_at.is_some() || definition.delayed;
+    let timed = fire_at.is_some() || definition.delayed || query.as_ref().is_some_and(|q| q.timed);
+    let follows = timed && !mentions_old;
+    // What waits names the row by its key: a row that gets another one is looked at, whatever else changed.
+    let key = columns
+        .iter()
+        .filter(|c| follows && lookup.key.contains(&c.name))
+        .fold(0, |set, c| set | change::bit(c.attno));
+    let must_change = must_change(on_enter, &condition, &fire_at) | key;
     // SAFETY: the planned expression is valid; only read.
-    let gate = unsafe {
-        Gate::of(condition.as_ref(), must_change(on_enter, &condition, &fire_at), filter.as_deref(), columns, timed && !mentions_old)
-    };
-    Ok(Rule { definition: definition.clone(), owner, path, condition, mentions_old, on_enter, fire_at, query, columns: filter, timed, gate })
+    let gate = unsafe { Gate::of(condition.as_ref(), must_change, filter.as_deref(), key, columns, follows) };
+    Ok(Rule {
+        definition: definition.clone(),
+        owner,
+        path,
+        condition,
+        mentions_old,
+        on_enter,
+        fire_at,
+        query,
+        columns: filter,
+        timed,
+        gate,
+    })
 }
 
 /// The columns one of which must change in an update for the rule to have anything to say. A condition that did hold
@@ -180,7 +201,10 @@ pub unsafe fn row_expressions(
     let subject = match quoted.as_slice() {
         [one] => format!("new.{one}::text"),
         several => {
-            format!("array[{}]::text", several.iter().map(|k| format!("new.{k}::text")).collect::<Vec<_>>().join(", "))
+            format!(
+                "array[{}]::text",
+                several.iter().map(|k| format!("new.{k}::text")).collect::<Vec<_>>().join(", ")
+            )
         }
     };
     let pairs: Vec<String> =

@@ -2,6 +2,7 @@
 //!
 //! Rows come as copies, some time after their change; conditions are asked as the rule's owner, many in one
 //! subtransaction. An error costs its rule this row, and the subtransaction: the rest goes on in the next.
+//! Queries are left to the statement's end ([`query`](crate::query)): they must see all that it wrote.
 
 use crate::cache::TableRules;
 use crate::change;
@@ -10,10 +11,10 @@ use crate::error::{attempt, Failure};
 use crate::index::RuleNumber;
 use crate::owner::{ActAs, PinnedPath};
 use crate::pending::{self, Entry};
-use crate::query;
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION;
 use std::rc::Rc;
 
 /// A rule that fails this often in one statement is not asked any more in it.
@@ -32,11 +33,13 @@ pub struct Firing {
     pub fire_at: Option<pg_sys::Datum>,
 }
 
-/// A rule's answer about a subject is no longer yes: what waits is cancelled.
+/// A rule's earlier answers about a row hold no longer, or are given anew: what waits for the row is cancelled.
 pub struct Left {
     pub table: Rc<TableRules>,
     pub rule: RuleNumber,
-    pub subject: String,
+    /// The row's key as jsonb.
+    pub key: pg_sys::Datum,
+    pub reason: &'static str,
 }
 
 /// A rule that failed, with the first row it failed for.
@@ -54,12 +57,15 @@ pub struct Results {
     pub firings: Vec<Firing>,
     pub left: Vec<Left>,
     pub faults: Vec<Fault>,
+    /// Rows whose rules' queries are still to be run.
+    pub asked: Vec<Asked>,
 }
 
 impl Results {
     pub fn append(&mut self, mut more: Results) {
         self.firings.append(&mut more.firings);
         self.left.append(&mut more.left);
+        self.asked.append(&mut more.asked);
         more.faults.into_iter().for_each(|f| self.add_fault(f));
     }
 
@@ -76,8 +82,8 @@ impl Results {
 }
 
 /// A row that passed the condition of a rule with a query.
-pub struct Asked<'a> {
-    pub entry: &'a Entry,
+pub struct Asked {
+    pub entry: Rc<Entry>,
     pub rule: RuleNumber,
     pub subject: String,
     pub key: Option<pg_sys::Datum>,
@@ -85,11 +91,9 @@ pub struct Asked<'a> {
 }
 
 /// Asks the rules of these rows and adds what they say to `results`.
-pub fn evaluate(entries: &[Entry], results: &mut Results) {
+pub fn evaluate(entries: &[Rc<Entry>], results: &mut Results) {
     for rows in entries.chunk_by(|a, b| Rc::ptr_eq(&a.table, &b.table)) {
-        let mut asked = Vec::new();
-        Evaluation::new(&rows[0].table).run(rows, results, &mut asked);
-        query::run(&rows[0].table, asked, results);
+        Evaluation::new(&rows[0].table).run(rows, results);
     }
 }
 
@@ -120,7 +124,8 @@ impl<'a> Evaluation<'a> {
     pub fn new(table: &'a Rc<TableRules>) -> Self {
         // SAFETY: the table's descriptor lives as long as the table.
         unsafe {
-            let slot = || pg_sys::MakeSingleTupleTableSlot(table.descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
+            let slot =
+                || pg_sys::MakeSingleTupleTableSlot(table.descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
             let (old, new, context) = (slot(), slot(), pg_sys::CreateStandaloneExprContext());
             // What expressions keep from one evaluation to the next must live as long as they do.
             (*context).ecxt_per_query_memory = table.context;
@@ -128,8 +133,9 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn run<'e>(&self, entries: &'e [Entry], results: &mut Results, asked: &mut Vec<Asked<'e>>) {
-        let mut todo = entries.iter().flat_map(|entry| entry.rules.iter().map(move |rule| (entry, *rule))).peekable();
+    fn run(&self, entries: &[Rc<Entry>], results: &mut Results) {
+        let mut todo =
+            entries.iter().flat_map(|entry| entry.rules.iter().map(move |rule| (entry, *rule))).peekable();
         while todo.peek().is_some() {
             let mut current = None;
             let mut loaded: *const Entry = std::ptr::null();
@@ -140,16 +146,16 @@ impl<'a> Evaluation<'a> {
                     if results.gave_up(self.table, number) {
                         continue;
                     }
-                    if !std::ptr::eq(loaded, entry) {
+                    if !std::ptr::eq(loaded, Rc::as_ptr(entry)) {
                         self.load(entry);
-                        loaded = entry;
+                        loaded = Rc::as_ptr(entry);
                     }
                     let rule = &self.table.rules[number as usize];
                     if !identity.as_ref().is_some_and(|(_, r)| r.owner == rule.owner && r.path == rule.path) {
                         drop(identity.take());
                         identity = Some((Identity::of(rule), rule));
                     }
-                    self.ask(entry, number, rule, results, asked);
+                    self.ask(entry, number, rule, results)?;
                 }
                 Ok(())
             });
@@ -212,46 +218,79 @@ impl<'a> Evaluation<'a> {
         self.with(version, |context| unsafe { expression.evaluate(context) })
     }
 
-    fn ask<'e>(&self, entry: &'e Entry, number: RuleNumber, rule: &Rule, results: &mut Results, asked: &mut Vec<Asked<'e>>) {
-        let (event, timed) = (entry.event, rule.timed && !rule.mentions_old);
-        if event == Event::Update && !self.filter_passes(rule) {
-            return;
+    fn ask(
+        &self,
+        entry: &Rc<Entry>,
+        number: RuleNumber,
+        rule: &Rule,
+        results: &mut Results,
+    ) -> Result<(), Failure> {
+        let (event, follows) = (entry.event, rule.timed && !rule.mentions_old);
+        let had_key = follows && event == Event::Update && self.key_changed();
+        if event == Event::Update && !had_key && !self.filter_passes(rule) {
+            return Ok(());
         }
         // On insert nothing held before, on delete nothing holds after, whatever NULLs make of the condition.
         let holds = match event {
-            Event::Delete => rule.condition.is_none() || (rule.mentions_old && self.holds(rule, Version::New)),
+            Event::Delete => {
+                rule.condition.is_none() || (rule.mentions_old && self.holds(rule, Version::New))
+            }
             Event::Insert | Event::Update => self.holds(rule, Version::New),
         };
-        let had_key = timed && event == Event::Update && self.key_changed();
-        if timed && event != Event::Insert && (!holds || had_key) && self.holds(rule, Version::Old) {
-            results.left.push(Left { table: Rc::clone(self.table), rule: number, subject: self.subject(Version::Old) });
+        let gone = event == Event::Delete || (event == Event::Update && (!holds || had_key));
+        if follows && gone && self.holds(rule, Version::Old) {
+            self.leave(number, "no longer holds", results);
         }
         if !holds || !rule.listens_to(event) {
-            return;
+            return Ok(());
         }
         let version = if event == Event::Delete { Version::Old } else { Version::New };
         let fire_at = rule.fire_at.as_ref().and_then(|e| self.value(e, version));
-        let entered = event != Event::Update || !rule.on_enter || had_key || !self.holds(rule, Version::Old) || {
-            // While the condition holds, a new due time is a match too.
-            rule.fire_at.as_ref().is_some_and(|e| self.value(e, Version::Old).map(|d| d.value()) != fire_at.map(|d| d.value()))
-        };
+        let entered =
+            event != Event::Update || !rule.on_enter || had_key || !self.holds(rule, Version::Old) || {
+                // While the condition holds, a new due time is a match too.
+                rule.fire_at.as_ref().is_some_and(|e| {
+                    self.value(e, Version::Old).map(|d| d.value()) != fire_at.map(|d| d.value())
+                })
+            };
         if !entered {
-            return;
+            return Ok(());
         }
-        let subject = self.subject(version);
-        let key = (timed || rule.definition.still.is_some())
-            .then(|| self.table.row.as_ref().and_then(|row| self.value(&row.key, version)))
+        if follows && event == Event::Update && !had_key {
+            self.leave(number, "replaced by a later match", results);
+        }
+        let subject = short(self.subject(version))?;
+        let key = (follows || rule.definition.still.is_some())
+            .then(|| self.key(version))
             .flatten()
-            .filter(|_| event != Event::Delete)
-            .map(keep_varlena);
+            .filter(|_| event != Event::Delete);
         if rule.query.is_some() {
-            asked.push(Asked { entry, rule: number, subject, key, fire_at });
+            results.asked.push(Asked { entry: Rc::clone(entry), rule: number, subject, key, fire_at });
         } else if let Some(facts) = self.table.row.as_ref().and_then(|row| self.value(&row.facts, version)) {
             let facts = keep_varlena(facts);
             results.firings.push(Firing {
-                table: Rc::clone(self.table), rule: number, event, subject, occurrence: String::new(), key, facts, fire_at,
+                table: Rc::clone(self.table),
+                rule: number,
+                event,
+                subject,
+                occurrence: String::new(),
+                key,
+                facts,
+                fire_at,
             });
         }
+        Ok(())
+    }
+
+    fn leave(&self, rule: RuleNumber, reason: &'static str, results: &mut Results) {
+        if let Some(key) = self.key(Version::Old) {
+            results.left.push(Left { table: Rc::clone(self.table), rule, key, reason });
+        }
+    }
+
+    /// The key columns with their values, as jsonb that is kept.
+    fn key(&self, version: Version) -> Option<pg_sys::Datum> {
+        self.table.row.as_ref().and_then(|row| self.value(&row.key, version)).map(keep_varlena)
     }
 
     /// Whether one of the rule's `columns` changed.
@@ -306,6 +345,22 @@ impl Identity {
         let owner = ActAs::rule_owner(rule.owner);
         Identity { _path: PinnedPath::new(&rule.path), _owner: owner }
     }
+}
+
+/// Subjects and occurrences are indexed, and Postgres refuses to index what is too long: the statement would fail.
+const MAX_NAME: usize = 1000;
+
+/// Refuses a subject or an occurrence that is too long to be one.
+pub fn short(name: String) -> Result<String, Failure> {
+    if name.len() <= MAX_NAME {
+        return Ok(name);
+    }
+    let begin: String = name.chars().take(40).collect();
+    Err(Failure::new(
+        ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+        format!("subject or occurrence \"{begin}…\" is longer than {MAX_NAME} bytes"),
+    )
+    .hint("It names what a firing is about: take a key, not a text."))
 }
 
 /// A copy of a variable-length datum that lives as long as the pending work.

@@ -13,14 +13,19 @@ fn flush(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
     let relid = unsafe {
         let context = (*fcinfo).context;
         if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-            return Err(Failure::new(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "tradeflow._flush() is a trigger"));
+            return Err(Failure::new(
+                ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                "tradeflow._flush() is a trigger",
+            ));
         }
         (*(*context.cast::<pg_sys::TriggerData>()).tg_relation).rd_id
     };
+    let writing = pending::Writing::begin();
     partition::settle_all();
     let results = pending::finish();
     outbox::write(&results, &[cache::get(relid)]);
     drop(results);
+    drop(writing);
     pending::release();
     // The result of an AFTER trigger is ignored; a datum of zero is what it returns.
     Ok(Some(pg_sys::Datum::from(0usize)))

@@ -26,7 +26,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// `must_change`: what the rule's kind demands; `filter`: positions of its `columns`.
+    /// `must_change`: what the rule's kind demands; `filter`: positions of its `columns`, to which `key` is added.
     ///
     /// # Safety
     /// The condition is a valid expression over `columns`.
@@ -34,6 +34,7 @@ impl Gate {
         condition: Option<&Expression>,
         must_change: ColumnSet,
         filter: Option<&[usize]>,
+        key: ColumnSet,
         columns: &[Column],
         also_before: bool,
     ) -> Gate {
@@ -44,7 +45,8 @@ impl Gate {
             changes.push(must_change);
         }
         if let Some(filter) = filter {
-            changes.push(filter.iter().fold(0, |set, position| set | change::bit(columns[*position].attno)));
+            changes
+                .push(filter.iter().fold(key, |set, position| set | change::bit(columns[*position].attno)));
         }
         Gate { changes, tests: found.tests, also_before }
     }
@@ -115,7 +117,9 @@ impl EventIndex {
                 continue;
             }
             match rule.gate.best_test().filter(|_| !cancels) {
-                Some(test) => index.add(number, test, rule.gate.changes.first().copied().unwrap_or(change::ALL)),
+                Some(test) => {
+                    index.add(number, test, rule.gate.changes.first().copied().unwrap_or(change::ALL))
+                }
                 None => match index.others.iter_mut().find(|(changes, _)| *changes == rule.gate.changes) {
                     Some((_, group)) => group.push(number),
                     None => index.others.push((rule.gate.changes.clone(), vec![number])),
@@ -132,18 +136,21 @@ impl EventIndex {
     }
 
     fn add(&mut self, number: RuleNumber, test: &Test, changes: ColumnSet) {
-        let at = self.columns.iter().position(|c| (c.side, c.column) == (test.side, test.column)).unwrap_or_else(|| {
-            self.columns.push(ColumnIndex {
-                side: test.side,
-                column: test.column,
-                len: test.len,
-                changes: 0,
-                integers: FxHashMap::default(),
-                bytes: FxHashMap::default(),
-                ranges: Vec::new(),
-            });
-            self.columns.len() - 1
-        });
+        let at =
+            self.columns.iter().position(|c| (c.side, c.column) == (test.side, test.column)).unwrap_or_else(
+                || {
+                    self.columns.push(ColumnIndex {
+                        side: test.side,
+                        column: test.column,
+                        len: test.len,
+                        changes: 0,
+                        integers: FxHashMap::default(),
+                        bytes: FxHashMap::default(),
+                        ranges: Vec::new(),
+                    });
+                    self.columns.len() - 1
+                },
+            );
         let column = &mut self.columns[at];
         column.changes |= changes;
         match &test.check {
@@ -237,7 +244,11 @@ impl ColumnIndex {
             // Comparisons are strict: NULL pleases none.
             let Some(datum) = row.value(self.side, self.column) else { return };
             if !self.integers.is_empty() {
-                self.integers.get(&test::integer(datum, self.len)).into_iter().flatten().for_each(&mut *consider);
+                self.integers
+                    .get(&test::integer(datum, self.len))
+                    .into_iter()
+                    .flatten()
+                    .for_each(&mut *consider);
             }
             if !self.bytes.is_empty() {
                 match test::byte_string(datum, self.len) {
@@ -248,7 +259,9 @@ impl ColumnIndex {
             }
             for list in &self.ranges {
                 match test::number(datum, self.len, list.scale, row.now) {
-                    Some(n) if list.above => list.bounds.iter().take_while(|(b, _)| n >= *b).for_each(|(_, r)| consider(r)),
+                    Some(n) if list.above => {
+                        list.bounds.iter().take_while(|(b, _)| n >= *b).for_each(|(_, r)| consider(r))
+                    }
                     Some(n) => list.bounds.iter().take_while(|(b, _)| n <= *b).for_each(|(_, r)| consider(r)),
                     None => list.bounds.iter().for_each(|(_, r)| consider(r)),
                 }

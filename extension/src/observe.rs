@@ -28,7 +28,9 @@ pub extern "C" fn pg_finfo_tradeflow_observer_subscript() -> *const pg_sys::Pg_f
 /// # Safety
 /// Called by Postgres' function manager.
 #[no_mangle]
-pub unsafe extern "C-unwind" fn tradeflow_observer_subscript(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+pub unsafe extern "C-unwind" fn tradeflow_observer_subscript(
+    _fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
     pg_sys::Datum::from(&raw const ROUTINES)
 }
 
@@ -45,7 +47,9 @@ unsafe extern "C-unwind" fn transform(
     unsafe {
         let subscripts = pgrx::list::PgList::<pg_sys::A_Indices>::from_pg(indirection);
         if is_slice || is_assignment || subscripts.len() != 1 {
-            pgrx::error!("tradeflow.observer takes one subscript, in the triggers that tradeflow.watch() makes");
+            pgrx::error!(
+                "tradeflow.observer takes one subscript, in the triggers that tradeflow.watch() makes"
+            );
         }
         let Some(index) = subscripts.get_ptr(0) else { return };
         let mut upper = pgrx::list::PgList::<pg_sys::Node>::new();

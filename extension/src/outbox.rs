@@ -71,7 +71,8 @@ fn over_limit(firings: &[Firing]) -> Counted<'_> {
     for firing in firings {
         counts.entry((Rc::as_ptr(&firing.table), firing.rule)).or_insert((&firing.table, 0)).1 += 1;
     }
-    counts.retain(|(_, number), (table, count)| *count > table.rules[*number as usize].definition.max_firings);
+    counts
+        .retain(|(_, number), (table, count)| *count > table.rules[*number as usize].definition.max_firings);
     counts
 }
 
@@ -122,29 +123,53 @@ fn insert_firings(firings: &[Firing], held: impl Fn(&Firing) -> bool) {
         datums(pg_sys::TIMESTAMPTZOID, &|f| f.fire_at),
         datums(pg_sys::BOOLOID, &|f| held(f).into_datum()),
     ];
-    spi::execute(plan, &arguments, false, 0);
+    spi::write(plan, &arguments);
 }
 
 /// A later match replaces what still waits for its time; a "no" cancels it.
 fn cancel_waiting(results: &Results) {
-    let timed: Vec<&Firing> = results.firings.iter().filter(|f| f.table.rules[f.rule as usize].timed).collect();
+    let timed: Vec<&Firing> =
+        results.firings.iter().filter(|f| f.table.rules[f.rule as usize].timed).collect();
     if timed.is_empty() && results.left.is_empty() {
         return;
     }
-    let mut rows: Vec<(&str, &str, Option<&str>, &str)> = results
-        .left
-        .iter()
-        .map(|l| (l.table.rules[l.rule as usize].definition.name.as_str(), l.subject.as_str(), None, "no longer holds"))
-        .collect();
-    rows.extend(timed.iter().map(|f| (rule_name(f), f.subject.as_str(), Some(f.occurrence.as_str()), "replaced by a later match")));
-    let plan = spi::plan(include_str!("sql/cancel_waiting.sql"), &[pg_sys::TEXTARRAYOID; 4]);
-    let arguments = [
-        texts(rows.iter().map(|r| Some(r.0))),
-        texts(rows.iter().map(|r| Some(r.1))),
-        texts(rows.iter().map(|r| r.2)),
-        texts(rows.iter().map(|r| Some(r.3))),
+    // What a row's rule said about the row, and what it said under the same name.
+    struct Cancel<'a> {
+        rule: &'a str,
+        name: Option<(&'a str, &'a str)>,
+        key: Value,
+        reason: &'a str,
+    }
+    let left = results.left.iter().map(|l| Cancel {
+        rule: &l.table.rules[l.rule as usize].definition.name,
+        name: None,
+        key: Some(l.key),
+        reason: l.reason,
+    });
+    let replaced = timed.iter().map(|f| Cancel {
+        rule: rule_name(f),
+        name: Some((&f.subject, &f.occurrence)),
+        key: None,
+        reason: "replaced by a later match",
+    });
+    let rows: Vec<Cancel> = left.chain(replaced).collect();
+    let keys: Vec<Value> = rows.iter().map(|r| r.key).collect();
+    let types = [
+        pg_sys::TEXTARRAYOID,
+        pg_sys::TEXTARRAYOID,
+        pg_sys::TEXTARRAYOID,
+        pg_sys::JSONBARRAYOID,
+        pg_sys::TEXTARRAYOID,
     ];
-    spi::execute(plan, &arguments, false, 0);
+    let plan = spi::plan(include_str!("sql/cancel_waiting.sql"), &types);
+    let arguments = [
+        texts(rows.iter().map(|r| Some(r.rule))),
+        texts(rows.iter().map(|r| r.name.map(|n| n.0))),
+        texts(rows.iter().map(|r| r.name.map(|n| n.1))),
+        Some(spi::array(pg_sys::JSONBOID, &keys)),
+        texts(rows.iter().map(|r| Some(r.reason))),
+    ];
+    spi::write(plan, &arguments);
 }
 
 struct Incident {
@@ -203,5 +228,5 @@ fn insert_incidents(incidents: &[Incident]) {
         each(|i| i.sqlstate.as_deref()),
         Some(spi::array(pg_sys::INT4OID, &counts)),
     ];
-    spi::execute(plan, &arguments, false, 0);
+    spi::write(plan, &arguments);
 }

@@ -1,7 +1,7 @@
 //! Acting as somebody: a rule's owner while it is evaluated, the extension's owner while firings are written.
 
 use pgrx::pg_sys;
-use std::ffi::{c_int, CStr};
+use std::ffi::{c_int, CStr, CString};
 
 /// While it lives, the current user is another one. Dropping it puts the caller back, also when an error unwinds.
 pub struct ActAs {
@@ -49,6 +49,13 @@ pub struct PinnedPath {
     level: c_int,
 }
 
+/// The path a rule is evaluated with. The writer's temporary objects come last: unless a path says where they come,
+/// Postgres looks there first, and a temporary table could stand in for the one that the rule's author meant.
+pub fn rule_path(given: &str) -> CString {
+    let path = if given.trim().is_empty() { "pg_temp".to_string() } else { format!("{given}, pg_temp") };
+    CString::new(path).unwrap_or_default()
+}
+
 impl PinnedPath {
     pub fn new(path: &CStr) -> PinnedPath {
         // SAFETY: a GUC nest level of our own, as functions with SET search_path have (fmgr.c); an abort of the
@@ -74,8 +81,9 @@ impl Drop for PinnedPath {
     fn drop(&mut self) {
         // When an error unwinds, the subtransaction's abort has the level ended.
         if !std::thread::panicking() {
-            // SAFETY: ends the level that `new` began.
-            unsafe { pg_sys::AtEOXact_GUC(true, self.level) };
+            // SAFETY: ends the level that `new` began. Not as a commit: what a rule's function set is undone with it, or it
+            // would stay in the session of whoever changed the row.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.level) };
         }
     }
 }

@@ -78,7 +78,11 @@ fn settle(departure: Departure, found: &mut Vec<RuleNumber>) {
 }
 
 /// The key of the row in a slot, as text.
-unsafe fn subject(table: &TableRules, slot: *mut pg_sys::TupleTableSlot, context: *mut pg_sys::ExprContext) -> String {
+unsafe fn subject(
+    table: &TableRules,
+    slot: *mut pg_sys::TupleTableSlot,
+    context: *mut pg_sys::ExprContext,
+) -> String {
     // SAFETY: the slot holds a row of the table. The executor's context is used for one evaluation and put back.
     unsafe {
         let kept = ((*context).ecxt_outertuple, (*context).ecxt_per_query_memory);
@@ -94,7 +98,10 @@ impl Departure {
     unsafe fn slot(&self) -> *mut pg_sys::TupleTableSlot {
         // SAFETY: the tuple is a copy of a row of the table.
         unsafe {
-            let slot = pg_sys::MakeSingleTupleTableSlot(self.table.descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
+            let slot = pg_sys::MakeSingleTupleTableSlot(
+                self.table.descriptor,
+                &raw const pg_sys::TTSOpsMinimalTuple,
+            );
             pg_sys::ExecStoreMinimalTuple(self.tuple.0, slot, false);
             slot
         }

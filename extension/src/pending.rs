@@ -6,6 +6,7 @@ use crate::cache::TableRules;
 use crate::compile::Event;
 use crate::evaluate::{self, Results};
 use crate::index::RuleNumber;
+use crate::query;
 use pgrx::pg_sys;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
@@ -48,7 +49,7 @@ pub struct Departure {
 
 #[derive(Default)]
 struct Pending {
-    entries: Vec<Entry>,
+    entries: Vec<Rc<Entry>>,
     results: Vec<(pg_sys::SubTransactionId, Results)>,
     departures: FxHashMap<pg_sys::Oid, Departure>,
 }
@@ -57,6 +58,8 @@ thread_local! {
     static PENDING: RefCell<Pending> = Default::default();
     /// Where tuples and answers live; as long as the transaction.
     static CONTEXT: Cell<pg_sys::MemoryContext> = const { Cell::new(std::ptr::null_mut()) };
+    /// How many [`Writing`] there are.
+    static WRITING: Cell<usize> = const { Cell::new(0) };
     static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -96,21 +99,21 @@ pub unsafe fn copy(slot: *mut pg_sys::TupleTableSlot) -> Tuple {
         let before = pg_sys::MemoryContextSwitchTo(context());
         // ExecCopySlotMinimalTuple(), which is an inline function of C.
         let Some(copy) = (*(*slot).tts_ops).copy_minimal_tuple else { return Tuple(std::ptr::null_mut()) };
-        let tuple = pg_sys::ffi::pg_guard_ffi_boundary(|| copy(slot));
+        let tuple = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            #[cfg(not(feature = "pg18"))]
+            let tuple = copy(slot);
+            #[cfg(feature = "pg18")]
+            let tuple = copy(slot, 0);
+            tuple
+        });
         pg_sys::MemoryContextSwitchTo(before);
         Tuple(tuple)
     }
 }
 
 /// Keeps a row to be answered. A full batch is answered at once: its answers wait for the statement's end.
-pub fn add(
-    table: &Rc<TableRules>,
-    event: Event,
-    old: Tuple,
-    new: Tuple,
-    rules: Vec<RuleNumber>,
-) {
-    let entry = Entry { table: Rc::clone(table), event, old, new, rules, subtransaction: current() };
+pub fn add(table: &Rc<TableRules>, event: Event, old: Tuple, new: Tuple, rules: Vec<RuleNumber>) {
+    let entry = Rc::new(Entry { table: Rc::clone(table), event, old, new, rules, subtransaction: current() });
     let full = PENDING.with_borrow_mut(|p| {
         p.entries.push(entry);
         p.entries.len() >= BATCH
@@ -125,7 +128,7 @@ pub fn add(
 
 /// The rows of the current subtransaction. Those of the ones around it wait for their own statement's end:
 /// answered here, they would be lost if this one is rolled back.
-fn take_entries() -> Vec<Entry> {
+fn take_entries() -> Vec<Rc<Entry>> {
     let now = current();
     PENDING.with_borrow_mut(|p| {
         let from = p.entries.partition_point(|e| e.subtransaction < now);
@@ -143,12 +146,30 @@ pub fn finish() -> Results {
         p.results.drain(from..).for_each(|(_, r)| results.append(r));
     });
     evaluate::evaluate(&entries, &mut results);
+    query::run(&mut results);
     results
 }
 
-/// Frees what the answers were made of, when nothing is pending any more.
+/// Answers are being written. Writing them may run statements of triggers, which end in here as well.
+pub struct Writing(());
+
+impl Writing {
+    pub fn begin() -> Writing {
+        WRITING.set(WRITING.get() + 1);
+        Writing(())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.set(WRITING.get() - 1);
+    }
+}
+
+/// Frees what the answers were made of, when nothing is pending any more and none are being written.
 pub fn release() {
-    let idle = PENDING.with_borrow(|p| p.entries.is_empty() && p.results.is_empty() && p.departures.is_empty());
+    let idle = WRITING.get() == 0
+        && PENDING.with_borrow(|p| p.entries.is_empty() && p.results.is_empty() && p.departures.is_empty());
     if idle && !CONTEXT.get().is_null() {
         // SAFETY: nothing of ours points into the context.
         unsafe { pg_sys::MemoryContextReset(CONTEXT.get()) };

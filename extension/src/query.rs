@@ -3,7 +3,7 @@
 use crate::cache::TableRules;
 use crate::compile::Query;
 use crate::error::Failure;
-use crate::evaluate::{keep_varlena, Asked, Evaluation, Fault, Firing, Identity, Results, Version};
+use crate::evaluate::{keep_varlena, short, Asked, Evaluation, Fault, Firing, Identity, Results, Version};
 use crate::index::RuleNumber;
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
@@ -15,11 +15,12 @@ use std::rc::Rc;
 /// A query that returns more for one statement is stopped: nobody meant that.
 const MAX_ROWS: usize = 100_000;
 
-/// Asks the queries about these rows; each row they return is a firing.
-pub fn run(table: &Rc<TableRules>, mut asked: Vec<Asked>, results: &mut Results) {
-    asked.sort_by_key(|a| a.rule);
-    for rows in asked.chunk_by(|a, b| a.rule == b.rule) {
-        let number = rows[0].rule;
+/// Asks the queries about the rows that wait for it; each row they return is a firing.
+pub fn run(results: &mut Results) {
+    let mut asked = std::mem::take(&mut results.asked);
+    asked.sort_by_key(|a| (Rc::as_ptr(&a.entry.table), a.rule));
+    for rows in asked.chunk_by(|a, b| a.rule == b.rule && Rc::ptr_eq(&a.entry.table, &b.entry.table)) {
+        let (table, number) = (&rows[0].entry.table, rows[0].rule);
         match ask(table, number, rows) {
             Ok(firings) => results.firings.extend(firings),
             // One of the rows is to blame: each on its own, so that the others get their answer.
@@ -47,7 +48,8 @@ fn ask(table: &Rc<TableRules>, number: RuleNumber, rows: &[Asked]) -> Result<Vec
         let _identity = Identity::of(rule);
         let [new, old] = [Version::New, Version::Old].map(|version| versions(table, query, rows, version));
         spi::connected(|| {
-            let answers = spi::execute(query.plan, &[Some(new), Some(old)], true, MAX_ROWS + 1);
+            // Not with the statement's own snapshot: that one does not see what the statement wrote.
+            let answers = spi::execute(query.plan, &[Some(new), Some(old)], false, MAX_ROWS + 1);
             if answers.len() > MAX_ROWS {
                 return Err(Failure::new(
                     ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -55,7 +57,7 @@ fn ask(table: &Rc<TableRules>, number: RuleNumber, rows: &[Asked]) -> Result<Vec
                 )
                 .hint("A query is joined to each changed row: does it mention new?"));
             }
-            Ok((0..answers.len()).filter_map(|i| firing(table, number, rows, &answers, i)).collect())
+            (0..answers.len()).filter_map(|i| firing(table, number, rows, &answers, i)).collect()
         })
     })
 }
@@ -66,28 +68,37 @@ fn versions(table: &Rc<TableRules>, query: &Query, rows: &[Asked], version: Vers
     let rows: Vec<spi::Value> = rows
         .iter()
         .map(|row| {
-            evaluation.load(row.entry);
-            evaluation.row_datum(version, row.entry)
+            evaluation.load(&row.entry);
+            evaluation.row_datum(version, &row.entry)
         })
         .collect();
     spi::array(query.row_type, &rows)
 }
 
 /// Row `i` of the answers as a firing; see [`Query`] for the columns.
-fn firing(table: &Rc<TableRules>, rule: RuleNumber, rows: &[Asked], answers: &spi::Rows, i: usize) -> Option<Firing> {
+fn firing(
+    table: &Rc<TableRules>,
+    rule: RuleNumber,
+    rows: &[Asked],
+    answers: &spi::Rows,
+    i: usize,
+) -> Option<Result<Firing, Failure>> {
     // SAFETY: the columns' types are those that the query's statement casts them to.
     unsafe {
         let about = &rows[i64::from_datum(answers.datum(i, 0)?, false)? as usize - 1];
         let text = |column| answers.datum(i, column).and_then(|d| String::from_datum(d, false));
-        Some(Firing {
+        let names = short(text(2).unwrap_or_else(|| about.subject.clone()))
+            .and_then(|subject| Ok((subject, short(text(3).unwrap_or_default())?)));
+        let facts = answers.datum(i, 1)?;
+        Some(names.map(|(subject, occurrence)| Firing {
             table: Rc::clone(table),
             rule,
             event: about.entry.event,
-            facts: keep_varlena(answers.datum(i, 1)?),
-            subject: text(2).unwrap_or_else(|| about.subject.clone()),
-            occurrence: text(3).unwrap_or_default(),
+            facts: keep_varlena(facts),
+            subject,
+            occurrence,
             key: about.key,
             fire_at: answers.datum(i, 4).or(about.fire_at),
-        })
+        }))
     }
 }

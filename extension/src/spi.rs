@@ -44,11 +44,42 @@ pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
     plan
 }
 
+/// Runs a plan that writes our own tables, by what is committed now: under REPEATABLE READ the transaction's snapshot
+/// may be older than the rules that just fired.
+pub fn write(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) {
+    // SAFETY: reads backend state.
+    if unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as c_int {
+        execute(plan, arguments, false, 0);
+        return;
+    }
+    let (mut values, nulls) = parameters(arguments);
+    // SAFETY: SPI is connected; one value and one null flag for each parameter the plan was prepared with. The snapshot
+    // is copied, and popped, by the call.
+    unsafe {
+        let snapshot = pg_sys::GetLatestSnapshot();
+        let code = pg_sys::SPI_execute_snapshot(
+            plan,
+            values.as_mut_ptr(),
+            nulls.as_ptr(),
+            snapshot,
+            std::ptr::null_mut(),
+            false,
+            true,
+            0,
+        );
+        assert!(code >= 0, "SPI_execute_snapshot returned {code}");
+    }
+}
+
+fn parameters(arguments: &[Value]) -> (Vec<pg_sys::Datum>, Vec<c_char>) {
+    let values = arguments.iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0usize))).collect();
+    let nulls = arguments.iter().map(|v| if v.is_some() { b' ' } else { b'n' } as c_char).collect();
+    (values, nulls)
+}
+
 /// Runs a plan; returns its rows. `read_only` uses the active snapshot, else a new one sees what was done so far.
 pub fn execute(plan: pg_sys::SPIPlanPtr, arguments: &[Value], read_only: bool, limit: usize) -> Rows {
-    let mut values: Vec<pg_sys::Datum> = arguments.iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0usize))).collect();
-    let nulls: Vec<c_char> =
-        arguments.iter().map(|v| if v.is_some() { b' ' } else { b'n' } as c_char).collect();
+    let (mut values, nulls) = parameters(arguments);
     // SAFETY: SPI is connected; one value and one null flag for each parameter the plan was prepared with.
     unsafe {
         let code =
@@ -75,7 +106,12 @@ impl Rows {
         let mut null = false;
         // SAFETY: the row is one of the table's, which lives until SPI_finish.
         let datum = unsafe {
-            pg_sys::SPI_getbinval(*(*self.table).vals.add(row), (*self.table).tupdesc, column as c_int + 1, &mut null)
+            pg_sys::SPI_getbinval(
+                *(*self.table).vals.add(row),
+                (*self.table).tupdesc,
+                column as c_int + 1,
+                &mut null,
+            )
         };
         (!null).then_some(datum)
     }
@@ -85,7 +121,11 @@ impl Rows {
         assert!(row < self.count && !self.table.is_null());
         // SAFETY: as above; the text is palloc'd in SPI's memory and copied here.
         unsafe {
-            let text = pg_sys::SPI_getvalue(*(*self.table).vals.add(row), (*self.table).tupdesc, column as c_int + 1);
+            let text = pg_sys::SPI_getvalue(
+                *(*self.table).vals.add(row),
+                (*self.table).tupdesc,
+                column as c_int + 1,
+            );
             (!text.is_null()).then(|| std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
         }
     }
@@ -94,14 +134,18 @@ impl Rows {
     pub fn columns(tupdesc: pg_sys::TupleDesc) -> Vec<(String, pg_sys::Oid)> {
         // SAFETY: a valid descriptor; the names are copied.
         unsafe {
-            pgrx::PgTupleDesc::from_pg_copy(tupdesc).iter().map(|a| (a.name().to_string(), a.type_oid().value())).collect()
+            pgrx::PgTupleDesc::from_pg_copy(tupdesc)
+                .iter()
+                .map(|a| (a.name().to_string(), a.type_oid().value()))
+                .collect()
         }
     }
 }
 
 /// An array of values of one type, in the current memory context.
 pub fn array(element: pg_sys::Oid, values: &[Value]) -> pg_sys::Datum {
-    let mut datums: Vec<pg_sys::Datum> = values.iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0usize))).collect();
+    let mut datums: Vec<pg_sys::Datum> =
+        values.iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0usize))).collect();
     let mut nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
     let (mut len, mut by_value, mut align) = (0i16, false, 0 as c_char);
     let mut dims = [values.len() as c_int];

@@ -103,7 +103,9 @@ pub unsafe fn compile(
     lookup: &Lookup,
     dependencies: &mut Vec<Dependency>,
 ) -> Result<Expression, Failure> {
-    let source = CString::new(text).map_err(|_| Failure::new(ERRCODE_SYNTAX_ERROR, format!("{} holds a NUL character", wanted.name())))?;
+    let source = CString::new(text).map_err(|_| {
+        Failure::new(ERRCODE_SYNTAX_ERROR, format!("{} holds a NUL character", wanted.name()))
+    })?;
     // SAFETY: parsing garbage lives in a context of its own, which goes when its parent does if an error comes between.
     unsafe {
         let keep = pg_sys::CurrentMemoryContext;
@@ -142,7 +144,11 @@ unsafe fn transform(
 ) -> Result<Transformed, Failure> {
     // SAFETY: Postgres' parser and planner, called as CreateTriggerFiringOn() and expression_planner()'s callers do.
     unsafe {
-        let parsed = only_expression(pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_PLPGSQL_EXPR), text, wanted)?;
+        let parsed = only_expression(
+            pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_PLPGSQL_EXPR),
+            text,
+            wanted,
+        )?;
 
         let pstate = pg_sys::make_parsestate(std::ptr::null_mut());
         (*pstate).p_sourcetext = source.as_ptr();
@@ -180,7 +186,11 @@ unsafe fn transform(
 }
 
 /// The one expression of the parse, which has the form of a SELECT that may hold much more.
-unsafe fn only_expression(parsed: *mut pg_sys::List, text: &str, wanted: Wanted) -> Result<*mut pg_sys::Node, Failure> {
+unsafe fn only_expression(
+    parsed: *mut pg_sys::List,
+    text: &str,
+    wanted: Wanted,
+) -> Result<*mut pg_sys::Node, Failure> {
     let not_one = || {
         Err(Failure::new(ERRCODE_SYNTAX_ERROR, format!("{} must be one expression", wanted.name()))
             .hint("Write it as in WHERE, without SELECT, FROM or a semicolon.")
@@ -215,7 +225,11 @@ unsafe fn only_expression(parsed: *mut pg_sys::List, text: &str, wanted: Wanted)
     }
 }
 
-unsafe fn coerce(pstate: *mut pg_sys::ParseState, expr: *mut pg_sys::Node, wanted: Wanted) -> Result<*mut pg_sys::Node, Failure> {
+unsafe fn coerce(
+    pstate: *mut pg_sys::ParseState,
+    expr: *mut pg_sys::Node,
+    wanted: Wanted,
+) -> Result<*mut pg_sys::Node, Failure> {
     // SAFETY: a transformed expression and its parse state.
     unsafe {
         match wanted {
@@ -238,7 +252,10 @@ unsafe fn coerce(pstate: *mut pg_sys::ParseState, expr: *mut pg_sys::Node, wante
                 );
                 if coerced.is_null() {
                     let type_name = std::ffi::CStr::from_ptr(pg_sys::format_type_be(from)).to_string_lossy();
-                    return Err(Failure::new(ERRCODE_DATATYPE_MISMATCH, format!("fire_at must be timestamptz, not {type_name}")));
+                    return Err(Failure::new(
+                        ERRCODE_DATATYPE_MISMATCH,
+                        format!("fire_at must be timestamptz, not {type_name}"),
+                    ));
                 }
                 Ok(coerced)
             }
@@ -273,7 +290,8 @@ fn explain(mut failure: Failure, text: &str, wanted: Wanted) -> Failure {
     }
     if failure.hint.is_none() {
         let code = failure.code;
-        failure.hint = if code == ERRCODE_FEATURE_NOT_SUPPORTED as i32 && failure.message.contains("subquery") {
+        failure.hint = if code == ERRCODE_FEATURE_NOT_SUPPORTED as i32 && failure.message.contains("subquery")
+        {
             Some("Put what looks at other rows into the rule's query.".to_string())
         } else if code == ERRCODE_AMBIGUOUS_COLUMN as i32 {
             Some("Write new.column for the row after the change, old.column for the row before.".to_string())

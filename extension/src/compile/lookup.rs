@@ -18,6 +18,8 @@ pub struct Lookup {
     /// The watched table: rights are asked there, also for a partition's rows.
     pub root: pg_sys::Oid,
     pub name: String,
+    /// The columns that identify a row.
+    pub key: Vec<String>,
 }
 
 impl Lookup {
@@ -28,6 +30,7 @@ impl Lookup {
             clock: table.clock.map(|unix| unix - FROM_1970_TO_2000),
             root: table.root.into(),
             name: table.name.clone(),
+            key: table.key.clone(),
         }
     }
 
@@ -36,14 +39,18 @@ impl Lookup {
         // SAFETY: catalogue look-ups.
         unsafe {
             let user = pg_sys::GetUserId();
-            if pg_sys::check_enable_rls(self.root, user, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
+            if pg_sys::check_enable_rls(self.root, user, true)
+                == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+            {
                 return Err(Failure::new(
                     ERRCODE_INSUFFICIENT_PRIVILEGE,
                     format!("table {} has row security, which a rule cannot apply", self.name),
                 )
                 .hint("Give the rule an owner who bypasses row security on the table."));
             }
-            if pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT.into()) == pg_sys::AclResult::ACLCHECK_OK {
+            if pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT.into())
+                == pg_sys::AclResult::ACLCHECK_OK
+            {
                 return Ok(());
             }
             let denied = columns.iter().find(|c| {

@@ -13,6 +13,8 @@ pub struct Query {
     /// occurrence and fire_at.
     pub plan: pg_sys::SPIPlanPtr,
     pub row_type: pg_sys::Oid,
+    /// It says itself when its answers are due.
+    pub timed: bool,
 }
 
 impl Drop for Query {
@@ -44,10 +46,22 @@ pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]
         .map(|c| pgrx::spi::quote_identifier(&c.name))
         .collect::<Vec<_>>()
         .join(", ");
+    let row = |of: &str| {
+        let columns = columns
+            .iter()
+            .filter(|c| !c.dropped)
+            .map(|c| format!("\"tradeflow {of}\".{}", pgrx::spi::quote_identifier(&c.name)));
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    // new and old are subqueries of their own, so that the rows' number is no column of theirs; the planner removes them.
     let from = format!(
-        "from unnest($1::{type_name}[]) with ordinality as new({aliases}, \"tradeflow row\")\n\
-         join unnest($2::{type_name}[]) with ordinality as old({aliases}, \"tradeflow row\") using (\"tradeflow row\")\n\
-         cross join lateral (\n"
+        "from unnest($1::{type_name}[]) with ordinality as \"tradeflow new\"({aliases}, \"tradeflow row\")\n\
+         join unnest($2::{type_name}[]) with ordinality as \"tradeflow old\"({aliases}, \"tradeflow row\") using (\"tradeflow row\")\n\
+         cross join lateral (select {new}) as new\n\
+         cross join lateral (select {old}) as old\n\
+         cross join lateral (\n",
+        new = row("new"),
+        old = row("old"),
     );
     let body = text.trim_end().trim_end_matches(';');
     let types = [array_type, array_type];
@@ -60,26 +74,33 @@ pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]
         let outputs: Vec<String> = RESERVED
             .iter()
             .map(|(name, as_type)| {
-                if given.iter().any(|column| column == name) { format!("answer.{name}::{as_type}") } else { format!("null::{as_type}") }
+                if given.iter().any(|column| column == name) {
+                    format!("answer.{name}::{as_type}")
+                } else {
+                    format!("null::{as_type}")
+                }
             })
             .collect();
         let prefix = format!(
             "select \"tradeflow row\", to_jsonb(answer) - '{{subject,occurrence,fire_at}}'::text[], {} {from}",
             outputs.join(", ")
         );
-        let plan = attempt(|| Ok(spi::prepare(&format!("{prefix}{body}\n) as answer order by \"tradeflow row\""), &types)))
-            .map_err(|failure| relocate(failure, &prefix, text))?;
+        let plan = attempt(|| {
+            Ok(spi::prepare(&format!("{prefix}{body}\n) as answer order by \"tradeflow row\""), &types))
+        })
+        .map_err(|failure| relocate(failure, &prefix, text))?;
         // SAFETY: a valid plan; kept until Query is dropped.
         unsafe { pg_sys::SPI_keepplan(plan) };
-        Ok(Query { plan, row_type })
+        Ok(Query { plan, row_type, timed: given.iter().any(|column| column == "fire_at") })
     })
 }
 
 /// The names of the columns that a plan returns.
-fn result_columns(plan: pg_sys::SPIPlanPtr) -> Vec<String> {
+pub fn result_columns(plan: pg_sys::SPIPlanPtr) -> Vec<String> {
     // SAFETY: a valid plan of one statement that returns rows.
     unsafe {
-        let sources = pgrx::list::PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
+        let sources =
+            pgrx::list::PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
         match sources.get_ptr(0) {
             Some(source) => Rows::columns((*source).resultDesc).into_iter().map(|(name, _)| name).collect(),
             None => Vec::new(),
@@ -89,18 +110,27 @@ fn result_columns(plan: pg_sys::SPIPlanPtr) -> Vec<String> {
 
 /// One SELECT and nothing else: what changes data has no place in a question.
 fn single_select(text: &str) -> Result<(), Failure> {
-    let source = CString::new(text).map_err(|_| Failure::new(ERRCODE_SYNTAX_ERROR, "query holds a NUL character"))?;
+    let source =
+        CString::new(text).map_err(|_| Failure::new(ERRCODE_SYNTAX_ERROR, "query holds a NUL character"))?;
     // SAFETY: the raw parse tree of a list of statements.
     unsafe {
         let parsed = pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
         let statements = pgrx::list::PgList::<pg_sys::RawStmt>::from_pg(parsed);
         let one = match statements.get_ptr(0) {
             Some(statement) if statements.len() == 1 => (*statement).stmt,
-            _ => return Err(Failure::new(ERRCODE_SYNTAX_ERROR, format!("query holds {} statements", statements.len()))
-                .hint("A query is one SELECT.")),
+            _ => {
+                return Err(Failure::new(
+                    ERRCODE_SYNTAX_ERROR,
+                    format!("query holds {} statements", statements.len()),
+                )
+                .hint("A query is one SELECT."))
+            }
         };
         let select = one.cast::<pg_sys::SelectStmt>();
-        if (*one).type_ != pg_sys::NodeTag::T_SelectStmt || !(*select).intoClause.is_null() || !(*select).lockingClause.is_null() {
+        if (*one).type_ != pg_sys::NodeTag::T_SelectStmt
+            || !(*select).intoClause.is_null()
+            || !(*select).lockingClause.is_null()
+        {
             return Err(Failure::new(ERRCODE_SYNTAX_ERROR, "query is no plain SELECT")
                 .hint("A query only reads: no INSERT, UPDATE, DELETE, SELECT INTO or FOR UPDATE."));
         }

@@ -84,7 +84,12 @@ unsafe fn replacement(call: *mut pg_sys::FuncExpr, rewriting: &mut Rewriting) ->
     }
 }
 
-unsafe fn constant(type_oid: pg_sys::Oid, len: i32, by_value: bool, value: pg_sys::Datum) -> *mut pg_sys::Node {
+unsafe fn constant(
+    type_oid: pg_sys::Oid,
+    len: i32,
+    by_value: bool,
+    value: pg_sys::Datum,
+) -> *mut pg_sys::Node {
     let collation = if by_value { pg_sys::InvalidOid } else { pg_sys::DEFAULT_COLLATION_OID };
     // SAFETY: a datum of that type.
     unsafe { pg_sys::makeConst(type_oid, -1, collation, len, value, false, by_value).cast() }

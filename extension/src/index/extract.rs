@@ -89,7 +89,10 @@ unsafe fn change_of(node: *mut pg_sys::Node) -> Option<i16> {
             return None;
         }
         let unequal = tag(node) == T_DistinctExpr
-            || matches!(strategy(call.opno, pg_sys::exprType(left)), Some(Compare::Lt | Compare::Gt | Compare::Ne));
+            || matches!(
+                strategy(call.opno, pg_sys::exprType(left)),
+                Some(Compare::Lt | Compare::Gt | Compare::Ne)
+            );
         unequal.then_some(left_attno)
     }
 }
@@ -208,7 +211,8 @@ unsafe fn strategy(operator: pg_sys::Oid, left_type: pg_sys::Oid) -> Option<Comp
     }
     // SAFETY: look-ups in the type cache and the catalogue.
     unsafe {
-        let family = (*pg_sys::lookup_type_cache(left_type, pg_sys::TYPECACHE_BTREE_OPFAMILY as i32)).btree_opf;
+        let family =
+            (*pg_sys::lookup_type_cache(left_type, pg_sys::TYPECACHE_BTREE_OPFAMILY as i32)).btree_opf;
         if family == pg_sys::InvalidOid {
             return None;
         }
@@ -243,7 +247,9 @@ enum Family {
 unsafe fn family(type_oid: pg_sys::Oid) -> Option<Family> {
     match type_oid {
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(Family::Integer),
-        pg_sys::BOOLOID | pg_sys::DATEOID | pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Some(Family::Ordinal(type_oid)),
+        pg_sys::BOOLOID | pg_sys::DATEOID | pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => {
+            Some(Family::Ordinal(type_oid))
+        }
         pg_sys::NUMERICOID => Some(Family::Numeric),
         pg_sys::TEXTOID => Some(Family::Text),
         pg_sys::UUIDOID => Some(Family::Uuid),
@@ -263,7 +269,8 @@ unsafe fn comparison(
     unsafe {
         let family = family(pg_sys::exprType(column))?;
         if let Some((offset, slack)) = since_now(value) {
-            return (family == Family::Ordinal(pg_sys::TIMESTAMPTZOID)).then(|| range(compare, Scale::SinceNow, offset, slack))?;
+            return (family == Family::Ordinal(pg_sys::TIMESTAMPTZOID))
+                .then(|| range(compare, Scale::SinceNow, offset, slack))?;
         }
         let value = bare(value);
         if tag(value) != T_Const {
@@ -274,7 +281,13 @@ unsafe fn comparison(
             return None;
         }
         if compare == Compare::Eq {
-            return equality(family, constant.consttype, &[constant.constvalue], constant.constlen as i16, call.inputcollid);
+            return equality(
+                family,
+                constant.consttype,
+                &[constant.constvalue],
+                constant.constlen as i16,
+                call.inputcollid,
+            );
         }
         if family != self::family(constant.consttype)? {
             return None;
@@ -297,7 +310,11 @@ fn range(compare: Compare, scale: Scale, bound: f64, slack: f64) -> Option<Check
 }
 
 /// The check for `column = any (array)`.
-unsafe fn one_of(column: *mut pg_sys::Node, array: *mut pg_sys::Node, collation: pg_sys::Oid) -> Option<Check> {
+unsafe fn one_of(
+    column: *mut pg_sys::Node,
+    array: *mut pg_sys::Node,
+    collation: pg_sys::Oid,
+) -> Option<Check> {
     // SAFETY: a constant of an array type, deconstructed by its element type.
     unsafe {
         let array = bare(array);
@@ -322,7 +339,8 @@ unsafe fn one_of(column: *mut pg_sys::Node, array: *mut pg_sys::Node, collation:
             &mut nulls,
             &mut count,
         );
-        let values: Vec<pg_sys::Datum> = (0..count as usize).filter(|i| !*nulls.add(*i)).map(|i| *datums.add(i)).collect();
+        let values: Vec<pg_sys::Datum> =
+            (0..count as usize).filter(|i| !*nulls.add(*i)).map(|i| *datums.add(i)).collect();
         equality(family(pg_sys::exprType(column))?, element, &values, len, collation)
     }
 }
@@ -344,9 +362,11 @@ unsafe fn equality(
                 Some(Check::IntIn(values.iter().map(|v| integer(*v, len)).collect()))
             }
             Family::Text if !pg_sys::get_collation_isdeterministic(collation) => None,
-            Family::Text | Family::Uuid => {
-                values.iter().map(|v| byte_string(*v, len).map(Box::from)).collect::<Option<Vec<_>>>().map(Check::BytesIn)
-            }
+            Family::Text | Family::Uuid => values
+                .iter()
+                .map(|v| byte_string(*v, len).map(Box::from))
+                .collect::<Option<Vec<_>>>()
+                .map(Check::BytesIn),
             Family::Numeric => None,
         }
     }
@@ -361,7 +381,9 @@ unsafe fn since_now(node: *mut pg_sys::Node) -> Option<(f64, f64)> {
     // SAFETY: each cast follows the tag.
     unsafe {
         match tag(node) {
-            T_FuncExpr if (*node.cast::<pg_sys::FuncExpr>()).funcid.to_u32() == pg_sys::F_NOW => Some((0.0, 0.0)),
+            T_FuncExpr if (*node.cast::<pg_sys::FuncExpr>()).funcid.to_u32() == pg_sys::F_NOW => {
+                Some((0.0, 0.0))
+            }
             T_SQLValueFunction => ((*node.cast::<pg_sys::SQLValueFunction>()).op
                 == pg_sys::SQLValueFunctionOp::SVFOP_CURRENT_TIMESTAMP)
                 .then_some((0.0, 0.0)),
@@ -381,7 +403,13 @@ unsafe fn since_now(node: *mut pg_sys::Node) -> Option<(f64, f64)> {
                 let by = &*(*by.cast::<pg_sys::Const>()).constvalue.cast_mut_ptr::<pg_sys::Interval>();
                 let length = by.time as f64 + f64::from(by.day) * DAY + f64::from(by.month) * 30.4375 * DAY;
                 let calendar = if by.day != 0 || by.month != 0 { 1.1 * DAY } else { 0.0 };
-                Some((offset + sign * length, slack + calendar + f64::from(by.month.abs().min(12)) * 3.0 * DAY + f64::from(by.month.abs()) * 0.1 * DAY))
+                Some((
+                    offset + sign * length,
+                    slack
+                        + calendar
+                        + f64::from(by.month.abs().min(12)) * 3.0 * DAY
+                        + f64::from(by.month.abs()) * 0.1 * DAY,
+                ))
             }
             _ => None,
         }

@@ -164,13 +164,21 @@ fn numeric(bytes: &[u8]) -> Option<f64> {
     };
     let mut value = 0.0;
     for (i, digit) in bytes[digits_at.min(bytes.len())..].chunks_exact(2).take(5).enumerate() {
-        value += f64::from(u16::from_ne_bytes([digit[0], digit[1]])) * 10_000f64.powi(weight - i as i32);
+        // A zero adds nothing, also where its place is beyond what f64 can hold.
+        match u16::from_ne_bytes([digit[0], digit[1]]) {
+            0 => {}
+            digit => value += f64::from(digit) * 10_000f64.powi(weight - i as i32),
+        }
     }
     Some(if negative { -value } else { value })
 }
 
 /// A bound moved outwards by more than reading a value can be off.
 pub fn widened(bound: f64, slack: f64, upwards: bool) -> f64 {
+    // Infinity and NaN (which reads as infinity) stand for themselves, and infinity minus infinity would be no number.
+    if bound.is_infinite() {
+        return bound;
+    }
     let by = bound.abs() * 1e-9 + slack;
     if upwards {
         bound + by
@@ -198,6 +206,8 @@ mod tests {
         assert!((small - 0.25).abs() < 1e-12, "{small}");
         let long: Vec<u8> = [0x4000u16, 2, 1, 0, 1].iter().flat_map(|w| w.to_ne_bytes()).collect();
         assert_eq!(numeric(&long), Some(-100_000_001.0));
+        let huge: Vec<u8> = [0x0000u16, 90, 1, 0, 0, 0, 0].iter().flat_map(|w| w.to_ne_bytes()).collect();
+        assert_eq!(numeric(&huge), Some(f64::INFINITY));
         assert_eq!(numeric(&0xC000u16.to_ne_bytes()), Some(f64::INFINITY), "NaN sorts after everything");
         assert_eq!(numeric(&0xF000u16.to_ne_bytes()), Some(f64::NEG_INFINITY));
     }
@@ -207,5 +217,9 @@ mod tests {
         assert!(widened(1000.0, 0.0, true) > 1000.0);
         assert!(widened(-1000.0, 0.0, true) > -1000.0);
         assert!(widened(-1000.0, 0.0, false) < -1000.0);
+        for bound in [f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(widened(bound, 1.0, true), bound);
+            assert_eq!(widened(bound, 1.0, false), bound);
+        }
     }
 }
