@@ -35,12 +35,48 @@ pub enum Error {
     Connect { database: String, reason: String, hint: &'static str },
     #[error("the database has no extension tradeflow\nhint: run `create extension tradeflow` there as a superuser (or `tradeflow init`); when Postgres does not know the extension, `make install` puts it on the server")]
     NoExtension,
+    #[error("{0}")]
+    Rights(Rights),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error("{}", describe(.0))]
     Query(#[from] tokio_postgres::Error),
     #[error("no connection was free or could be opened in time: {0}")]
     Pool(String),
+}
+
+/// What the connected user may not do of what a sidecar does.
+#[derive(Debug)]
+pub struct Rights {
+    pub user: String,
+    pub missing: Vec<String>,
+}
+
+impl Rights {
+    /// Asks the database.
+    pub async fn of(client: &tokio_postgres::Client) -> Result<Rights, Error> {
+        let row = client.query_one(include_str!("db/rights.sql"), &[]).await?;
+        let mut missing: Vec<String> = row.try_get("missing_functions")?;
+        missing.extend(row.try_get::<_, Vec<String>>("missing_tables")?);
+        Ok(Rights { user: row.try_get("user")?, missing })
+    }
+
+    /// How to mend it.
+    pub fn hint(&self) -> String {
+        format!("grant tradeflow_executor to \"{}\";", self.user)
+    }
+}
+
+impl std::fmt::Display for Rights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "permission denied: {} lacks the right to use {}\nhint: {}",
+            self.user,
+            self.missing.join(", "),
+            self.hint()
+        )
+    }
 }
 
 impl Pool {
@@ -88,12 +124,16 @@ impl Pool {
         })
     }
 
-    /// A connection, when the database has the extension.
+    /// A connection, when the database has the extension and lets this user execute.
     pub async fn get_ready(&self) -> Result<Client, Error> {
         let client = self.get().await?;
-        match client.query_opt(include_str!("db/extension.sql"), &[]).await? {
-            Some(_) => Ok(client),
-            None => Err(Error::NoExtension),
+        if client.query_opt(include_str!("db/extension.sql"), &[]).await?.is_none() {
+            return Err(Error::NoExtension);
+        }
+        let rights = Rights::of(&client).await?;
+        match rights.missing.is_empty() {
+            true => Ok(client),
+            false => Err(Error::Rights(rights)),
         }
     }
 

@@ -57,6 +57,11 @@ pub trait Deliver: Send + Sync {
     /// The system a target of this kind must be of.
     fn system(&self) -> System;
 
+    /// Parameters that are templates of HTML: values are escaped in them.
+    fn html_params(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Executes. The result is a JSON object whose key `request` is the request without secrets.
     fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>>;
 }

@@ -112,7 +112,8 @@ async fn main() -> ExitCode {
     match dispatch(Cli::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tradeflow: {error:#}");
+            // Messages already say what lies under them.
+            eprintln!("tradeflow: {error}");
             ExitCode::FAILURE
         }
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-const CLAIMED: &str = "tradeflow_actions_claimed_total";
+const CLAIMED: &str = "tradeflow_claimed_total";
 const CLAIM_DURATION: &str = "tradeflow_claim_duration_seconds";
-const FINISHED: &str = "tradeflow_actions_finished_total";
-const REFUSED: &str = "tradeflow_completions_refused_total";
+const DELIVERED: &str = "tradeflow_delivered_total";
+const FAILED: &str = "tradeflow_failed_total";
+const REFUSED: &str = "tradeflow_refused_total";
 const LATENCY: &str = "tradeflow_delivery_latency_seconds";
 const DURATION: &str = "tradeflow_execution_duration_seconds";
 const QUEUE: &str = "tradeflow_queue_actions";
@@ -37,9 +38,10 @@ pub fn install() -> Option<PrometheusHandle> {
     metrics::set_global_recorder(recorder).ok()?;
     describe_counter!(CLAIMED, "Actions this sidecar claimed.");
     describe_histogram!(CLAIM_DURATION, "How long a claim took.");
+    describe_counter!(DELIVERED, "Actions executed with success.");
     describe_counter!(
-        FINISHED,
-        "Executions by kind, target and outcome (done, retry, dead, uncertain, lost)."
+        FAILED,
+        "Failed attempts by outcome: retry, dead, uncertain, lost (the lease was, before it began)."
     );
     describe_counter!(REFUSED, "Completions refused because the lease was lost.");
     describe_histogram!(
@@ -53,19 +55,28 @@ pub fn install() -> Option<PrometheusHandle> {
     Some(handle)
 }
 
-pub fn claimed(took: Duration, actions: usize) {
+/// A claim that brought these kinds.
+pub fn claimed<'a>(took: Duration, kinds: impl Iterator<Item = &'a str>) {
     histogram!(CLAIM_DURATION).record(took);
-    counter!(CLAIMED).increment(actions as u64);
+    for kind in kinds {
+        counter!(CLAIMED, "kind" => kind.to_owned()).increment(1);
+    }
 }
 
-pub fn finished(kind: &str, target: &str, outcome: &'static str, took: Duration, latency: Duration) {
+/// An execution that succeeded; `latency` since it was due.
+pub fn delivered(kind: &str, target: &str, took: Duration, latency: Duration) {
     let labels = [("kind", kind.to_owned()), ("target", target.to_owned())];
     histogram!(DURATION, &labels).record(took);
-    if outcome == "done" {
-        histogram!(LATENCY, &labels).record(latency);
-    }
+    histogram!(LATENCY, &labels).record(latency);
+    counter!(DELIVERED, &labels).increment(1);
+}
+
+/// An execution that failed.
+pub fn failed(kind: &str, target: &str, outcome: &'static str, took: Duration) {
+    let labels = [("kind", kind.to_owned()), ("target", target.to_owned())];
+    histogram!(DURATION, &labels).record(took);
     let [kind, target] = labels;
-    counter!(FINISHED, &[kind, target, ("outcome", outcome.to_owned())]).increment(1);
+    counter!(FAILED, &[kind, target, ("outcome", outcome.to_owned())]).increment(1);
 }
 
 pub fn refused(kind: &str) {

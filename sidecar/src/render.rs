@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{escape_formatter, AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value as Json;
 
@@ -25,8 +25,9 @@ const FUEL: u64 = 5_000_000;
 /// Parameter templates kept compiled before the cache is emptied.
 const KEPT: usize = 20_000;
 
-/// Names a parameter's template, whose source is the rest of the name.
+/// Names a parameter's template, whose source is the rest of the name; the second one's values are escaped.
 const PARAMETER: &str = "params:";
+const HTML_PARAMETER: &str = "html-params:";
 
 /// A template that could not be rendered. It will fail again until somebody mends it.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +101,23 @@ impl Renderer {
         fresh
     }
 
-    /// Renders the strings of a JSON value. One that is exactly one `{{ expression }}` keeps its JSON type.
-    pub fn params(&self, params: &Json, context: &Value) -> Result<Json, Error> {
-        self.loaded().json(params, "params", context)
+    /// Renders the strings of parameters. One that is exactly one `{{ expression }}` keeps its JSON type. `html` names
+    /// the parameters that are templates of HTML.
+    pub fn params(&self, params: &Json, html: &[&str], context: &Value) -> Result<Json, Error> {
+        let loaded = self.loaded();
+        let Json::Object(map) = params else { return loaded.json(params, "params", context) };
+        let rendered = map.iter().map(|(key, value)| {
+            let place = format!("params.{key}");
+            let value = match value {
+                Json::String(text) if html.contains(&key.as_str()) => {
+                    let text = loaded.text(&format!("{HTML_PARAMETER}{text}"), context);
+                    Json::String(text.map_err(|e| loaded.explain(e, place, context))?)
+                }
+                other => loaded.json(other, &place, context)?,
+            };
+            Ok((key.clone(), value))
+        });
+        rendered.collect::<Result<_, _>>().map(Json::Object)
     }
 
     /// Renders a mail template; `None` when there is none of this name.
@@ -125,20 +140,29 @@ impl Loaded {
         env.set_fuel(Some(FUEL));
         env.set_debug(true);
         env.set_auto_escape_callback(|name| match name {
+            name if name.starts_with(HTML_PARAMETER) => AutoEscape::Html,
             name if !name.starts_with(PARAMETER) && name.ends_with(".html") => AutoEscape::Html,
             _ => AutoEscape::None,
         });
         // `{% include "footer" %}` means the same part of the other template.
         env.set_path_join_callback(|name, parent| {
             let part = match parent.rsplit_once('.') {
+                _ if parent.starts_with(HTML_PARAMETER) => "html",
                 Some((_, part @ ("html" | "subject"))) if !parent.starts_with(PARAMETER) => part,
                 _ => "text",
             };
             format!("{name}.{part}").into()
         });
-        env.set_formatter(|out, state, value| match value.is_none() {
-            true => Ok(()),
-            false => escape_formatter(out, state, value),
+        env.set_formatter(|out, state, value| match value {
+            null if null.is_none() => Ok(()),
+            // As SQL and JSON write it, not as Python does.
+            truth if truth.kind() == ValueKind::Bool => {
+                out.write_str(if truth.is_true() { "true" } else { "false" }).map_err(minijinja::Error::from)
+            }
+            text if matches!(state.auto_escape(), AutoEscape::Html) && !text.is_undefined() => {
+                out.write_str(&filters::escaped(text).to_string()).map_err(minijinja::Error::from)
+            }
+            other => escape_formatter(out, state, other),
         });
         arithmetic::register(&mut env);
         filters::register(&mut env);
@@ -219,6 +243,10 @@ fn source(
     name: &str,
     compiled: &std::sync::atomic::AtomicUsize,
 ) -> Option<String> {
+    if let Some(text) = name.strip_prefix(HTML_PARAMETER) {
+        compiled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        return Some(operators::rewrite(text));
+    }
     if let Some(text) = name.strip_prefix(PARAMETER) {
         compiled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let rewritten = operators::rewrite(text);

@@ -65,6 +65,10 @@ impl Deliver for Email {
         System::Smtp
     }
 
+    fn html_params(&self) -> &'static [&'static str] {
+        &["html"]
+    }
+
     fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>> {
         Box::pin(self.send(job))
     }

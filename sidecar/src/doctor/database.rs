@@ -45,17 +45,14 @@ pub async fn extension(client: &Client, findings: &mut Vec<Finding>) -> Result<b
 
 /// Whether the connected user may do what a sidecar does.
 pub async fn rights(client: &Client, findings: &mut Vec<Finding>) -> Result<bool, db::Error> {
-    let row = client.query_one(include_str!("../db/doctor/rights.sql"), &[]).await?;
-    let user: String = row.get("user");
-    let mut missing: Vec<String> = row.get("missing_functions");
-    missing.extend(row.get::<_, Vec<String>>("missing_tables"));
-    let complete = missing.is_empty();
+    let rights = db::Rights::of(client).await?;
+    let complete = rights.missing.is_empty();
     findings.push(match complete {
-        true => Finding::ok("rights", format!("{user} may do what a sidecar does")),
+        true => Finding::ok("rights", format!("{} may do what a sidecar does", rights.user)),
         false => Finding::problem(
             "rights",
-            format!("{user} lacks the right to use {}", missing.join(", ")),
-            format!("grant tradeflow_executor to \"{user}\";"),
+            format!("{} lacks the right to use {}", rights.user, rights.missing.join(", ")),
+            rights.hint(),
         ),
     });
     Ok(complete)

@@ -98,8 +98,9 @@ async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> 
     let rows = client
         .query(&statement, &[&shared.worker, &(want as i32), &shared.lease.as_secs_f64(), &kinds])
         .await?;
-    metrics::claimed(began.elapsed(), rows.len());
+    let took = began.elapsed();
     if rows.is_empty() {
+        metrics::claimed(took, std::iter::empty());
         return Ok(Vec::new());
     }
     debug!(actions = rows.len(), "claimed");
@@ -110,6 +111,7 @@ async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> 
     for row in &rows {
         claimed.push(read(row, began)?);
     }
+    metrics::claimed(took, claimed.iter().map(|c| c.action.kind.as_str()));
     Ok(claimed)
 }
 

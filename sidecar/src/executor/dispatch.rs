@@ -22,14 +22,10 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
     let began = Instant::now();
     let result = execute(shared, &claimed).await;
     let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
-    let latency = Utc::now() - claimed.run_at.max(claimed.created_at);
-    let outcome = match &result {
-        Ok(_) => "done",
-        Err(failure) => failure.outcome.as_str(),
-    };
-    metrics::finished(&action.kind, target, outcome, began.elapsed(), latency.to_std().unwrap_or_default());
     match result {
         Ok(result) => {
+            let latency = Utc::now() - claimed.run_at.max(claimed.created_at);
+            metrics::delivered(&action.kind, target, began.elapsed(), latency.to_std().unwrap_or_default());
             info!(
                 id = action.id,
                 rule = action.rule,
@@ -46,6 +42,8 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
             shared.report.complete(action, result).await;
         }
         Err(failure) => {
+            let outcome = failure.outcome.as_str();
+            metrics::failed(&action.kind, target, outcome, began.elapsed());
             warn!(
                 id = action.id,
                 rule = action.rule,
@@ -90,7 +88,7 @@ async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
         )));
     }
     let context = context(claimed);
-    let params = shared.catalog.renderer.params(template, &context)?;
+    let params = shared.catalog.renderer.params(template, kind.html_params(), &context)?;
     let start = Lease { shared, action, since: claimed.at };
     let job = Job {
         action,

@@ -24,6 +24,8 @@ pub fn register(env: &mut Environment<'static>) {
     env.add_filter("date", date);
     env.add_filter("datetime", datetime);
     env.add_filter("tojson", tojson);
+    env.add_filter("escape", escaped);
+    env.add_filter("e", escaped);
     env.add_test("number", is_number);
     for name in ["eq", "equalto", "=="] {
         env.add_test(name, equal);
@@ -189,6 +191,26 @@ fn sort(values: &Value, options: Kwargs) -> Result<Value, Error> {
     }
     keyed.sort_by(|(a, _), (b, _)| if reverse { compare_values(b, a) } else { compare_values(a, b) });
     Ok(keyed.into_iter().map(|(_, item)| item).collect::<Vec<_>>().into())
+}
+
+/// For HTML's text and attributes. (minijinja's own also escapes the slash, which makes every link unreadable.)
+pub fn escaped(value: &Value) -> Value {
+    if value.is_safe() {
+        return value.clone();
+    }
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    Value::from_safe_string(out)
 }
 
 fn tojson(value: &Value) -> Result<Value, Error> {

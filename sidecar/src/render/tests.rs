@@ -20,7 +20,7 @@ fn renderer() -> Renderer {
 }
 
 fn param(source: &str) -> Result<Json, Error> {
-    renderer().params(&Json::String(source.to_owned()), &context())
+    renderer().params(&Json::String(source.to_owned()), &[], &context())
 }
 
 fn rendered(source: &str) -> String {
@@ -41,7 +41,7 @@ fn numbers_arrive_digit_for_digit() {
     assert_eq!(rendered("it costs {{ facts.price }}"), "it costs 10.10");
     assert_eq!(rendered("{{ facts.long }}"), "1234567890123456789012345678901234567890.5");
     assert_eq!(rendered("{{ steps.first.id }}"), "9007199254740993");
-    let nested = renderer().params(&json!({"a": ["{{ facts }}"]}), &context()).unwrap();
+    let nested = renderer().params(&json!({"a": ["{{ facts }}"]}), &[], &context()).unwrap();
     assert!(nested.to_string().contains("\"price\":10.10,"), "{nested}");
 }
 
@@ -55,7 +55,7 @@ fn a_sole_expression_keeps_its_type() {
     assert_eq!(param("{{ 'a' if facts.flag else 'b' }}").unwrap(), json!("a"));
     assert_eq!(param("plain { text }").unwrap(), json!("plain { text }"));
     assert_eq!(
-        renderer().params(&json!({"n": 1.50, "x": null}), &context()).unwrap(),
+        renderer().params(&json!({"n": 1.50, "x": null}), &[], &context()).unwrap(),
         json!({"n": 1.50, "x": null})
     );
 }
@@ -141,7 +141,7 @@ fn dates_follow_the_time_zone() {
 fn an_error_names_place_line_and_what_is_missing() {
     let params =
         json!({"body": {"lines": [{"price": "{{ facts.price }}"}, {"price": "a\n{{ facts.prise }}"}]}});
-    let message = renderer().params(&params, &context()).unwrap_err().to_string();
+    let message = renderer().params(&params, &[], &context()).unwrap_err().to_string();
     assert!(message.starts_with("params.body.lines[1].price, line 2: "), "{message}");
     assert!(message.contains("`facts.prise`") && message.contains("price, quantity"), "{message}");
     let message = failure("{{ facts.prise }}");
@@ -174,7 +174,32 @@ fn html_alone_is_escaped_and_includes_take_the_same_part() {
     let mail = mail.unwrap().unwrap();
     assert_eq!(mail.subject, "Quote of A <b> & 'c'");
     assert_eq!(mail.text, "A <b> & 'c'\n-- \nr");
-    assert_eq!(mail.html.unwrap(), "<p>A &lt;b&gt; &amp; &#x27;c&#x27; 10.10</p><hr>r");
+    assert_eq!(mail.html.unwrap(), "<p>A &lt;b&gt; &amp; &#39;c&#39; 10.10</p><hr>r");
+}
+
+#[test]
+fn links_stay_readable_and_safe_text_stays() {
+    let html = |source: &str| {
+        let rendered = renderer().params(&json!({"html": source}), &["html"], &context()).unwrap();
+        rendered["html"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        html("{{ 'https://a/b?c=d&e' }} {{ '<b>'|safe }} {{ '\"'|e }}"),
+        "https://a/b?c=d&amp;e <b> &quot;"
+    );
+    assert_eq!(html("{{ facts.nothing }}{{ facts.flag }} {{ facts.price }}"), "true 10.10");
+    assert!(renderer().params(&json!({"html": "{{ facts.nope }}"}), &["html"], &context()).is_err());
+}
+
+#[test]
+fn parameters_of_html_are_escaped_too() {
+    let params = json!({"html": "{{ facts.name }}", "text": "{{ facts.name }}", "nested": {"html": "{{ facts.name }}"}});
+    let rendered = renderer().params(&params, &["html"], &context()).unwrap();
+    let plain = "A <b> & 'c'";
+    assert_eq!(
+        rendered,
+        json!({"html": "A &lt;b&gt; &amp; &#39;c&#39;", "text": plain, "nested": {"html": plain}})
+    );
 }
 
 #[test]
