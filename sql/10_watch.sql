@@ -4,14 +4,20 @@ create table tradeflow.watched_tables (
   name        text primary key,
   key         text[] not null check (cardinality(key) > 0),
   ignore      text[] not null default '{}',
-  watched_at  timestamptz not null default now()
+  watched_at  timestamptz not null default now(),
+  lost        text,
+  log         boolean not null default false,
+  logged_since timestamptz
 );
 select pg_catalog.pg_extension_config_dump('tradeflow.watched_tables', '');
 comment on table tradeflow.watched_tables is 'A row is a table whose changes are evaluated. Written by tradeflow.watch() and tradeflow.unwatch().';
 comment on column tradeflow.watched_tables.name is 'Schema and table, as format(''%I.%I'') writes them. Tables are known by name: tools that reload by swapping tables keep it.';
 comment on column tradeflow.watched_tables.key is 'The columns that identify a row. One column: its text is the subject of a firing; several: their text array.';
 comment on column tradeflow.watched_tables.ignore is 'Columns whose change alone is no change: synced_at, the raw payload.';
+comment on column tradeflow.watched_tables.log is 'Whether old and new of each change are kept in change_log.';
+comment on column tradeflow.watched_tables.logged_since is 'Since when they are. NULL: they are not.';
 comment on column tradeflow.watched_tables.watched_at is 'When the table was watched first.';
+comment on column tradeflow.watched_tables.lost is 'Why its changes are not seen at present: it was dropped, renamed, lost a key column. An incident watch_lost tells the same. NULL: they are seen.';
 
 
 create function tradeflow._qualified_name(rel regclass) returns text
@@ -49,7 +55,45 @@ $$;
 comment on function tradeflow._require_columns(regclass, text[], text) is 'Internal. Errors: 42703 for a column that the table does not have.';
 
 
-create function tradeflow.watch("table" regclass, key text[] default null, ignore text[] default '{}') returns void
+-- Makes the triggers that are missing. Returns whether there were any.
+create function tradeflow._install_triggers("table" regclass) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_name  text := tradeflow._qualified_name("table");
+  spec      record;
+  always    text;
+begin
+  for spec in
+    select * from (values
+      ('tradeflow_insert', 'insert', 'row when ((new.tableoid::tradeflow.observer)[1])', '_flush'),
+      ('tradeflow_update', 'update', 'row when ((new.tableoid::tradeflow.observer)[2])', '_flush'),
+      ('tradeflow_delete', 'delete', 'row when ((old.tableoid::tradeflow.observer)[3])', '_flush'),
+      ('tradeflow_truncate', 'truncate', 'statement', '_truncated')) s(name, event, level, function)
+    where not exists (select from pg_trigger t where t.tgrelid = "table" and t.tgname = s.name)
+  loop
+    execute format('create trigger %I after %s on %s for each %s execute function tradeflow.%I()',
+                   spec.name, spec.event, the_name, spec.level, spec.function);
+  end loop;
+  -- ALWAYS: rows applied by logical replication, or written in replica mode, count as well. In one command, since the
+  -- event trigger looks after each.
+  select string_agg(format('enable always trigger %I', t.tgname), ', ' order by t.tgname) into always
+  from pg_trigger t
+  where t.tgrelid = "table" and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')
+    and t.tgenabled in ('O', 'R');
+  if always is not null then
+    execute format('alter table %s %s', the_name, always);
+  end if;
+  return always is not null;
+end
+$$;
+comment on function tradeflow._install_triggers(regclass) is
+  'Internal. Makes a watched table''s triggers, as far as they are missing. Returns whether there was anything to do.';
+
+
+create function tradeflow.watch("table" regclass, key text[] default null, ignore text[] default '{}', log boolean default false)
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -57,7 +101,6 @@ declare
   rel        record;
   the_name   text := tradeflow._qualified_name("table");
   the_key    text[] := key;
-  spec       record;
 begin
   select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
@@ -97,24 +140,19 @@ begin
     raise exception 'a key column of % cannot be ignored', the_name using errcode = 'invalid_parameter_value';
   end if;
 
-  insert into tradeflow.watched_tables as w (name, key, ignore) values (the_name, the_key, watch.ignore)
-  on conflict (name) do update set key = excluded.key, ignore = excluded.ignore
-    where (w.key, w.ignore) is distinct from (excluded.key, excluded.ignore);
+  insert into tradeflow.watched_tables as w (name, key, ignore, log, logged_since)
+  values (the_name, the_key, watch.ignore, watch.log, case when watch.log then now() end)
+  on conflict (name) do update set key = excluded.key, ignore = excluded.ignore, log = excluded.log,
+      logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
+    where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
 
-  for spec in values ('insert', 'new', 1), ('update', 'new', 2), ('delete', 'old', 3) loop
-    if not exists (select from pg_trigger t where t.tgrelid = "table" and t.tgname = 'tradeflow_' || spec.column1) then
-      execute format(
-        'create trigger %I after %s on %s for each row when ((%s.tableoid::tradeflow.observer)[%s]) execute function tradeflow._flush()',
-        'tradeflow_' || spec.column1, spec.column1, the_name, spec.column2, spec.column3);
-      -- ALWAYS: rows applied by logical replication, or written in replica mode, count as well.
-      execute format('alter table %s enable always trigger %I', the_name, 'tradeflow_' || spec.column1);
-    end if;
-  end loop;
+  perform tradeflow._install_triggers("table");
+  perform tradeflow._check_watch(the_name);
   perform tradeflow._invalidate("table");
 end
 $$;
-comment on function tradeflow.watch(regclass, text[], text[]) is
-  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change. Repeatable: a second call changes key and ignore. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+comment on function tradeflow.watch(regclass, text[], text[], boolean) is
+  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
 
 create function tradeflow.unwatch("table" regclass) returns void
@@ -133,7 +171,7 @@ begin
             detail = (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r where r.source = the_name),
             hint = 'delete these rules first, or set their mode to off and keep the table watched.';
   end;
-  foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete}'::text[] loop
+  foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
   end loop;
   perform tradeflow._invalidate("table");

@@ -14,14 +14,17 @@ grant select on tradeflow.clock to public;
 
 -- Authors: rules, their actions, templates and settings.
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
-grant select, insert, update, delete on tradeflow.watched_tables to tradeflow_author;
+grant select, insert, update, delete on tradeflow.watched_tables, tradeflow.rule_inputs to tradeflow_author;
 grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targets, tradeflow.outbox, tradeflow.outbox_history,
-  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock to tradeflow_author;
+  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock, tradeflow.members to tradeflow_author;
 grant execute on function
-  tradeflow.setting(text), tradeflow.watch(regclass, text[], text[]), tradeflow.unwatch(regclass),
+  tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._install_triggers(regclass), tradeflow._check_watch(text),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
-  tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text),
+  tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
+  tradeflow._is_asked(tradeflow.rules), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
+  tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
 to tradeflow_author;
 
