@@ -65,3 +65,20 @@ create function tradeflow._check_template(source text, name text) returns text
 language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_check_template';
 comment on function tradeflow._check_template(text, text) is
   'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';
+
+create function tradeflow._compile_input(
+  rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole
+) returns void
+language c as 'MODULE_PATHNAME', 'tradeflow_compile_input';
+comment on function tradeflow._compile_input(text, regclass, text, regtype, text, regrole) is
+  'Internal. Compiles what maps a row of an input table to the subjects of a view rule, as its owner, and forgets it.';
+
+create function tradeflow._check_view_query(view regclass) returns void
+language c strict as 'MODULE_PATHNAME', 'tradeflow_check_view';
+comment on function tradeflow._check_view_query(regclass) is
+  'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
+
+create function tradeflow._settle(rules text[], subjects text[], silent boolean) returns int
+language c as 'MODULE_PATHNAME', 'tradeflow_settle';
+comment on function tradeflow._settle(text[], text[], boolean) is
+  'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';

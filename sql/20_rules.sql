@@ -2,11 +2,13 @@
 
 create table tradeflow.rules (
   name         text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
-  source       text not null references tradeflow.watched_tables (name) on update cascade,
+  source       text references tradeflow.watched_tables (name) on update cascade,
+  view         text,
+  schedule     text,
   events       text[] not null default '{insert,update}'
                check (cardinality(events) > 0 and events <@ '{insert,update,delete}'),
   condition    text,
-  fires        text not null check (fires in ('enter', 'always')),
+  fires        text not null check (fires in ('enter', 'always', 'once')),
   still        text,
   columns      text[] check (cardinality(columns) > 0),
   query        text,
@@ -15,12 +17,18 @@ create table tradeflow.rules (
   project      text,
   description  text,
   max_firings  int not null default 1000 check (max_firings > 0),
+  max_per_subject int not null default 20 check (max_per_subject > 0),
   owner        name not null default current_user,
   search_path  text not null,
   version      int not null default 1 check (version > 0),
   invalid      text,
+  paused_at    timestamptz,
+  paused_reason text,
   updated_at   timestamptz not null default now(),
-  updated_by   name not null default current_user
+  updated_by   name not null default current_user,
+  check (num_nonnulls(source, view, schedule) = 1),
+  check (view is null or num_nonnulls(condition, still, query, fire_at, columns) = 0),
+  check (schedule is null or (query is not null and num_nonnulls(condition, still, fire_at, columns) = 0))
 );
 create index rules_source on tradeflow.rules (source);
 select pg_catalog.pg_extension_config_dump('tradeflow.rules', '');
@@ -28,9 +36,11 @@ select pg_catalog.pg_extension_config_dump('tradeflow.rules', '');
 comment on table tradeflow.rules is 'A row is a named question about a changed row. Writing one compiles it; a bad one is rejected with the position of the error.';
 comment on column tradeflow.rules.name is 'Unique; letters, digits, underscore, dot, hyphen; at most 63.';
 comment on column tradeflow.rules.source is 'The watched table whose changes are asked about.';
+comment on column tradeflow.rules.view is 'Instead of source: a view whose rows are the subjects for which the answer is yes. Columns: subject; occurrence, fire_at, recheck_at if it has them; the others are the facts. See rule_inputs.';
+comment on column tradeflow.rules.schedule is 'Instead of source: when query is run, as cron with an optional time zone: 0 9 * * 1-5 Europe/Berlin. Each row it returns is a firing.';
 comment on column tradeflow.rules.events is 'insert, update (default both), delete.';
 comment on column tradeflow.rules.condition is 'SQL boolean over new and old. Old is all NULL on insert, new on delete. No subqueries (use query), no volatile functions. NULL: every change.';
-comment on column tradeflow.rules.fires is 'enter (default): it holds for new and did not hold before; always (default without condition): at every real change while it holds. A condition that mentions old is its own edge.';
+comment on column tradeflow.rules.fires is 'enter (default): it holds for new and did not hold before; always (default without condition): at every real change while it holds. A condition that mentions old is its own edge. once: at the first answer ever about a subject, remembered in members.';
 comment on column tradeflow.rules.still is 'Asked instead of condition when a timer is due; over new alone.';
 comment on column tradeflow.rules.columns is 'On update, look only when one of these columns changed. NULL: any column.';
 comment on column tradeflow.rules.query is 'A SELECT, may mention new and old; run for all rows of the statement that passed the condition at once. Each row it returns is one firing, its columns are the facts; columns named subject, occurrence and fire_at mean these.';
@@ -39,6 +49,9 @@ comment on column tradeflow.rules.mode is 'live; shadow: firings are recorded an
 comment on column tradeflow.rules.project is 'The project whose files define the rule: the scope of apply --prune.';
 comment on column tradeflow.rules.description is 'For people: what the rule is for.';
 comment on column tradeflow.rules.max_firings is 'More firings than this from one statement are held, all of them, with an incident.';
+comment on column tradeflow.rules.max_per_subject is 'More firings than this about one subject within an hour are held, with an incident: a loop.';
+comment on column tradeflow.rules.paused_at is 'Since when the rule is not asked because it failed too often; see tradeflow.resume(rule). NULL: it is asked.';
+comment on column tradeflow.rules.paused_reason is 'Why it was paused.';
 comment on column tradeflow.rules.owner is 'The role as which condition and query run. Default: who writes the rule; only members of the role may set it.';
 comment on column tradeflow.rules.search_path is 'The path its names are looked up in, always: the writer''s own at the time, unless given.';
 comment on column tradeflow.rules.version is 'Counts the definitions; earlier ones are in rule_versions.';
@@ -80,12 +93,20 @@ begin
   if to_regrole(quote_ident(r.owner)) is null then
     return format('its owner, role "%s", does not exist', r.owner);
   end if;
-  begin
-    perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
-                               r.search_path, to_regrole(quote_ident(r.owner)));
-  exception when sqlstate 'TF001' then
-    return replace(sqlerrm, format('rule "%s": ', r.name), '');
-  end;
+  if r.view is not null then
+    perform tradeflow._check_view(r.name, r.view);
+    if not has_table_privilege(r.owner, r.view::regclass, 'select') then
+      raise exception 'rule "%": permission denied for view %', r.name, r.view
+        using errcode = 'insufficient_privilege', hint = format('grant select on %s to %I;', r.view, r.owner);
+    end if;
+  elsif r.source is not null then
+    begin
+      perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
+                                 r.search_path, to_regrole(quote_ident(r.owner)));
+    exception when sqlstate 'TF001' then
+      return replace(sqlerrm, format('rule "%s": ', r.name), '');
+    end;
+  end if;
   select format('action %s wants target "%s", which does not exist', a.step, a.target) into missing
   from tradeflow.actions a
   where a.rule = r.name and a.target is not null
@@ -118,12 +139,39 @@ $$;
 comment on function tradeflow._require_member(name, text) is 'Internal. Errors: 42501 unless the current user is a member of the rule''s owner.';
 
 
+create function tradeflow._check_source(rule text, source text) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel       regclass := to_regclass(source);
+  the_name  text := tradeflow._qualified_name(rel);
+begin
+  if rel is null then
+    raise exception 'rule "%": table "%" does not exist', rule, source
+      using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
+  elsif not exists (select from tradeflow.watched_tables w where w.name = the_name) then
+    raise exception 'rule "%": table % is not watched', rule, the_name
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', the_name);
+  end if;
+  return the_name;
+end
+$$;
+comment on function tradeflow._check_source(text, text) is 'Internal. The qualified name of a watched table. Errors: 42P01 no such table, 55000 not watched.';
+
+
+-- Whether a rule takes part: the others are stored, and nothing more.
+create function tradeflow._is_asked(r tradeflow.rules) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$ select r.mode <> 'off' and r.invalid is null and r.paused_at is null and to_regrole(quote_ident(r.owner)) is not null $$;
+comment on function tradeflow._is_asked(tradeflow.rules) is 'Internal. False for a rule that is off, paused, invalid, or whose owner is gone.';
+
+
 create function tradeflow._rules_before_write() returns trigger
 language plpgsql
 set search_path from current
 as $$
-declare
-  rel regclass;
 begin
   if tg_op = 'DELETE' then
     perform tradeflow._require_member(old.owner, old.name);
@@ -131,26 +179,29 @@ begin
   end if;
   if tg_op = 'UPDATE' then
     perform tradeflow._require_member(old.owner, old.name);
+    -- Marking a rule that does not compile must not fail because it does not compile.
+    if new.invalid is not null and to_jsonb(new) - 'invalid' = to_jsonb(old) - 'invalid' then
+      return new;
+    end if;
   end if;
   perform tradeflow._require_member(new.owner, new.name);
 
-  if new.source is null then
-    raise exception 'rule "%" has no source', new.name
-      using errcode = 'not_null_violation', hint = 'source is the watched table whose changes the rule is asked about.';
-  end if;
-  rel := to_regclass(new.source);
-  if rel is null then
-    raise exception 'rule "%": table "%" does not exist', new.name, new.source
-      using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
-  end if;
-  new.source := tradeflow._qualified_name(rel);
-  if not exists (select from tradeflow.watched_tables w where w.name = new.source) then
-    raise exception 'rule "%": table % is not watched', new.name, new.source
-      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', new.source);
+  if num_nonnulls(new.source, new.view, new.schedule) <> 1 then
+    raise exception 'rule "%" needs one of source, view and schedule', new.name
+      using errcode = 'not_null_violation',
+            hint = 'source: the watched table whose changes it is asked about; view: whose rows are the subjects; schedule: when its query is run.';
+  elsif new.view is not null then
+    new.view := tradeflow._check_view(new.name, new.view);
+  elsif new.source is not null then
+    new.source := tradeflow._check_source(new.name, new.source);
+    perform tradeflow._require_columns(new.source::regclass, new.columns, format('rule "%s": columns', new.name));
   end if;
 
-  new.fires := case when new.condition is null then 'always' else coalesce(new.fires, 'enter') end;
-  perform tradeflow._require_columns(rel, new.columns, format('rule "%s": columns', new.name));
+  new.fires := case
+    when new.fires = 'once' then 'once'
+    when new.view is null and new.condition is null then 'always'
+    else coalesce(new.fires, 'enter')
+  end;
   new.invalid := tradeflow._rule_missing(new);
   if new.invalid is not null then
     raise warning 'rule "%" is stored, but not evaluated yet: %', new.name, new.invalid
@@ -209,6 +260,12 @@ begin
   end if;
   if tg_op <> 'DELETE' then
     perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
+    if new.view is not null and tradeflow._is_asked(new)
+       and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
+            or (old.view, old.owner, old.search_path) is distinct from (new.view, new.owner, new.search_path)) then
+      perform tradeflow._seed_view(new.name);
+    end if;
   end if;
   return null;
 end

@@ -100,7 +100,7 @@ create table tradeflow.actions (
   rule          text not null references tradeflow.rules (name) on update cascade on delete cascade,
   step          int not null default 1 check (step > 0),
   name          text check (name ~ '^[A-Za-z_][A-Za-z0-9_]*$'),
-  edge          text not null default 'enter' check (edge = 'enter'),
+  edge          text not null default 'enter' check (edge in ('enter', 'leave')),
   kind          text not null,
   target        text,
   params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),
@@ -116,7 +116,7 @@ comment on table tradeflow.actions is 'Step n of what a rule''s firing causes. S
 comment on column tradeflow.actions.rule is 'The rule.';
 comment on column tradeflow.actions.step is 'Order among the rule''s actions; gaps are fine.';
 comment on column tradeflow.actions.name is 'Later steps read its result as steps.<name>.';
-comment on column tradeflow.actions.edge is 'enter: the answer became yes.';
+comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
 comment on column tradeflow.actions.kind is 'One of action_kinds.';
 comment on column tradeflow.actions.target is 'One of targets.';
 comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';

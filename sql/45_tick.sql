@@ -183,7 +183,7 @@ begin
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'partitions', tradeflow._partitions());
+    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(), 'partitions', tradeflow._partitions());
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;

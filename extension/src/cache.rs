@@ -27,6 +27,10 @@ pub struct TableRules {
     pub row: Option<RowExpressions>,
     pub descriptor: pg_sys::TupleDesc,
     pub extension_owner: pg_sys::Oid,
+    /// The watched table's owner.
+    pub owner: pg_sys::Oid,
+    /// Every change is logged.
+    pub logged: bool,
     /// Rules that do not compile, and why; each is reported once by each build.
     pub quarantined: RefCell<Vec<(String, Failure)>>,
     insert: EventIndex,
@@ -124,6 +128,7 @@ fn build(relid: pg_sys::Oid) -> TableRules {
                 }
             }
         }
+        let row_is_there = row.is_some();
         pg_sys::MemoryContextSwitchTo(outer);
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         pg_sys::MemoryContextSetParent(context, pg_sys::TopMemoryContext);
@@ -139,6 +144,8 @@ fn build(relid: pg_sys::Oid) -> TableRules {
             row,
             descriptor,
             extension_owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.extension_owner.into()),
+            owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.owner.into()),
+            logged: row_is_there && definition.as_ref().is_some_and(|d| d.log),
             quarantined: RefCell::new(quarantined),
             dependencies: dependencies.into_iter().collect(),
             stale: Cell::new(false),

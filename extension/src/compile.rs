@@ -62,6 +62,8 @@ pub struct Rule {
     pub columns: Option<Vec<usize>>,
     /// Firings may wait for their time: a "no" must cancel them.
     pub timed: bool,
+    /// For an input of a view rule without a query: the subject of a row, as text.
+    pub subject: Option<Expression>,
     /// What must have changed, and what must hold, for the condition to be worth asking.
     pub gate: Gate,
 }
@@ -69,6 +71,11 @@ pub struct Rule {
 impl Rule {
     pub fn listens_to(&self, event: Event) -> bool {
         self.definition.events.iter().any(|e| e == event.name())
+    }
+
+    /// Whether a "no" after a "yes" has something to do: cancel what waits, or run leave actions.
+    pub fn follows(&self) -> bool {
+        (self.timed || self.definition.leaves) && !self.mentions_old
     }
 }
 
@@ -102,24 +109,34 @@ pub unsafe fn compile(
             .hint("When a timer is due there is only the row as it is then: new."));
     }
     let fire_at = compile_part(&definition.fire_at, Wanted::FireAt)?;
-    let query = match &definition.query {
+    let maps_by_query = definition.subject.as_deref().is_some_and(query::is_select);
+    let (query_text, subject) = match &definition.subject {
+        Some(text) if maps_by_query => {
+            (Some(format!("select mapped.subject from (\n{text}\n) as mapped(subject)")), None)
+        }
+        Some(_) => {
+            (None, compile_part(&definition.subject, Wanted::Subject(definition.subject_type.into()))?)
+        }
+        None => (definition.query.clone(), None),
+    };
+    let query = match &query_text {
         // SAFETY: the caller's promise.
         Some(text) => Some(unsafe { query::compile(text, relation, columns)? }),
         None => None,
     };
 
     let mut reads = Reads::default();
-    for part in [&condition, &fire_at].into_iter().flatten() {
+    for part in [&condition, &fire_at, &subject].into_iter().flatten() {
         reads.add(&part.new);
         reads.add(&part.old);
     }
-    if query.is_none() {
+    if query.is_none() && subject.is_none() {
         reads.whole = true;
     }
     lookup.require_select(columns, &reads)?;
 
     let mentions_old = condition.as_ref().is_some_and(|c| c.old.any());
-    let on_enter = definition.fires == "enter" && condition.is_some() && !mentions_old;
+    let on_enter = definition.fires != "always" && condition.is_some() && !mentions_old;
     let filter = match &definition.columns {
         Some(names) => Some(
             names
@@ -137,7 +154,7 @@ pub unsafe fn compile(
         None => None,
     };
     let timed = fire_at.is_some() || definition.delayed || query.as_ref().is_some_and(|q| q.timed);
-    let follows = timed && !mentions_old;
+    let follows = (timed || definition.leaves) && !mentions_old;
     // What waits names the row by its key: a row that gets another one is looked at, whatever else changed.
     let key = columns
         .iter()
@@ -157,6 +174,7 @@ pub unsafe fn compile(
         query,
         columns: filter,
         timed,
+        subject,
         gate,
     })
 }

@@ -19,6 +19,11 @@ pub struct Table {
     /// The test clock: microseconds since 1970.
     pub clock: Option<i64>,
     pub extension_owner: u32,
+    /// The watched table's owner.
+    pub owner: u32,
+    /// Whether its changes are logged.
+    pub log: bool,
+    /// Rules that read this table's changes, and inputs of view rules.
     pub rules: Vec<Rule>,
 }
 
@@ -27,17 +32,39 @@ pub struct Table {
 pub struct Rule {
     pub name: String,
     pub events: Vec<String>,
+    #[serde(default)]
     pub condition: Option<String>,
     pub fires: String,
+    #[serde(default)]
     pub still: Option<String>,
+    #[serde(default)]
     pub columns: Option<Vec<String>>,
+    #[serde(default)]
     pub query: Option<String>,
+    #[serde(default)]
     pub fire_at: Option<String>,
     pub max_firings: usize,
     pub search_path: String,
     pub owner: u32,
     /// Whether one of its actions has a delay.
+    #[serde(default)]
     pub delayed: bool,
+    /// Whether it has actions for the edge leave.
+    #[serde(default)]
+    pub leaves: bool,
+    /// For an input of a view rule: maps a row of this table to the view's subjects; an expression or a SELECT.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The type of the view's subject.
+    #[serde(default)]
+    pub subject_type: u32,
+}
+
+impl Rule {
+    /// Whether this is an input of a view rule: it says which subjects to ask the view about.
+    pub fn maps_to_view(&self) -> bool {
+        self.subject.is_some()
+    }
 }
 
 /// A column of a table.

@@ -25,6 +25,8 @@ pub struct Firing {
     pub table: Rc<TableRules>,
     pub rule: RuleNumber,
     pub event: Event,
+    /// enter, or leave.
+    pub edge: &'static str,
     pub subject: String,
     pub occurrence: String,
     /// The key as jsonb, where a timer must be able to ask again.
@@ -59,6 +61,15 @@ pub struct Results {
     pub faults: Vec<Fault>,
     /// Rows whose rules' queries are still to be run.
     pub asked: Vec<Asked>,
+    /// Subjects that view rules are to be asked about.
+    pub concerned: Vec<Concerned>,
+}
+
+/// A subject of a view rule that a changed row concerns.
+#[derive(PartialEq, Eq, Hash)]
+pub struct Concerned {
+    pub rule: String,
+    pub subject: String,
 }
 
 impl Results {
@@ -66,6 +77,7 @@ impl Results {
         self.firings.append(&mut more.firings);
         self.left.append(&mut more.left);
         self.asked.append(&mut more.asked);
+        self.concerned.append(&mut more.concerned);
         more.faults.into_iter().for_each(|f| self.add_fault(f));
     }
 
@@ -88,6 +100,8 @@ pub struct Asked {
     pub subject: String,
     pub key: Option<pg_sys::Datum>,
     pub fire_at: Option<pg_sys::Datum>,
+    /// The version in the place of new.
+    pub version: Version,
 }
 
 /// Asks the rules of these rows and adds what they say to `results`.
@@ -225,7 +239,10 @@ impl<'a> Evaluation<'a> {
         rule: &Rule,
         results: &mut Results,
     ) -> Result<(), Failure> {
-        let (event, follows) = (entry.event, rule.timed && !rule.mentions_old);
+        if rule.definition.maps_to_view() {
+            return self.map(entry, number, rule, results);
+        }
+        let (event, follows) = (entry.event, rule.follows());
         let had_key = follows && event == Event::Update && self.key_changed();
         if event == Event::Update && !had_key && !self.filter_passes(rule) {
             return Ok(());
@@ -240,6 +257,9 @@ impl<'a> Evaluation<'a> {
         let gone = event == Event::Delete || (event == Event::Update && (!holds || had_key));
         if follows && gone && self.holds(rule, Version::Old) {
             self.leave(number, "no longer holds", results);
+            if rule.definition.leaves {
+                self.fire_leave(number, event, results)?;
+            }
         }
         if !holds || !rule.listens_to(event) {
             return Ok(());
@@ -265,19 +285,68 @@ impl<'a> Evaluation<'a> {
             .flatten()
             .filter(|_| event != Event::Delete);
         if rule.query.is_some() {
-            results.asked.push(Asked { entry: Rc::clone(entry), rule: number, subject, key, fire_at });
+            let entry = Rc::clone(entry);
+            results.asked.push(Asked { entry, rule: number, subject, key, fire_at, version: Version::New });
         } else if let Some(facts) = self.table.row.as_ref().and_then(|row| self.value(&row.facts, version)) {
             let facts = keep_varlena(facts);
             results.firings.push(Firing {
                 table: Rc::clone(self.table),
                 rule: number,
                 event,
+                edge: "enter",
                 subject,
                 occurrence: String::new(),
                 key,
                 facts,
                 fire_at,
             });
+        }
+        Ok(())
+    }
+
+    /// The answer was yes for old and is so no longer: what the rule's leave actions get.
+    fn fire_leave(&self, rule: RuleNumber, event: Event, results: &mut Results) -> Result<(), Failure> {
+        let Some(facts) = self.table.row.as_ref().and_then(|row| self.value(&row.facts, Version::Old)) else {
+            return Ok(());
+        };
+        results.firings.push(Firing {
+            table: Rc::clone(self.table),
+            rule,
+            event,
+            edge: "leave",
+            subject: short(self.subject(Version::Old))?,
+            occurrence: String::new(),
+            key: None,
+            facts: keep_varlena(facts),
+            fire_at: None,
+        });
+        Ok(())
+    }
+
+    /// The subjects of a view rule that the row belongs to: what it was and what it is both count.
+    fn map(
+        &self,
+        entry: &Rc<Entry>,
+        number: RuleNumber,
+        rule: &Rule,
+        results: &mut Results,
+    ) -> Result<(), Failure> {
+        for (version, tuple) in [(Version::Old, &entry.old), (Version::New, &entry.new)] {
+            if tuple.0.is_null() {
+                continue;
+            }
+            if rule.query.is_some() {
+                let (entry, subject) = (Rc::clone(entry), self.subject(version));
+                results.asked.push(Asked { entry, rule: number, subject, key: None, fire_at: None, version });
+            } else if let Some(expression) = &rule.subject {
+                let datum = self.value(expression, version);
+                // SAFETY: a subject expression is of type text.
+                if let Some(subject) = datum.and_then(|d| unsafe { String::from_datum(d, false) }) {
+                    results
+                        .concerned
+                        .push(Concerned { rule: rule.definition.name.clone(), subject: short(subject)? });
+                }
+            }
         }
         Ok(())
     }
@@ -291,6 +360,11 @@ impl<'a> Evaluation<'a> {
     /// The key columns with their values, as jsonb that is kept.
     fn key(&self, version: Version) -> Option<pg_sys::Datum> {
         self.table.row.as_ref().and_then(|row| self.value(&row.key, version)).map(keep_varlena)
+    }
+
+    /// A version of the loaded row as jsonb.
+    pub fn facts(&self, version: Version) -> Option<pg_sys::Datum> {
+        self.table.row.as_ref().and_then(|row| self.value(&row.facts, version))
     }
 
     /// Whether one of the rule's `columns` changed.
@@ -313,7 +387,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn subject(&self, version: Version) -> String {
+    /// The key of a version of the loaded row, as text.
+    pub fn subject(&self, version: Version) -> String {
         let datum = self.table.row.as_ref().and_then(|row| self.value(&row.subject, version));
         // SAFETY: the subject is an expression of type text.
         datum.and_then(|d| unsafe { String::from_datum(d, false) }).unwrap_or_default()
@@ -332,6 +407,15 @@ impl<'a> Evaluation<'a> {
 pub enum Version {
     Old,
     New,
+}
+
+impl Version {
+    pub fn other(self) -> Version {
+        match self {
+            Version::Old => Version::New,
+            Version::New => Version::Old,
+        }
+    }
 }
 
 /// A rule's identity while it is evaluated: its owner and its path.

@@ -9,6 +9,8 @@
 //!    [`query`] runs the queries of rules that have one.
 //! 3. [`outbox`] writes the firings, in one insert.
 //!
+//! Rules over several rows ask a view, at the end of the transaction: [`view`]. What failed becomes an [`incident`].
+//!
 //! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
 //! [`check`], [`still`] and [`template`] are what the SQL API calls when a rule is written or a timer is due.
 //!
@@ -16,12 +18,15 @@
 
 mod cache;
 mod change;
+mod change_log;
 mod check;
 mod compile;
 mod definition;
+mod dependencies;
 mod error;
 mod evaluate;
 mod flush;
+mod incident;
 mod index;
 mod observe;
 mod outbox;
@@ -33,5 +38,6 @@ mod spi;
 mod still;
 mod subtransaction;
 mod template;
+mod view;
 
 pgrx::pg_module_magic!();

@@ -138,7 +138,7 @@ impl Watch {
                 return false;
             }
             let table = self.table.get_or_insert_with(|| cache::get((*slot).tts_tableOid));
-            if table.rules.is_empty() {
+            if table.rules.is_empty() && !table.logged {
                 return !table.quarantined.borrow().is_empty();
             }
             let moved = table.is_partition() && {
@@ -167,7 +167,7 @@ pub unsafe fn observe(
     found: &mut Vec<RuleNumber>,
 ) -> bool {
     let index = table.index(event);
-    if index.is_empty() {
+    if index.is_empty() && !table.logged {
         return false;
     }
     // SAFETY: the caller's promise.
@@ -185,7 +185,7 @@ pub unsafe fn observe(
         let row = Versions { old, new, now: pg_sys::GetCurrentTransactionStartTimestamp() };
         found.clear();
         index.candidates(event, &table.rules, changed, &row, found);
-        if found.is_empty() {
+        if found.is_empty() && !table.logged {
             return false;
         }
         // In the order of the rules' names, each once.

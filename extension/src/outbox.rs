@@ -1,14 +1,14 @@
 //! Writing what the rules said: firings into the outbox in one insert, incidents, cancellations of what waits.
 
 use crate::cache::TableRules;
-use crate::error::Failure;
-use crate::evaluate::{Firing, Results};
+use crate::evaluate::{Concerned, Firing, Results};
+use crate::incident::{self, Incident};
 use crate::index::RuleNumber;
 use crate::owner::ActAs;
-use crate::spi::{self, Value};
+use crate::spi::{self, texts, Value};
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::rc::Rc;
 
 /// Writes the results, and reports the tables' rules that do not compile. The tables are tradeflow's own: written as
@@ -19,31 +19,19 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
         .iter()
         .map(|f| {
             let rule = &f.table.rules[f.rule as usize].definition.name;
-            let message = format!("rule \"{rule}\" for {}: {}", f.subject, f.failure.message);
-            Incident::of("rule_error", rule, &f.table, Some(f.subject.clone()), message, &f.failure, f.count)
+            Incident::failed(rule, &f.table.name, Some(&f.subject), &f.failure, f.count)
         })
         .collect();
     for table in tables {
-        for (rule, failure) in table.quarantined.take() {
-            let message = format!("rule \"{rule}\" no longer compiles: {}", failure.message);
-            incidents.push(Incident::of("rule_invalid", &rule, table, None, message, &failure, 1));
-        }
+        let quarantined = table.quarantined.take();
+        incidents
+            .extend(quarantined.iter().map(|(rule, failure)| Incident::invalid(rule, &table.name, failure)));
     }
     let held = over_limit(&results.firings);
-    for ((_, number), (table, count)) in &held {
+    incidents.extend(held.iter().map(|((_, number), (table, count))| {
         let definition = &table.rules[*number as usize].definition;
-        incidents.push(Incident {
-            kind: "held_burst",
-            rule: definition.name.clone(),
-            source: table.name.clone(),
-            subject: None,
-            message: format!("rule \"{}\" fired {count} times in one statement; more than {} are held", definition.name, definition.max_firings),
-            detail: None,
-            hint: Some(format!("look at them, then select tradeflow.release_held('{0}'); or select tradeflow.discard_held('{0}');", definition.name)),
-            sqlstate: None,
-            count: *count,
-        });
-    }
+        Incident::burst(&definition.name, &table.name, *count, definition.max_firings)
+    }));
 
     let owner = results
         .firings
@@ -53,13 +41,30 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
         .chain(results.faults.iter().map(|f| &f.table))
         .chain(tables)
         .map(|t| t.extension_owner)
-        .next();
+        .find(|owner| *owner != pg_sys::InvalidOid);
     let Some(owner) = owner else { return };
     let _as_owner = ActAs::extension_owner(owner);
     spi::connected(|| {
         cancel_waiting(results);
-        insert_firings(&results.firings, |f| held.contains_key(&(Rc::as_ptr(&f.table), f.rule)));
-        insert_incidents(&incidents);
+        let rows: Vec<Row> = results
+            .firings
+            .iter()
+            .map(|f| Row {
+                rule: rule_name(f),
+                source: &f.table.name,
+                event: f.event.name(),
+                edge: f.edge,
+                subject: &f.subject,
+                occurrence: &f.occurrence,
+                key: f.key,
+                facts: Some(f.facts),
+                fire_at: f.fire_at,
+                held: held.contains_key(&(Rc::as_ptr(&f.table), f.rule)),
+            })
+            .collect();
+        insert_firings(&rows);
+        queue_view_checks(&results.concerned);
+        incident::insert(&incidents);
     });
 }
 
@@ -76,26 +81,58 @@ fn over_limit(firings: &[Firing]) -> Counted<'_> {
     counts
 }
 
-fn text(value: &str) -> Value {
-    value.into_datum()
-}
-
-fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Value {
-    let values: Vec<Value> = values.map(|v| v.and_then(text)).collect();
-    Some(spi::array(pg_sys::TEXTOID, &values))
-}
-
 fn rule_name(firing: &Firing) -> &str {
     &firing.table.rules[firing.rule as usize].definition.name
 }
 
-fn insert_firings(firings: &[Firing], held: impl Fn(&Firing) -> bool) {
-    if firings.is_empty() {
+/// Cancels what waits for subjects that left a view: (rule, subject, occurrence).
+pub fn cancel_left<'a>(left: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
+    let rows = left.map(|(rule, subject, occurrence)| Cancel {
+        rule,
+        name: Some((subject, occurrence)),
+        key: None,
+        reason: "no longer holds",
+    });
+    cancel(&rows.collect::<Vec<_>>());
+}
+
+/// Leaves the subjects that view rules are to be asked about to the end of the transaction: the table's deferred trigger
+/// asks then (sql/22_view_rules.sql).
+fn queue_view_checks(concerned: &[Concerned]) {
+    if concerned.is_empty() {
         return;
     }
-    let each = |of: fn(&Firing) -> &str| texts(firings.iter().map(|f| Some(of(f))));
-    let datums = |element, of: &dyn Fn(&Firing) -> Value| {
-        let values: Vec<Value> = firings.iter().map(of).collect();
+    let once: FxHashSet<&Concerned> = concerned.iter().collect();
+    let plan = spi::plan(include_str!("sql/queue_view_checks.sql"), &[pg_sys::TEXTARRAYOID; 2]);
+    let arguments = [
+        texts(once.iter().map(|c| Some(c.rule.as_str()))),
+        texts(once.iter().map(|c| Some(c.subject.as_str()))),
+    ];
+    spi::write(plan, &arguments);
+}
+
+/// A firing as the outbox gets it.
+pub struct Row<'a> {
+    pub rule: &'a str,
+    pub source: &'a str,
+    pub event: &'a str,
+    pub edge: &'a str,
+    pub subject: &'a str,
+    pub occurrence: &'a str,
+    pub key: Value,
+    pub facts: Value,
+    pub fire_at: Value,
+    pub held: bool,
+}
+
+/// Inserts firings. SPI is connected, as the owner of tradeflow's tables.
+pub fn insert_firings(rows: &[Row]) {
+    if rows.is_empty() {
+        return;
+    }
+    let each = |of: for<'b> fn(&'b Row<'_>) -> Option<&'b str>| texts(rows.iter().map(of));
+    let datums = |element, of: fn(&Row) -> Value| {
+        let values: Vec<Value> = rows.iter().map(of).collect();
         Some(spi::array(element, &values))
     };
     let plan = spi::plan(
@@ -110,57 +147,57 @@ fn insert_firings(firings: &[Firing], held: impl Fn(&Firing) -> bool) {
             pg_sys::JSONBARRAYOID,
             pg_sys::TIMESTAMPTZARRAYOID,
             pg_sys::BOOLARRAYOID,
+            pg_sys::TEXTARRAYOID,
         ],
     );
     let arguments = [
-        each(rule_name),
-        each(|f| &f.table.name),
-        each(|f| f.event.name()),
-        each(|f| &f.subject),
-        each(|f| &f.occurrence),
-        datums(pg_sys::JSONBOID, &|f| f.key),
-        datums(pg_sys::JSONBOID, &|f| Some(f.facts)),
-        datums(pg_sys::TIMESTAMPTZOID, &|f| f.fire_at),
-        datums(pg_sys::BOOLOID, &|f| held(f).into_datum()),
+        each(|r| Some(r.rule)),
+        each(|r| Some(r.source)),
+        each(|r| Some(r.event)),
+        each(|r| Some(r.subject)),
+        each(|r| Some(r.occurrence)),
+        datums(pg_sys::JSONBOID, |r| r.key),
+        datums(pg_sys::JSONBOID, |r| r.facts),
+        datums(pg_sys::TIMESTAMPTZOID, |r| r.fire_at),
+        datums(pg_sys::BOOLOID, |r| r.held.into_datum()),
+        each(|r| Some(r.edge)),
     ];
     spi::write(plan, &arguments);
 }
 
+/// What still waits and is cancelled: what a row's rule said about the row, or what it said under the same name.
+struct Cancel<'a> {
+    rule: &'a str,
+    name: Option<(&'a str, &'a str)>,
+    key: Value,
+    reason: &'a str,
+}
+
 /// A later match replaces what still waits for its time; a "no" cancels it.
 fn cancel_waiting(results: &Results) {
-    let timed: Vec<&Firing> =
-        results.firings.iter().filter(|f| f.table.rules[f.rule as usize].timed).collect();
-    if timed.is_empty() && results.left.is_empty() {
-        return;
-    }
-    // What a row's rule said about the row, and what it said under the same name.
-    struct Cancel<'a> {
-        rule: &'a str,
-        name: Option<(&'a str, &'a str)>,
-        key: Value,
-        reason: &'a str,
-    }
     let left = results.left.iter().map(|l| Cancel {
         rule: &l.table.rules[l.rule as usize].definition.name,
         name: None,
         key: Some(l.key),
         reason: l.reason,
     });
-    let replaced = timed.iter().map(|f| Cancel {
+    let timed = |f: &&Firing| f.edge == "enter" && f.table.rules[f.rule as usize].timed;
+    let replaced = results.firings.iter().filter(timed).map(|f| Cancel {
         rule: rule_name(f),
         name: Some((&f.subject, &f.occurrence)),
         key: None,
         reason: "replaced by a later match",
     });
-    let rows: Vec<Cancel> = left.chain(replaced).collect();
+    cancel(&left.chain(replaced).collect::<Vec<_>>());
+}
+
+fn cancel(rows: &[Cancel]) {
+    if rows.is_empty() {
+        return;
+    }
     let keys: Vec<Value> = rows.iter().map(|r| r.key).collect();
-    let types = [
-        pg_sys::TEXTARRAYOID,
-        pg_sys::TEXTARRAYOID,
-        pg_sys::TEXTARRAYOID,
-        pg_sys::JSONBARRAYOID,
-        pg_sys::TEXTARRAYOID,
-    ];
+    let mut types = [pg_sys::TEXTARRAYOID; 5];
+    types[3] = pg_sys::JSONBARRAYOID;
     let plan = spi::plan(include_str!("sql/cancel_waiting.sql"), &types);
     let arguments = [
         texts(rows.iter().map(|r| Some(r.rule))),
@@ -168,65 +205,6 @@ fn cancel_waiting(results: &Results) {
         texts(rows.iter().map(|r| r.name.map(|n| n.1))),
         Some(spi::array(pg_sys::JSONBOID, &keys)),
         texts(rows.iter().map(|r| Some(r.reason))),
-    ];
-    spi::write(plan, &arguments);
-}
-
-struct Incident {
-    kind: &'static str,
-    rule: String,
-    source: String,
-    subject: Option<String>,
-    message: String,
-    detail: Option<String>,
-    hint: Option<String>,
-    sqlstate: Option<String>,
-    count: usize,
-}
-
-impl Incident {
-    fn of(
-        kind: &'static str,
-        rule: &str,
-        table: &TableRules,
-        subject: Option<String>,
-        message: String,
-        failure: &Failure,
-        count: usize,
-    ) -> Incident {
-        Incident {
-            kind,
-            rule: rule.to_string(),
-            source: table.name.clone(),
-            subject,
-            message,
-            detail: failure.detail.clone(),
-            hint: failure.hint.clone(),
-            sqlstate: Some(failure.sqlstate()),
-            count,
-        }
-    }
-}
-
-fn insert_incidents(incidents: &[Incident]) {
-    if incidents.is_empty() {
-        return;
-    }
-    let each = |of: fn(&Incident) -> Option<&str>| texts(incidents.iter().map(of));
-    let counts: Vec<Value> = incidents.iter().map(|i| (i.count as i32).into_datum()).collect();
-    let mut types = [pg_sys::TEXTARRAYOID; 9];
-    types[8] = pg_sys::INT4ARRAYOID;
-    let plan = spi::plan(include_str!("sql/insert_incidents.sql"), &types);
-    let arguments = [
-        each(|i| Some(i.kind)),
-        each(|i| Some(&i.rule)),
-        each(|i| Some(&i.source)),
-        each(|i| i.subject.as_deref()),
-        each(|i| Some(&i.message)),
-        each(|i| i.detail.as_deref()),
-        each(|i| i.hint.as_deref()),
-        each(|i| i.sqlstate.as_deref()),
-        Some(spi::array(pg_sys::INT4OID, &counts)),
     ];
     spi::write(plan, &arguments);
 }

@@ -3,6 +3,7 @@
 //! Everything is tagged with the subtransaction it happened in, so that rolling back to a savepoint takes it along.
 
 use crate::cache::TableRules;
+use crate::change_log;
 use crate::compile::Event;
 use crate::evaluate::{self, Results};
 use crate::index::RuleNumber;
@@ -120,6 +121,7 @@ pub fn add(table: &Rc<TableRules>, event: Event, old: Tuple, new: Tuple, rules: 
     });
     if full {
         let entries = take_entries();
+        change_log::log(&entries);
         let mut results = Results::default();
         evaluate::evaluate(&entries, &mut results);
         PENDING.with_borrow_mut(|p| p.results.push((current(), results)));
@@ -139,6 +141,7 @@ fn take_entries() -> Vec<Rc<Entry>> {
 /// Answers what is left of the current subtransaction, and returns all its answers.
 pub fn finish() -> Results {
     let entries = take_entries();
+    change_log::log(&entries);
     let now = current();
     let mut results = Results::default();
     PENDING.with_borrow_mut(|p| {

@@ -3,7 +3,9 @@
 use crate::cache::TableRules;
 use crate::compile::Query;
 use crate::error::Failure;
-use crate::evaluate::{keep_varlena, short, Asked, Evaluation, Fault, Firing, Identity, Results, Version};
+use crate::evaluate::{
+    keep_varlena, short, Asked, Concerned, Evaluation, Fault, Firing, Identity, Results, Version,
+};
 use crate::index::RuleNumber;
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
@@ -22,18 +24,30 @@ pub fn run(results: &mut Results) {
     for rows in asked.chunk_by(|a, b| a.rule == b.rule && Rc::ptr_eq(&a.entry.table, &b.entry.table)) {
         let (table, number) = (&rows[0].entry.table, rows[0].rule);
         match ask(table, number, rows) {
-            Ok(firings) => results.firings.extend(firings),
+            Ok(firings) => take(table, number, firings, results),
             // One of the rows is to blame: each on its own, so that the others get their answer.
             Err(_) if rows.len() > 1 => {
                 for row in rows {
                     match ask(table, number, std::slice::from_ref(row)) {
-                        Ok(firings) => results.firings.extend(firings),
+                        Ok(firings) => take(table, number, firings, results),
                         Err(failure) => results.add_fault(fault(table, row, failure)),
                     }
                 }
             }
             Err(failure) => results.add_fault(fault(table, &rows[0], failure)),
         }
+    }
+}
+
+/// What the query of a view rule's input returns are not firings but subjects to ask the view about.
+fn take(table: &Rc<TableRules>, number: RuleNumber, firings: Vec<Firing>, results: &mut Results) {
+    let definition = &table.rules[number as usize].definition;
+    if definition.maps_to_view() {
+        results.concerned.extend(
+            firings.into_iter().map(|f| Concerned { rule: definition.name.clone(), subject: f.subject }),
+        );
+    } else {
+        results.firings.extend(firings);
     }
 }
 
@@ -69,6 +83,8 @@ fn versions(table: &Rc<TableRules>, query: &Query, rows: &[Asked], version: Vers
         .iter()
         .map(|row| {
             evaluation.load(&row.entry);
+            // The other way round for a row as it was.
+            let version = if row.version == Version::New { version } else { version.other() };
             evaluation.row_datum(version, &row.entry)
         })
         .collect();
@@ -94,6 +110,7 @@ fn firing(
             table: Rc::clone(table),
             rule,
             event: about.entry.event,
+            edge: "enter",
             facts: keep_varlena(facts),
             subject,
             occurrence,

@@ -1,5 +1,6 @@
 //! The few calls of Postgres' server programming interface that are needed: prepared once per backend, arguments as datums.
 
+use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_long, CString};
@@ -19,19 +20,19 @@ pub fn connected<T>(f: impl FnOnce() -> T) -> T {
 }
 
 thread_local! {
-    /// Saved plans of our own statements, by their text. Postgres replans them when what they read changes.
-    static PLANS: std::cell::RefCell<HashMap<&'static str, pg_sys::SPIPlanPtr>> = Default::default();
+    /// Saved plans, by the statements' texts. Postgres replans them when what they read changes.
+    static PLANS: std::cell::RefCell<HashMap<String, pg_sys::SPIPlanPtr>> = Default::default();
 }
 
-/// The saved plan of one of our own statements.
-pub fn plan(sql: &'static str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+/// The saved plan of a statement: one of our own, or one made of a view rule. There are not many of either.
+pub fn plan(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
     if let Some(plan) = PLANS.with_borrow(|plans| plans.get(sql).copied()) {
         return plan;
     }
     let plan = prepare(sql, types);
     // SAFETY: moves a valid plan to memory that lives as long as the backend.
     unsafe { pg_sys::SPI_keepplan(plan) };
-    PLANS.with_borrow_mut(|plans| plans.insert(sql, plan));
+    PLANS.with_borrow_mut(|plans| plans.insert(sql.to_string(), plan));
     plan
 }
 
@@ -165,4 +166,10 @@ pub fn array(element: pg_sys::Oid, values: &[Value]) -> pg_sys::Datum {
             align,
         ))
     }
+}
+
+/// An array of texts.
+pub fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Value {
+    let values: Vec<Value> = values.map(IntoDatum::into_datum).collect();
+    Some(array(pg_sys::TEXTOID, &values))
 }

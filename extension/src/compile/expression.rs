@@ -18,6 +18,8 @@ pub enum Wanted {
     Condition,
     Still,
     FireAt,
+    /// Of a view's subject type, turned into text.
+    Subject(pg_sys::Oid),
     /// Ours: any type.
     Internal,
 }
@@ -28,6 +30,7 @@ impl Wanted {
             Wanted::Condition => "condition",
             Wanted::Still => "still",
             Wanted::FireAt => "fire_at",
+            Wanted::Subject(_) => "subject",
             Wanted::Internal => "expression",
         }
     }
@@ -238,28 +241,49 @@ unsafe fn coerce(
                 let name = if wanted == Wanted::Still { c"still" } else { c"condition" };
                 Ok(pg_sys::coerce_to_boolean(pstate, expr, name.as_ptr()))
             }
-            Wanted::FireAt => {
-                let from = pg_sys::exprType(expr);
-                let coerced = pg_sys::coerce_to_target_type(
-                    pstate,
-                    expr,
-                    from,
-                    pg_sys::TIMESTAMPTZOID,
-                    -1,
-                    pg_sys::CoercionContext::COERCION_ASSIGNMENT,
-                    pg_sys::CoercionForm::COERCE_IMPLICIT_CAST,
-                    -1,
-                );
-                if coerced.is_null() {
-                    let type_name = std::ffi::CStr::from_ptr(pg_sys::format_type_be(from)).to_string_lossy();
-                    return Err(Failure::new(
-                        ERRCODE_DATATYPE_MISMATCH,
-                        format!("fire_at must be timestamptz, not {type_name}"),
-                    ));
-                }
-                Ok(coerced)
+            Wanted::FireAt => to_type(pstate, expr, pg_sys::TIMESTAMPTZOID, wanted),
+            Wanted::Subject(of) => {
+                let typed = to_type(pstate, expr, of, wanted)?;
+                Ok(cast(pstate, typed, pg_sys::TEXTOID, pg_sys::CoercionContext::COERCION_EXPLICIT))
             }
         }
+    }
+}
+
+/// The expression as a value of another type, where Postgres would assign it; an error where it would not.
+unsafe fn to_type(
+    pstate: *mut pg_sys::ParseState,
+    expr: *mut pg_sys::Node,
+    to: pg_sys::Oid,
+    wanted: Wanted,
+) -> Result<*mut pg_sys::Node, Failure> {
+    // SAFETY: a transformed expression and its parse state; names of types are palloc'd and copied.
+    unsafe {
+        let name = |oid| std::ffi::CStr::from_ptr(pg_sys::format_type_be(oid)).to_string_lossy().into_owned();
+        let coerced = cast(pstate, expr, to, pg_sys::CoercionContext::COERCION_ASSIGNMENT);
+        if coerced.is_null() {
+            let (wanted, to, from) = (wanted.name(), name(to), name(pg_sys::exprType(expr)));
+            let to = to.replace("timestamp with time zone", "timestamptz");
+            return Err(Failure::new(
+                ERRCODE_DATATYPE_MISMATCH,
+                format!("{wanted} must be {to}, not {from}"),
+            ));
+        }
+        Ok(coerced)
+    }
+}
+
+unsafe fn cast(
+    pstate: *mut pg_sys::ParseState,
+    expr: *mut pg_sys::Node,
+    to: pg_sys::Oid,
+    how: pg_sys::CoercionContext::Type,
+) -> *mut pg_sys::Node {
+    // SAFETY: a transformed expression and its parse state.
+    unsafe {
+        let from = pg_sys::exprType(expr);
+        let form = pg_sys::CoercionForm::COERCE_IMPLICIT_CAST;
+        pg_sys::coerce_to_target_type(pstate, expr, from, to, -1, how, form, -1)
     }
 }
 

@@ -108,6 +108,12 @@ pub fn result_columns(plan: pg_sys::SPIPlanPtr) -> Vec<String> {
     }
 }
 
+/// Whether a text is meant as a statement, not as an expression.
+pub fn is_select(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    first == "select" || first == "with"
+}
+
 /// One SELECT and nothing else: what changes data has no place in a question.
 fn single_select(text: &str) -> Result<(), Failure> {
     let source =

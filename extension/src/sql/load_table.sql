@@ -5,19 +5,31 @@ select jsonb_build_object(
     'root', a.relid::oid::bigint,
     'key', w.key,
     'ignore', w.ignore,
+    'log', w.log,
+    'owner', (select c.relowner::bigint from pg_catalog.pg_class c where c.oid = a.relid),
     'settings', (select coalesce(jsonb_object_agg(s.name, s.value), '{}') from tradeflow.settings s),
     'clock', (select (extract(epoch from c.at) * 1000000)::bigint from tradeflow.clock c),
     'extension_owner', (select c.relowner::bigint from pg_catalog.pg_class c where c.oid = 'tradeflow.outbox'::regclass),
     'rules', (
-        select coalesce(jsonb_agg(jsonb_build_object(
-            'name', r.name, 'events', r.events, 'condition', r.condition, 'fires', r.fires,
-            'still', r.still, 'columns', r.columns, 'query', r.query, 'fire_at', r.fire_at, 'max_firings', r.max_firings,
-            'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
-            'delayed', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'enter' and x.delay <> '0')
-        ) order by r.name), '[]')
-        from tradeflow.rules r
-        where $2 and r.source = w.name and r.mode <> 'off' and r.invalid is null
-          and to_regrole(quote_ident(r.owner)) is not null)
+        select coalesce(jsonb_agg(x.rule order by x.rule ->> 'name'), '[]')
+        from (
+            select jsonb_build_object(
+                'name', r.name, 'events', r.events, 'condition', r.condition, 'fires', r.fires,
+                'still', r.still, 'columns', r.columns, 'query', r.query, 'fire_at', r.fire_at, 'max_firings', r.max_firings,
+                'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
+                'delayed', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'enter' and x.delay <> '0'),
+                'leaves', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'leave')) as rule
+            from tradeflow.rules r
+            where r.source = w.name and tradeflow._is_asked(r)
+            union all
+            select jsonb_build_object(
+                'name', r.name, 'events', '["insert", "update", "delete"]'::jsonb, 'fires', 'always', 'max_firings', r.max_firings,
+                'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
+                'subject', i.subject, 'subject_type', tradeflow._view_subject_type(r.view)::oid::bigint)
+            from tradeflow.rule_inputs i
+            join tradeflow.rules r on r.name = i.rule
+            where i.source = w.name and tradeflow._is_asked(r)) x
+        where $2)
 )::text
 from (select $1 as relid, 0 as depth
       union
