@@ -108,6 +108,7 @@ create table tradeflow.actions (
   if_late       text not null default 'run' check (if_late in ('run', 'skip')),
   max_attempts  int not null default 8 check (max_attempts between 1 and 100),
   on_failure    text not null default 'stop' check (on_failure in ('stop', 'continue')),
+  recheck       boolean not null default false,
   primary key (rule, edge, step),
   unique (rule, edge, name)
 );
@@ -124,6 +125,7 @@ comment on column tradeflow.actions.delay is 'Added to fire_at, or to now. May b
 comment on column tradeflow.actions.if_late is 'When the due time has passed already at the firing: run at once, or skip.';
 comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead.';
 comment on column tradeflow.actions.on_failure is 'When this action is dead: stop, or continue with the next step.';
+comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
 
 -- The path of the first string of a JSON value that is no template, with what is wrong; NULL if all are.

@@ -3,6 +3,73 @@
 -- The database's own clock decides about leases (clock_timestamp(), never tradeflow.now()), so the clocks of
 -- the hosts that run sidecars do not matter. docs/decisions/0004 has the state machine.
 
+-- Leases the first ready action of each lane.
+create function tradeflow._lease(worker text, max int, lease interval, kinds text[]) returns setof tradeflow.outbox
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with free as (
+    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
+    -- than what runs), and nothing is ready before it. A head that another worker
+    -- holds is skipped, and still blocks the rest of its lane.
+    select o.id
+    from tradeflow.outbox o
+    where o.state = 'ready'
+      and o.run_at <= clock_timestamp()
+      and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (
+        select from tradeflow.outbox b
+        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
+    order by o.run_at, o.id
+    limit _lease.max
+    for update of o skip locked
+  )
+  update tradeflow.outbox o
+  set state = 'running', attempt = o.attempt + 1, worker = _lease.worker,
+      lease_until = clock_timestamp() + _lease.lease, started_at = null
+  from free
+  where o.id = free.id
+  returning o.*
+$$;
+comment on function tradeflow._lease(text, int, interval, text[]) is 'Internal. Leases up to max ready actions, the first of each lane.';
+
+
+-- Asks the question of a leased action again. A function of its own, so that claim() costs nothing where no action wants it.
+create function tradeflow._ask_again(o tradeflow.outbox) returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  fresh jsonb;
+begin
+  begin
+    if o.event = 'view' then
+      -- What the view says is in members, since the end of the transaction that changed it.
+      select o.facts into fresh from tradeflow.members m
+      where m.rule = o.rule and m.subject = o.subject and m.occurrence = o.occurrence and m.entered_at is not null;
+    else
+      fresh := tradeflow._still(o.rule, o.key, o.subject, o.occurrence);
+    end if;
+  exception when others then
+    update tradeflow.outbox x
+    set state = 'held', reason = 'its question could not be asked again', error = sqlerrm, worker = null, lease_until = null
+    where x.id = o.id;
+    perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, before an execution: %s', o.rule, o.subject, sqlerrm),
+                                format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+    return null;
+  end;
+  if fresh is null then
+    perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds before execution');
+  else
+    update tradeflow.outbox x set facts = fresh where x.id = o.id;
+  end if;
+  return fresh;
+end
+$$;
+comment on function tradeflow._ask_again(tradeflow.outbox) is
+  'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
+
+
 create function tradeflow.claim(worker text, max int, lease interval, kinds text[] default null)
 returns table (
   id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
@@ -24,41 +91,26 @@ begin
   end if;
 
   return query
-  with free as (
-    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
-    -- than what runs), and nothing is ready before it. A head that another worker
-    -- holds is skipped, and still blocks the rest of its lane.
-    select o.id
-    from tradeflow.outbox o
-    where o.state = 'ready'
-      and o.run_at <= clock_timestamp()
-      and (claim.kinds is null or o.kind = any (claim.kinds))
-      and not exists (
-        select from tradeflow.outbox b
-        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
-    order by o.run_at, o.id
-    limit claim.max
-    for update of o skip locked
-  ), held as (
-    update tradeflow.outbox o
-    set state = 'running', attempt = o.attempt + 1, worker = claim.worker,
-        lease_until = clock_timestamp() + claim.lease, started_at = null
-    from free
-    where o.id = free.id
-    returning o.*
+  with held as (
+    select * from tradeflow._lease(claim.worker, claim.max, claim.lease, claim.kinds)
   )
   select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
-         h.step, h.action, h.kind, h.target, a.params, h.facts, h.steps, s.settings,
+         h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
          i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
   from held h
-  left join tradeflow.actions a on a.rule = h.rule and a.edge = h.edge and a.step = h.step
+  left join lateral (
+    -- Without a key, or a view to look into, there is nobody to ask about.
+    select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
+    from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
+  left join lateral (select tradeflow._ask_again(h.*) as facts where a.asks offset 0) again on true
   cross join tradeflow.installation i
   cross join (select coalesce(jsonb_object_agg(x.name, x.value), '{}') as settings from tradeflow.settings x) s
+  where a.asks is not true or again.facts is not null
   order by h.run_at, h.id;
 end
 $$;
 comment on function tradeflow.claim(text, int, interval, text[]) is
-  'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+  'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
 
 create function tradeflow.started(id bigint, attempt int) returns boolean

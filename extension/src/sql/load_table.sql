@@ -17,7 +17,7 @@ select jsonb_build_object(
                 'name', r.name, 'events', r.events, 'condition', r.condition, 'fires', r.fires,
                 'still', r.still, 'columns', r.columns, 'query', r.query, 'fire_at', r.fire_at, 'max_firings', r.max_firings,
                 'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
-                'delayed', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'enter' and x.delay <> '0'),
+                'delayed', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'enter' and (x.delay <> '0' or x.recheck)),
                 'leaves', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'leave')) as rule
             from tradeflow.rules r
             where r.source = w.name and tradeflow._is_asked(r)
