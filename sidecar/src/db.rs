@@ -164,7 +164,7 @@ impl Pool {
     }
 
     fn connect_error(&self, error: &tokio_postgres::Error) -> Error {
-        Error::Connect { database: self.describe(), reason: reason(error), hint: hint(error, &self.config) }
+        Error::Connect { database: self.describe(), reason: refusal(error), hint: hint(error, &self.config) }
     }
 }
 
@@ -194,6 +194,11 @@ fn describe_config(config: &PgConfig) -> String {
         Some(name) => format!("database {name} at {hosts}"),
         None => format!("the database at {hosts}"),
     }
+}
+
+/// Why no connection was made, in the server's words where it had some.
+fn refusal(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| reason(error), |db| db.message().to_owned())
 }
 
 /// The message of an error with what lies under it, on one line.
