@@ -13,7 +13,9 @@ pub struct Error(String);
 
 /// Begins logging; to be called once.
 pub fn init(config: &Config) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|e| Error(e.to_string()))?;
+    // The verifier logs what its caller reports anyway.
+    let quiet = format!("{},rustls_platform_verifier=off", config.log);
+    let filter = EnvFilter::try_new(quiet).map_err(|e| Error(e.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colours = std::io::stderr().is_terminal();
     match config.log_format {
