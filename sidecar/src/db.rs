@@ -101,7 +101,7 @@ impl Pool {
         // A server that vanished without a word is noticed after this long, also in the middle of a statement.
         pg.tcp_user_timeout(Duration::from_secs(30));
         let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
-        let tls = match verify || !roots.is_empty() {
+        let tls = match verify {
             true => tls::client_config(roots)?,
             false => tls::unverified_client_config()?,
         };
