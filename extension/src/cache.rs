@@ -27,8 +27,9 @@ pub struct TableRules {
     pub row: Option<RowExpressions>,
     pub descriptor: pg_sys::TupleDesc,
     pub extension_owner: pg_sys::Oid,
-    /// Rules that do not compile, and why; each is reported once by each build.
-    pub quarantined: RefCell<Vec<(String, Failure)>>,
+    /// Rules that do not compile, and why; reported once by each build.
+    pub quarantined: Vec<(String, Failure)>,
+    pub reported: Cell<bool>,
     insert: EventIndex,
     update: EventIndex,
     delete: EventIndex,
@@ -45,6 +46,11 @@ impl TableRules {
             Event::Update => &self.update,
             Event::Delete => &self.delete,
         }
+    }
+
+    /// Whether there are rules that do not compile, and nobody was told yet.
+    pub fn to_report(&self) -> bool {
+        !self.quarantined.is_empty() && !self.reported.get()
     }
 
     pub fn is_partition(&self) -> bool {
@@ -139,7 +145,8 @@ fn build(relid: pg_sys::Oid) -> TableRules {
             row,
             descriptor,
             extension_owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.extension_owner.into()),
-            quarantined: RefCell::new(quarantined),
+            quarantined,
+            reported: Cell::new(false),
             dependencies: dependencies.into_iter().collect(),
             stale: Cell::new(false),
             context,

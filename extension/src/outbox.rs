@@ -5,6 +5,7 @@ use crate::error::Failure;
 use crate::evaluate::{Firing, Results};
 use crate::index::RuleNumber;
 use crate::owner::ActAs;
+use crate::pending;
 use crate::spi::{self, Value};
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
@@ -23,11 +24,12 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
             Incident::of("rule_error", rule, &f.table, Some(f.subject.clone()), message, &f.failure, f.count)
         })
         .collect();
-    for table in tables {
-        for (rule, failure) in table.quarantined.take() {
+    for table in tables.iter().filter(|t| t.to_report()) {
+        for (rule, failure) in &table.quarantined {
             let message = format!("rule \"{rule}\" no longer compiles: {}", failure.message);
-            incidents.push(Incident::of("rule_invalid", &rule, table, None, message, &failure, 1));
+            incidents.push(Incident::of("rule_invalid", rule, table, None, message, failure, 1));
         }
+        pending::reported(table);
     }
     let held = over_limit(&results.firings);
     for ((_, number), (table, count)) in &held {

@@ -1,5 +1,9 @@
 //! Tables with rules, and what the rules said, in words that assertions read well.
 
+use futures_util::StreamExt;
+use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
 use crate::database::Database;
 
 impl Database {
@@ -60,5 +64,23 @@ impl Database {
             &[&rule],
         )
         .await;
+    }
+
+    /// A session that listens, and the payloads of what it hears.
+    pub async fn listen(&self, channel: &str) -> (Client, UnboundedReceiver<String>) {
+        let config = self.cluster().config(self.name());
+        let (client, mut connection) = config.connect(NoTls).await.expect("a further session");
+        let (send, receive) = unbounded_channel();
+        tokio::spawn(async move {
+            let mut messages = futures_util::stream::poll_fn(|context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notification(notification) = message {
+                    // Nobody listens any more when the test is over.
+                    let _ = send.send(notification.payload().to_owned());
+                }
+            }
+        });
+        client.batch_execute(&format!("listen {channel}")).await.expect("it listens");
+        (client, receive)
     }
 }

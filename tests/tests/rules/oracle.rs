@@ -37,7 +37,21 @@ fn literal(random: &mut Random, column: &str) -> String {
     match column {
         "i" | "k" => random.pick(&["-2147", "-1", "0", "1", "2", "3", "2000"]).to_string(),
         "n" => random
-            .pick(&["-1.5", "0", "0.0001", "1", "1.00", "2.5", "99.9999", "100", "100.0001", "1e30", "'NaN'", "'Infinity'", "-1e-20"])
+            .pick(&[
+                "-1.5",
+                "0",
+                "0.0001",
+                "1",
+                "1.00",
+                "2.5",
+                "99.9999",
+                "100",
+                "100.0001",
+                "1e30",
+                "'NaN'",
+                "'Infinity'",
+                "-1e-20",
+            ])
             .to_string(),
         "s" | "v" => random.pick(&["''", "'a'", "'A'", "'ab'", "'ä'", "'open'", "' a'", "'a '"]).to_string(),
         "b" => random.pick(&["true", "false"]).to_string(),
@@ -56,7 +70,9 @@ fn literal(random: &mut Random, column: &str) -> String {
         "m" => random.pick(&["'sad'", "'fine'", "'glad'"]).to_string(),
         "arr" => random.pick(&["'{}'", "'{1}'", "'{1,2}'", "'{null,3}'"]).to_string(),
         "j" => random.pick(&["'{}'", "'{\"a\": 1}'", "'{\"a\": \"x\", \"b\": null}'", "'[1]'"]).to_string(),
-        _ => random.pick(&["'00000000-0000-4000-8000-000000000001'", "'ffffffff-0000-4000-8000-000000000001'"]).to_string(),
+        _ => random
+            .pick(&["'00000000-0000-4000-8000-000000000001'", "'ffffffff-0000-4000-8000-000000000001'"])
+            .to_string(),
     }
 }
 
@@ -84,7 +100,7 @@ fn test(random: &mut Random, old: bool) -> String {
     let column = random.pick(&NAMES);
     let side = if old && random.below(2) == 0 { "old" } else { "new" };
     let c = format!("{side}.{column}");
-    let typed = |random: &mut Random| format!("{}::{}", literal(random, column), cast(column));
+    let typed = |random: &mut Random| format!("({})::{}", literal(random, column), cast(column));
     match random.below(16) {
         0..=2 => format!("{c} = {}", typed(random)),
         3 => format!("{} {} {c}", typed(random), random.pick(&["=", "<", ">=", "<>"])),
@@ -94,11 +110,21 @@ fn test(random: &mut Random, old: bool) -> String {
         8 => format!("{c} not in ({}, {})", typed(random), typed(random)),
         9 => format!("({c} = {} or {c} = {})", typed(random), typed(random)),
         10 => format!("{c} is {}null", random.pick(&["", "not "])),
-        11 => format!("{side}.b {}", random.pick(&["", "is true", "is false", "is not true", "is unknown", "= false"])),
+        11 => format!(
+            "{side}.b {}",
+            random.pick(&["", "is true", "is false", "is not true", "is unknown", "= false"])
+        ),
         12 => format!("not {side}.b"),
         13 => format!("{c} is {}distinct from {}", random.pick(&["", "not "]), typed(random)),
-        14 if old => format!("new.{column} {} old.{column}", random.pick(&["<>", "=", "<", ">", "is distinct from"])),
-        14 => format!("{side}.at {} now() {} interval '{} days'", random.pick(&["<", ">=", ">"]), random.pick(&["+", "-"]), random.below(40)),
+        14 if old => {
+            format!("new.{column} {} old.{column}", random.pick(&["<>", "=", "<", ">", "is distinct from"]))
+        }
+        14 => format!(
+            "{side}.at {} now() {} interval '{} days'",
+            random.pick(&["<", ">=", ">"]),
+            random.pick(&["+", "-"]),
+            random.below(40)
+        ),
         _ => match random.below(5) {
             0 => format!("length({side}.s) > {}", random.below(3)),
             1 => format!("{side}.i = any ('{{1,2,null}}'::int[])"),
@@ -141,7 +167,11 @@ struct Oracle {
 impl Oracle {
     async fn new(salt: u64) -> Oracle {
         let seed = std::env::var("TRADEFLOW_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros() as u64 ^ salt
+            std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .expect("after 1970")
+                .as_micros() as u64
+                ^ salt
         });
         let mut random = Random(seed);
         let db = Database::with_extension().await;
@@ -154,21 +184,23 @@ impl Oracle {
             let always = number % 7 == 0;
             let text = condition(&mut random, mentions_old);
             let name = format!("r{number}");
-            let columns = (number % 11 == 0).then(|| vec![random.pick(&NAMES).to_string(), random.pick(&NAMES).to_string()]);
+            let columns = (number % 11 == 0)
+                .then(|| vec![random.pick(&NAMES).to_string(), random.pick(&NAMES).to_string()]);
             db.execute(
                 "insert into tradeflow.rules (name, source, condition, fires, columns, max_firings) values ($1, 'public.t', $2, $3, $4, 1000000)",
                 &[&name, &text, &if always { "always" } else { "enter" }, &columns],
             )
             .await;
             // What SQL says: on insert old is all NULL and nothing held before.
-            let edge = if mentions_old || always || !text.contains("new.") && text.contains("old.") {
+            let edge = if text.contains("old.") || always {
                 "true".to_string()
             } else {
                 format!("(old.id is null or not coalesce(({}), false))", text.replace("new.", "old."))
             };
             let mut says = format!("({text}) and {edge}");
             if let Some(columns) = &columns {
-                let changed: Vec<String> = columns.iter().map(|c| format!("new.{c}::text is distinct from old.{c}::text")).collect();
+                let changed: Vec<String> =
+                    columns.iter().map(|c| format!("new.{c}::text is distinct from old.{c}::text")).collect();
                 let _ = write!(says, " and (old.id is null or {})", changed.join(" or "));
             }
             rules.push((name, says, text.contains("old.")));
@@ -177,13 +209,14 @@ impl Oracle {
     }
 
     fn row(&mut self, id: i32) -> String {
-        let values: Vec<String> = NAMES.iter().map(|c| format!("{}::{}", literal(&mut self.random, c), cast(c))).collect();
+        let values: Vec<String> =
+            NAMES.iter().map(|c| format!("({})::{}", literal(&mut self.random, c), cast(c))).collect();
         format!("({id}, {})", values.join(", "))
     }
 
     /// Rows for these ids: NULL-ridden, and some as they are already.
-    fn rows(&mut self, ids: std::ops::Range<i32>) -> String {
-        ids.map(|id| self.row(id)).collect::<Vec<_>>().join(", ")
+    fn rows(&mut self, ids: std::ops::Range<i32>) -> Vec<String> {
+        ids.map(|id| self.row(id)).collect()
     }
 
     async fn check(&self, what: &str) {
@@ -207,29 +240,38 @@ impl Oracle {
         let rows = self.rows(from..to);
         let assignments: Vec<String> = NAMES.iter().map(|c| format!("{c} = excluded.{c}")).collect();
         let upsert = format!("on conflict (id) do update set {}", assignments.join(", "));
-        self.db.sql("delete from tradeflow.outbox; truncate before; insert into before select * from t; begin").await;
+        self.db
+            .sql("delete from tradeflow.outbox; truncate before; insert into before select * from t; begin")
+            .await;
         match way {
             Way::Single => {
-                for row in rows.split("), (") {
-                    let row = row.trim_start_matches('(').trim_end_matches(')');
-                    self.db.sql(&format!("insert into t values ({}) {upsert}", close(row))).await;
+                for row in rows {
+                    self.db.sql(&format!("insert into t values {row} {upsert}")).await;
                 }
             }
-            Way::Upsert => self.db.sql(&format!("insert into t values {rows} {upsert}")).await,
+            Way::Upsert => self.db.sql(&format!("insert into t values {} {upsert}", rows.join(", "))).await,
             Way::Batch => {
                 let sets: Vec<String> = NAMES.iter().map(|c| format!("{c} = s.{c}")).collect();
                 self.db
                     .sql(&format!(
-                        "update t set {} from (values {rows}) s(id, {}) where s.id = t.id",
+                        "update t set {} from (values {}) s(id, {}) where s.id = t.id",
                         sets.join(", "),
+                        rows.join(", "),
                         NAMES.join(", ")
                     ))
                     .await;
             }
             Way::Copy => {
-                self.db.sql(&format!("create temp table c on commit drop as select * from (values {rows}) s(id, {})", NAMES.join(", "))).await;
+                self.db
+                    .sql(&format!(
+                        "create temp table c on commit drop as select * from (values {}) s(id, {})",
+                        rows.join(", "),
+                        NAMES.join(", ")
+                    ))
+                    .await;
                 let stream = self.db.client().copy_out("copy c to stdout").await.expect("it copies out");
-                let lines: Vec<_> = futures_util::TryStreamExt::try_collect(stream).await.expect("it is read");
+                let lines: Vec<_> =
+                    futures_util::TryStreamExt::try_collect(stream).await.expect("it is read");
                 let sink = self.db.client().copy_in("copy t from stdin").await.expect("it copies in");
                 let mut sink = std::pin::pin!(sink);
                 for line in lines {
@@ -241,13 +283,6 @@ impl Oracle {
         self.check(&format!("{way:?}")).await;
         self.db.sql("commit").await;
     }
-}
-
-/// Splitting cuts a `)` off where a literal ended in one.
-fn close(row: &str) -> String {
-    let open = row.matches('(').count();
-    let closed = row.matches(')').count();
-    format!("{row}{}", ")".repeat(open.saturating_sub(closed)))
 }
 
 async fn run(salt: u64, ways: &[Way]) {
@@ -283,7 +318,7 @@ async fn each_way_of_writing_fires_the_same() {
     let mut oracle = Oracle::new(4).await;
     let assignments: Vec<String> = NAMES.iter().map(|c| format!("{c} = excluded.{c}")).collect();
     let upsert = format!("on conflict (id) do update set {}", assignments.join(", "));
-    let (first, second) = (oracle.rows(0..40), oracle.rows(0..40));
+    let (first, second) = (oracle.rows(0..40).join(", "), oracle.rows(0..40).join(", "));
     let all = "select coalesce(string_agg(rule || ' ' || subject, ',' order by rule, subject), '') from tradeflow.outbox";
     let db = &oracle.db;
     db.sql(&format!("create table rows as select 1 as round, * from (values {first}) a(id, {names}) union all select 2, * from (values {second}) b(id, {names})", names = NAMES.join(", "))).await;

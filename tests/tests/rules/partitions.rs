@@ -18,7 +18,8 @@ async fn orders() -> Database {
         .await;
     db.rule("large", "public.orders", "new.amount >= 100").await;
     db.rule("moved", "public.orders", "new.region <> old.region").await;
-    db.sql("insert into tradeflow.rules (name, source, events) values ('gone', 'public.orders', '{delete}')").await;
+    db.sql("insert into tradeflow.rules (name, source, events) values ('gone', 'public.orders', '{delete}')")
+        .await;
     db
 }
 
@@ -27,7 +28,8 @@ async fn rows_of_every_partition_fire_with_the_facts_of_the_parent() {
     let db = orders().await;
     db.sql("insert into orders values ('eu', 1, 100, 'a'), ('us', 2, 100, 'b'), ('us', 200, 100, 'c'), ('xx', 3, 100, 'd'), ('eu', 4, 99, 'e')")
         .await;
-    let facts: Vec<String> = db.column("select facts::text from tradeflow.outbox order by (facts ->> 'id')::int").await;
+    let facts: Vec<String> =
+        db.column("select facts::text from tradeflow.outbox order by (facts ->> 'id')::int").await;
     assert_eq!(
         facts,
         [
@@ -37,7 +39,10 @@ async fn rows_of_every_partition_fire_with_the_facts_of_the_parent() {
             r#"{"id": 200, "note": "c", "amount": 100, "region": "us"}"#,
         ]
     );
-    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox where source = 'public.orders'").await, 4);
+    assert_eq!(
+        db.one::<i64>("select count(*) from tradeflow.outbox where source = 'public.orders'").await,
+        4
+    );
     db.fired().await;
     db.sql("update orders set amount = amount + 1").await;
     assert_eq!(db.fired().await, ["large 4"]);
@@ -80,7 +85,8 @@ async fn many_rows_that_move_at_once_are_each_one_update() {
 #[tokio::test]
 async fn moves_to_and_from_a_multi_level_partition_and_back_in_one_transaction() {
     let db = orders().await;
-    db.sql("begin;
+    db.sql(
+        "begin;
             insert into orders values ('us', 50, 1, null);
             update orders set id = 500 where id = 50;
             update orders set region = 'eu', id = 50 where id = 500;
@@ -89,8 +95,9 @@ async fn moves_to_and_from_a_multi_level_partition_and_back_in_one_transaction()
             rollback to a;
             update orders set amount = 100;
             delete from orders;
-            commit")
-        .await;
+            commit",
+    )
+    .await;
     // A move that changes the key looks like a row that goes and another that comes.
     assert_eq!(
         db.fired_in_detail().await,
@@ -148,7 +155,8 @@ async fn a_query_reads_new_and_old_by_name_in_every_partition() {
     db.sql("insert into tradeflow.rules (name, source, condition, query) values
               ('q', 'public.orders', 'new.amount <> old.amount', 'select new.note, old.amount as before, new.amount as after, x.n from (select count(*) as n from orders) x')")
         .await;
-    db.sql("insert into orders values ('eu', 1, 1, 'a'), ('us', 200, 1, 'b'); update orders set amount = id").await;
+    db.sql("insert into orders values ('eu', 1, 1, 'a'), ('us', 200, 1, 'b'); update orders set amount = id")
+        .await;
     let facts: Vec<String> = db.column("select facts::text from tradeflow.outbox where rule = 'q'").await;
     assert_eq!(facts, [r#"{"n": 2, "note": "b", "after": 200, "before": 1}"#]);
 }

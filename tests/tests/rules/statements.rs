@@ -16,7 +16,10 @@ async fn quotes() -> Database {
 #[tokio::test]
 async fn insert_with_several_rows() {
     let db = quotes().await;
-    db.sql("insert into quotes values (1, 'new', 100), (2, 'sent', 99.9999), (3, 'sent', 1e6), (4, null, null)").await;
+    db.sql(
+        "insert into quotes values (1, 'new', 100), (2, 'sent', 99.9999), (3, 'sent', 1e6), (4, null, null)",
+    )
+    .await;
     assert_eq!(db.fired().await, ["large 1", "sent 2", "large 3", "sent 3"]);
 }
 
@@ -25,9 +28,11 @@ async fn on_conflict_do_update_is_an_insert_for_new_rows_and_an_update_for_known
     let db = quotes().await;
     db.sql("insert into quotes values (1, 'new', 1), (2, 'sent', 1)").await;
     assert_eq!(db.fired().await, ["sent 2"]);
-    db.sql("insert into quotes (id, status, total) values (1, 'sent', 100), (2, 'sent', 100), (3, 'sent', 1)
-            on conflict (id) do update set status = excluded.status, total = excluded.total")
-        .await;
+    db.sql(
+        "insert into quotes (id, status, total) values (1, 'sent', 100), (2, 'sent', 100), (3, 'sent', 1)
+            on conflict (id) do update set status = excluded.status, total = excluded.total",
+    )
+    .await;
     assert_eq!(
         db.fired_in_detail().await,
         ["large 1 update done", "sent 1 update done", "large 2 update done", "sent 3 insert done"]
@@ -64,8 +69,10 @@ async fn copy_fires_like_insert() {
     let db = quotes().await;
     let sink = db.client().copy_in("copy quotes (id, status, total) from stdin").await.expect("it copies");
     let mut sink = std::pin::pin!(sink);
-    let lines: String = (1..=3000).map(|i| format!("{i}\t{}\t{}\n", if i % 1000 == 0 { "sent" } else { "new" }, i % 101)).collect();
-    sink.send(lines.into_bytes().into()).await.expect("it is read");
+    let lines: String = (1..=3000)
+        .map(|i| format!("{i}\t{}\t{}\n", if i % 1000 == 0 { "sent" } else { "new" }, i % 101))
+        .collect();
+    sink.send(axum::body::Bytes::from(lines)).await.expect("it is read");
     assert_eq!(sink.finish().await.expect("it ends"), 3000);
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox where rule = 'sent'").await, 3);
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox where rule = 'large'").await, 29);
@@ -74,7 +81,8 @@ async fn copy_fires_like_insert() {
 #[tokio::test]
 async fn merge_fires_for_each_of_its_arms() {
     let db = quotes().await;
-    db.sql("insert into tradeflow.rules (name, source, events) values ('gone', 'public.quotes', '{delete}')").await;
+    db.sql("insert into tradeflow.rules (name, source, events) values ('gone', 'public.quotes', '{delete}')")
+        .await;
     db.sql("insert into quotes values (1, 'new', 1), (2, 'new', 1), (3, 'sent', 200)").await;
     db.fired().await;
     db.sql("merge into quotes q using (values (1, 'sent'), (2, 'drop'), (3, 'keep'), (4, 'sent')) s(id, status) on q.id = s.id
@@ -85,7 +93,10 @@ async fn merge_fires_for_each_of_its_arms() {
         .await;
     let mut fired = db.fired_in_detail().await;
     fired.sort();
-    assert_eq!(fired, ["gone 2 delete done", "large 4 insert done", "sent 1 update done", "sent 4 insert done"]);
+    assert_eq!(
+        fired,
+        ["gone 2 delete done", "large 4 insert done", "sent 1 update done", "sent 4 insert done"]
+    );
 }
 
 #[tokio::test]
@@ -96,7 +107,8 @@ async fn an_update_of_many_rows_judges_each_on_its_own() {
     db.sql("update quotes set total = total + 50").await;
     // 60…140: entered for 5 to 9; the others were large before, or are not yet.
     assert_eq!(db.fired().await, ["large 5", "large 6", "large 7", "large 8", "large 9"]);
-    db.sql("update quotes set total = total - 1000; update quotes set total = total + 1000 where id = 20").await;
+    db.sql("update quotes set total = total - 1000; update quotes set total = total + 1000 where id = 20")
+        .await;
     assert_eq!(db.fired().await, ["large 20"]);
 }
 
@@ -104,7 +116,8 @@ async fn an_update_of_many_rows_judges_each_on_its_own() {
 async fn update_from_join_and_returning_and_common_table_expressions() {
     let db = quotes().await;
     db.sql("insert into quotes values (1, 'new', 1), (2, 'new', 1)").await;
-    db.sql("update quotes q set status = s.status from (values (1, 'sent')) s(id, status) where s.id = q.id").await;
+    db.sql("update quotes q set status = s.status from (values (1, 'sent')) s(id, status) where s.id = q.id")
+        .await;
     db.sql("with up as (update quotes set total = 500 where id = 1 returning id), ins as (insert into quotes values (3, 'sent', 1) returning id)
             insert into quotes select id + 10, 'sent', 1 from up")
         .await;
@@ -126,7 +139,8 @@ async fn delete_fires_only_for_rules_that_listen_and_takes_key_and_facts_from_ol
     db.sql("insert into quotes values (1, 'sent', 100), (2, 'sent', 1)").await;
     assert_eq!(db.fired().await, ["both 1", "large 1", "sent 1", "sent 2"]);
     db.sql("delete from quotes").await;
-    let facts: Vec<String> = db.column("select facts ->> 'total' from tradeflow.outbox where rule = 'any' order by id").await;
+    let facts: Vec<String> =
+        db.column("select facts ->> 'total' from tradeflow.outbox where rule = 'any' order by id").await;
     assert_eq!(facts, ["100.0000", "1.0000"]);
     // A condition over new alone holds for nobody any more.
     assert_eq!(
@@ -181,7 +195,10 @@ async fn rules_see_what_a_before_trigger_made_of_the_row() {
             create trigger fill before insert or update on quotes for each row execute function fill();
             insert into quotes values (1, 'new', 1)")
         .await;
-    assert_eq!(db.one::<String>("select facts ->> 'total' from tradeflow.outbox where rule = 'large'").await, "777.0000");
+    assert_eq!(
+        db.one::<String>("select facts ->> 'total' from tradeflow.outbox where rule = 'large'").await,
+        "777.0000"
+    );
 }
 
 #[tokio::test]
@@ -222,10 +239,9 @@ async fn rows_that_logical_replication_applies_fire() {
     publisher.sql("insert into quotes values (1, 'sent', 1), (2, 'new', 1); update quotes set total = 100 where id = 2").await;
     db.until("select count(*) = 2 from tradeflow.outbox").await;
     assert_eq!(db.fired().await, ["sent 1", "large 2"]);
-    db.sql("alter subscription s disable; alter subscription s set (slot_name = none); drop subscription s").await;
-    publisher
-        .until(&format!("select not active from pg_replication_slots where slot_name = '{slot}'"))
+    db.sql("alter subscription s disable; alter subscription s set (slot_name = none); drop subscription s")
         .await;
+    publisher.until(&format!("select not active from pg_replication_slots where slot_name = '{slot}'")).await;
     publisher.sql(&format!("select pg_drop_replication_slot('{slot}')")).await;
 }
 

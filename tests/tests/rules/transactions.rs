@@ -7,9 +7,11 @@ async fn counters() -> Database {
     let db = Database::with_extension().await;
     db.watch("t", "id int primary key, n int").await;
     db.rule("positive", "public.t", "new.n > 0").await;
-    db.sql("insert into tradeflow.rules (name, source, condition, query, max_firings)
-            values ('queried', 'public.t', 'new.n > 0', 'select new.n as doubled', 1000000)")
-        .await;
+    db.sql(
+        "insert into tradeflow.rules (name, source, condition, query, max_firings)
+            values ('queried', 'public.t', 'new.n > 0', 'select new.n as doubled', 1000000)",
+    )
+    .await;
     db.sql("update tradeflow.rules set max_firings = 1000000").await;
     db
 }
@@ -54,7 +56,8 @@ async fn a_statement_that_fails_leaves_no_firing() {
 #[tokio::test]
 async fn a_savepoint_rolled_back_takes_its_firings_and_no_others() {
     let db = counters().await;
-    db.sql("begin;
+    db.sql(
+        "begin;
             insert into t values (1, 1);
             savepoint a;
             insert into t values (2, 1);
@@ -66,8 +69,9 @@ async fn a_savepoint_rolled_back_takes_its_firings_and_no_others() {
             savepoint c;
             insert into t values (5, 1);
             release c;
-            commit")
-        .await;
+            commit",
+    )
+    .await;
     assert_eq!(
         db.fired().await,
         ["positive 1", "queried 1", "positive 4", "queried 4", "positive 5", "queried 5"]
@@ -89,7 +93,8 @@ async fn a_statement_that_fails_under_a_savepoint_leaves_the_rest() {
 #[tokio::test]
 async fn an_exception_block_takes_its_own_firings_along() {
     let db = counters().await;
-    db.sql("do $$
+    db.sql(
+        "do $$
             begin
               insert into t values (1, 1);
               begin
@@ -103,8 +108,9 @@ async fn an_exception_block_takes_its_own_firings_along() {
               exception when others then null;
               end;
               insert into t values (4, 1);
-            end $$")
-        .await;
+            end $$",
+    )
+    .await;
     assert_eq!(
         db.fired().await,
         ["positive 1", "queried 1", "positive 3", "queried 3", "positive 4", "queried 4"]
@@ -117,7 +123,8 @@ async fn an_exception_block_in_mid_statement_keeps_the_rows_before_and_after_it(
     let db = counters().await;
     db.watch("log", "id int primary key, n int").await;
     db.rule("logged", "public.log", "new.n > 0").await;
-    db.sql("create function note() returns trigger language plpgsql as $$
+    db.sql(
+        "create function note() returns trigger language plpgsql as $$
             begin
               begin
                 insert into log values (new.id, 1);
@@ -127,8 +134,9 @@ async fn an_exception_block_in_mid_statement_keeps_the_rows_before_and_after_it(
               return new;
             end $$;
             create trigger note before insert on t for each row execute function note();
-            insert into t select i, 1 from generate_series(1, 2500) i")
-        .await;
+            insert into t select i, 1 from generate_series(1, 2500) i",
+    )
+    .await;
     assert_eq!(counts(&db).await, (2500, 2500));
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox where rule = 'logged'").await, 1250);
     assert_eq!(
@@ -169,11 +177,14 @@ async fn a_transaction_prepared_for_two_phase_commit_carries_its_firings() {
 #[tokio::test]
 async fn a_deferred_constraint_that_fails_at_commit_leaves_no_firing() {
     let db = counters().await;
-    db.sql("create table child (id int primary key, t int references t deferrable initially deferred);
-            select tradeflow.watch('child')")
-        .await;
+    db.sql(
+        "create table child (id int primary key, t int references t deferrable initially deferred);
+            select tradeflow.watch('child')",
+    )
+    .await;
     db.rule("child", "public.child", "new.id > 0").await;
-    let error = db.error("begin; insert into t values (1, 1); insert into child values (1, 99); commit").await;
+    let error =
+        db.error("begin; insert into t values (1, 1); insert into child values (1, 99); commit").await;
     assert_eq!(error.code, "23503");
     assert_eq!(db.fired().await, Vec::<String>::new());
 }
