@@ -86,18 +86,20 @@ psql_demo -c "create extension tradeflow"
 password=$(cat "$run/pg/password")
 psql_demo -c "do \$\$ begin if to_regrole('demo_sidecar') is null then create role demo_sidecar; end if; end \$\$" \
   -c "alter role demo_sidecar login password '$password'" -c "grant tradeflow_executor to demo_sidecar"
+# Two words for whoever wants to go on: psql and tradeflow, told where the database is.
+owner_url=$(pg_url "$run/pg" "$database")
 printf '#!/bin/sh\nexec psql "%s dbname=%s" "$@"\n' "$(pg_conninfo "$run/pg")" "$database" >"$run/psql"
-chmod 700 "$run/psql"
+printf '#!/bin/sh\nTRADEFLOW_DATABASE_URL="%s" exec "%s" "$@"\n' "$owner_url" "$tradeflow" >"$run/tradeflow"
+chmod 700 "$run/psql" "$run/tradeflow"
 note "done: Postgres $(value 'show server_version' | cut -d ' ' -f 1), extension tradeflow $(value 'select tradeflow.version()')"
 
 title "Loading the sample store, as the store's API returns it"
 export TRADEFLOW_LOG=warn
-owner_url=$(pg_url "$run/pg" "$database")
-TRADEFLOW_DATABASE_URL=$owner_url "$tradeflow" init >"$run/init.log" 2>&1 || {
+"$run/tradeflow" init >"$run/init.log" 2>&1 || {
   cat "$run/init.log" >&2
   die "tradeflow init failed"
 }
-TRADEFLOW_DATABASE_URL=$owner_url "$tradeflow" load sidecar/samples/store | sed 's/^/  /'
+"$run/tradeflow" load sidecar/samples/store | sed 's/^/  /'
 
 title "Starting a mail server and the sidecar"
 rm -rf "$run/mails"
@@ -169,8 +171,7 @@ psql_demo -At -f scripts/demo_firings.sql | "$PYTHON" scripts/demo_report.py "$r
 
 title "Try next"
 note "The mails:  $bold$mails_url$plain"
-metrics=$(sed -nE 's#.*(127\.0\.0\.1:[0-9]+).*#http://\1/metrics#p' "$run/sidecar.log" | head -n 1)
-[ -z "$metrics" ] || note "Metrics:    $metrics"
+note "Metrics:    http://$(sed -nE 's#.*/metrics.*address=([0-9.:]+).*#\1#p' "$run/sidecar.log" | head -n 1)/metrics"
 note "SQL:        $run/psql   (in another terminal), then for example"
 sed 's/^/                /' <<SQL
 table tradeflow.firings;
@@ -179,7 +180,7 @@ update store.quote_items set offered_price = base_price / 2 where quote_id = $qu
 update tradeflow.settings set value = '10' where name = 'discount_warn_percent';
 select tradeflow.set_clock(now() + interval '30 days');   -- and back: set_clock(null)
 SQL
-note "Check:      TRADEFLOW_DATABASE_URL=\"$owner_url\" $tradeflow doctor"
+note "Check:      $run/tradeflow doctor"
 
 if [ -t 1 ] && [ -z "${DEMO_ONCE:-}" ]; then
   title "Running until ctrl-C"

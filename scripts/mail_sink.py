@@ -45,8 +45,10 @@ def say(event, **fields):
 class Sink:
     """The aiosmtpd handler: one object for all connections, so `mode` governs them all."""
 
-    def __init__(self, mails):
+    def __init__(self, mails, implicit_tls):
         self.mails = mails
+        # aiosmtpd knows of STARTTLS alone: with implicit TLS the encryption is done before it sees a byte.
+        self.implicit_tls = implicit_tls
         self.mode = "ok"
         self.times = None
         self.seen = 0
@@ -93,7 +95,8 @@ class Sink:
         if mode == "permanent":
             return "554 5.7.1 refused by policy"
         if mode in ("ok", "drop", "hang"):
-            say("mail", **self.mails.keep(envelope, tls=session.ssl is not None, login=login_of(session)))
+            tls = self.implicit_tls or session.ssl is not None
+            say("mail", **self.mails.keep(envelope, tls=tls, login=login_of(session)))
         if mode == "hang":
             await asyncio.sleep(3600)
         if mode == "drop":
@@ -167,7 +170,7 @@ async def obey_standard_input(sink, stop):
 
 async def serve(args):
     mails = Mails(args.dir)
-    sink = Sink(mails)
+    sink = Sink(mails, implicit_tls=args.tls == "implicit")
     context = None
     if args.tls != "plain":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -179,7 +179,7 @@ begin
   end if;
   if tg_op = 'UPDATE' then
     perform tradeflow._require_member(old.owner, old.name);
-    -- Marking a rule that does not compile must not fail because it does not compile.
+    -- Found not to work: noted. Everything else is asked anew, also that it works again.
     if new.invalid is not null and to_jsonb(new) - 'invalid' = to_jsonb(old) - 'invalid' then
       return new;
     end if;
@@ -208,7 +208,10 @@ begin
       using hint = 'It compiles by itself when the missing part comes.';
   end if;
 
-  if tg_op = 'UPDATE' and (to_jsonb(new) - '{version,updated_at,updated_by,invalid}'::text[])
+  if tg_op = 'INSERT' then
+    -- A rule that comes back goes on counting where it ended: no version means two things.
+    new.version := greatest(new.version, 1 + (select max(v.version) from tradeflow.rule_versions v where v.rule = new.name));
+  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid}'::text[])
                           is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid}'::text[]) then
     new.version := old.version + 1;
     new.updated_at := now();

@@ -31,8 +31,9 @@ pub struct TableRules {
     pub owner: pg_sys::Oid,
     /// Every change is logged.
     pub logged: bool,
-    /// Rules that do not compile, and why; each is reported once by each build.
-    pub quarantined: RefCell<Vec<(String, Failure)>>,
+    /// Rules that do not compile, and why; reported once by each build.
+    pub quarantined: Vec<(String, Failure)>,
+    pub reported: Cell<bool>,
     insert: EventIndex,
     update: EventIndex,
     delete: EventIndex,
@@ -49,6 +50,11 @@ impl TableRules {
             Event::Update => &self.update,
             Event::Delete => &self.delete,
         }
+    }
+
+    /// Whether there are rules that do not compile, and nobody was told yet.
+    pub fn to_report(&self) -> bool {
+        !self.quarantined.is_empty() && !self.reported.get()
     }
 
     pub fn is_partition(&self) -> bool {
@@ -146,7 +152,8 @@ fn build(relid: pg_sys::Oid) -> TableRules {
             extension_owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.extension_owner.into()),
             owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.owner.into()),
             logged: row_is_there && definition.as_ref().is_some_and(|d| d.log),
-            quarantined: RefCell::new(quarantined),
+            quarantined,
+            reported: Cell::new(false),
             dependencies: dependencies.into_iter().collect(),
             stale: Cell::new(false),
             context,

@@ -21,8 +21,13 @@ fn flush(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
         (*(*context.cast::<pg_sys::TriggerData>()).tg_relation).rd_id
     };
     let writing = pending::Writing::begin();
-    partition::settle_all();
-    let results = pending::finish();
+    let results = match pending::begin_flush() {
+        Some(statement) => {
+            partition::settle_all(statement);
+            pending::finish(statement)
+        }
+        None => Default::default(),
+    };
     outbox::write(&results, &[cache::get(relid)]);
     drop(results);
     drop(writing);

@@ -7,7 +7,7 @@ use crate::cache::{self, TableRules};
 use crate::change::{self, ColumnSet};
 use crate::compile::Event;
 use crate::index::{RuleNumber, Versions};
-use crate::pending;
+use crate::pending::{self, Entry, Statement};
 use pgrx::{pg_guard, pg_sys};
 use std::rc::Rc;
 
@@ -117,7 +117,10 @@ unsafe extern "C-unwind" fn fetch(
         let watch = &mut *(*(*step).d.sbsref.state).workspace.cast::<Watch>();
         let found = watch.look((*context).ecxt_innertuple, (*context).ecxt_outertuple, context);
         let queue = found && !watch.queued;
-        watch.queued |= queue;
+        if queue {
+            watch.queued = true;
+            pending::expect_flush(Statement::of(context));
+        }
         *(*step).resvalue = queue.into();
         *(*step).resnull = false;
     }
@@ -137,10 +140,18 @@ impl Watch {
             if slot.is_null() {
                 return false;
             }
+            // A row that moves between partitions comes here a third time, after its delete and its insert: as an update of
+            // the partitioned table, for foreign keys. Its versions are of two tables then, or converted and of none.
+            if self.event == Event::Update
+                && ((*slot).tts_tableOid != (*old).tts_tableOid || (*slot).tts_tableOid == pg_sys::InvalidOid)
+            {
+                return false;
+            }
             let table = self.table.get_or_insert_with(|| cache::get((*slot).tts_tableOid));
             if table.rules.is_empty() && !table.logged {
-                return !table.quarantined.borrow().is_empty();
+                return table.to_report();
             }
+            let statement = Statement::of(context);
             let moved = table.is_partition() && {
                 let table = Rc::clone(table);
                 match crate::partition::step(&table, self.event, old, new, context, &mut self.found) {
@@ -149,17 +160,18 @@ impl Watch {
                     crate::partition::Step::Nothing => false,
                 }
             };
-            let some = observe(table, self.event, old, new, &mut self.found);
-            some || moved || !table.quarantined.borrow().is_empty()
+            let some = observe(statement, table, self.event, old, new, &mut self.found);
+            some || moved || table.to_report()
         }
     }
 }
 
-/// Finds the rules that a changed row concerns and keeps the row for them; false when there are none.
+/// Finds the rules that a row changed by a statement concerns and keeps the row for them; false when there are none.
 ///
 /// # Safety
 /// The slots hold rows of the table, as the event has them; null where there is none.
 pub unsafe fn observe(
+    statement: Statement,
     table: &Rc<TableRules>,
     event: Event,
     old: *mut pg_sys::TupleTableSlot,
@@ -191,7 +203,8 @@ pub unsafe fn observe(
         // In the order of the rules' names, each once.
         found.sort_unstable();
         found.dedup();
-        pending::add(table, event, pending::copy(old), pending::copy(new), found.clone());
+        let (old, new) = (pending::copy(old), pending::copy(new));
+        pending::add(statement, Entry { table: Rc::clone(table), event, old, new, rules: found.clone() });
         true
     }
 }

@@ -5,6 +5,7 @@ use crate::evaluate::{Concerned, Firing, Results};
 use crate::incident::{self, Incident};
 use crate::index::RuleNumber;
 use crate::owner::ActAs;
+use crate::pending;
 use crate::spi::{self, texts, Value};
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
@@ -22,10 +23,11 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
             Incident::failed(rule, &f.table.name, Some(&f.subject), &f.failure, f.count)
         })
         .collect();
-    for table in tables {
-        let quarantined = table.quarantined.take();
-        incidents
-            .extend(quarantined.iter().map(|(rule, failure)| Incident::invalid(rule, &table.name, failure)));
+    for table in tables.iter().filter(|t| t.to_report()) {
+        incidents.extend(
+            table.quarantined.iter().map(|(rule, failure)| Incident::invalid(rule, &table.name, failure)),
+        );
+        pending::reported(table);
     }
     let held = over_limit(&results.firings);
     incidents.extend(held.iter().map(|((_, number), (table, count))| {

@@ -7,7 +7,7 @@ use crate::cache::TableRules;
 use crate::compile::Event;
 use crate::index::RuleNumber;
 use crate::observe::observe;
-use crate::pending::{self, Departure};
+use crate::pending::{self, Departure, Statement};
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use std::rc::Rc;
@@ -36,23 +36,29 @@ pub unsafe fn step(
 ) -> Step {
     // SAFETY: the caller's promise.
     unsafe {
-        let before = pending::take_departure(table.root);
+        let statement = Statement::of(context);
+        let before = pending::take_departure(statement, table.root);
         match (event, before) {
             (Event::Insert, Some(departure)) if departure.subject == subject(table, new, context) => {
                 let old = departure.as_row_of(table);
-                observe(table, Event::Update, old, new, found);
+                observe(statement, table, Event::Update, old, new, found);
                 pg_sys::ExecDropSingleTupleTableSlot(old);
                 Step::Handled
             }
             (Event::Delete, before) => {
                 if let Some(departure) = before {
-                    settle(departure, found);
+                    settle(statement, departure, found);
                 }
-                pending::depart(table, subject(table, old, context), pending::copy(old));
+                let departure = Departure {
+                    table: Rc::clone(table),
+                    subject: subject(table, old, context),
+                    tuple: pending::copy(old),
+                };
+                pending::depart(statement, departure);
                 Step::Handled
             }
             (_, Some(departure)) => {
-                settle(departure, found);
+                settle(statement, departure, found);
                 Step::Settled
             }
             (_, None) => Step::Nothing,
@@ -61,18 +67,18 @@ pub unsafe fn step(
 }
 
 /// Deletes that no insert followed are deletes.
-pub fn settle_all() {
+pub fn settle_all(statement: Statement) {
     let mut found = Vec::new();
-    for departure in pending::take_departures() {
-        settle(departure, &mut found);
+    for departure in pending::take_departures(statement) {
+        settle(statement, departure, &mut found);
     }
 }
 
-fn settle(departure: Departure, found: &mut Vec<RuleNumber>) {
+fn settle(statement: Statement, departure: Departure, found: &mut Vec<RuleNumber>) {
     // SAFETY: the row is one of the table's; the slot is ours.
     unsafe {
         let slot = departure.slot();
-        observe(&departure.table, Event::Delete, slot, std::ptr::null_mut(), found);
+        observe(statement, &departure.table, Event::Delete, slot, std::ptr::null_mut(), found);
         pg_sys::ExecDropSingleTupleTableSlot(slot);
     }
 }

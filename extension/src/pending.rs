@@ -1,6 +1,7 @@
 //! What a transaction still has to answer: rows that concern a rule, and answers that are not in the outbox yet.
 //!
-//! Everything is tagged with the subtransaction it happened in, so that rolling back to a savepoint takes it along.
+//! It is kept by statement: a trigger may run further statements while one is at work, and each is answered at its own
+//! end. Everything is tagged with the subtransaction it happened in, so that rolling back to a savepoint takes it along.
 
 use crate::cache::TableRules;
 use crate::change_log;
@@ -30,6 +31,21 @@ impl Drop for Tuple {
     }
 }
 
+/// Which statement changed a row: the address of its executor's state, which is its own as long as it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Statement(*const pg_sys::EState);
+
+impl Statement {
+    /// The statement that evaluates something in this context.
+    ///
+    /// # Safety
+    /// `context` is one of an executor's.
+    pub unsafe fn of(context: *const pg_sys::ExprContext) -> Statement {
+        // SAFETY: the caller's promise.
+        Statement(unsafe { (*context).ecxt_estate })
+    }
+}
+
 /// A changed row and the rules to ask about it.
 pub struct Entry {
     pub table: Rc<TableRules>,
@@ -37,7 +53,6 @@ pub struct Entry {
     pub old: Tuple,
     pub new: Tuple,
     pub rules: Vec<RuleNumber>,
-    subtransaction: pg_sys::SubTransactionId,
 }
 
 /// A row that left a partition: if one with its key enters another next, it has moved.
@@ -45,18 +60,24 @@ pub struct Departure {
     pub table: Rc<TableRules>,
     pub subject: String,
     pub tuple: Tuple,
-    subtransaction: pg_sys::SubTransactionId,
 }
 
-#[derive(Default)]
-struct Pending {
+/// What a statement left to be answered.
+struct Work {
+    statement: Statement,
+    subtransaction: pg_sys::SubTransactionId,
+    /// How many calls of `_flush` are to come for it: one for each of its triggers that found something.
+    flushes: usize,
     entries: Vec<Rc<Entry>>,
-    results: Vec<(pg_sys::SubTransactionId, Results)>,
+    results: Results,
     departures: FxHashMap<pg_sys::Oid, Departure>,
 }
 
 thread_local! {
-    static PENDING: RefCell<Pending> = Default::default();
+    /// In the order in which the statements began to have some.
+    static PENDING: RefCell<Vec<Work>> = const { RefCell::new(Vec::new()) };
+    /// Tables whose rules that do not compile were reported, in this transaction.
+    static REPORTED: RefCell<Vec<(pg_sys::SubTransactionId, Rc<TableRules>)>> = const { RefCell::new(Vec::new()) };
     /// Where tuples and answers live; as long as the transaction.
     static CONTEXT: Cell<pg_sys::MemoryContext> = const { Cell::new(std::ptr::null_mut()) };
     /// How many [`Writing`] there are.
@@ -112,45 +133,75 @@ pub unsafe fn copy(slot: *mut pg_sys::TupleTableSlot) -> Tuple {
     }
 }
 
-/// Keeps a row to be answered. A full batch is answered at once: its answers wait for the statement's end.
-pub fn add(table: &Rc<TableRules>, event: Event, old: Tuple, new: Tuple, rules: Vec<RuleNumber>) {
-    let entry = Rc::new(Entry { table: Rc::clone(table), event, old, new, rules, subtransaction: current() });
-    let full = PENDING.with_borrow_mut(|p| {
-        p.entries.push(entry);
-        p.entries.len() >= BATCH
-    });
-    if full {
-        let entries = take_entries();
-        change_log::log(&entries);
-        let mut results = Results::default();
-        evaluate::evaluate(&entries, &mut results);
-        PENDING.with_borrow_mut(|p| p.results.push((current(), results)));
-    }
-}
-
-/// The rows of the current subtransaction. Those of the ones around it wait for their own statement's end:
-/// answered here, they would be lost if this one is rolled back.
-fn take_entries() -> Vec<Rc<Entry>> {
-    let now = current();
-    PENDING.with_borrow_mut(|p| {
-        let from = p.entries.partition_point(|e| e.subtransaction < now);
-        p.entries.split_off(from)
+/// The work of a statement, begun now if it has none.
+fn with_work<T>(statement: Statement, f: impl FnOnce(&mut Work) -> T) -> T {
+    PENDING.with_borrow_mut(|works| {
+        let at = works.iter().rposition(|w| w.statement == statement).unwrap_or_else(|| {
+            works.push(Work {
+                statement,
+                subtransaction: current(),
+                flushes: 0,
+                entries: Vec::new(),
+                results: Results::default(),
+                departures: FxHashMap::default(),
+            });
+            works.len() - 1
+        });
+        f(&mut works[at])
     })
 }
 
-/// Answers what is left of the current subtransaction, and returns all its answers.
-pub fn finish() -> Results {
-    let entries = take_entries();
-    change_log::log(&entries);
-    let now = current();
-    let mut results = Results::default();
-    PENDING.with_borrow_mut(|p| {
-        let from = p.results.partition_point(|(s, _)| *s < now);
-        p.results.drain(from..).for_each(|(_, r)| results.append(r));
+/// Keeps a row to be answered. A full batch is answered at once: its answers wait for the statement's end.
+pub fn add(statement: Statement, entry: Entry) {
+    let full = with_work(statement, |work| {
+        work.entries.push(Rc::new(entry));
+        (work.entries.len() >= BATCH).then(|| std::mem::take(&mut work.entries))
     });
+    if let Some(entries) = full {
+        change_log::log(&entries);
+        let mut results = Results::default();
+        evaluate::evaluate(&entries, &mut results);
+        with_work(statement, |work| work.results.append(results));
+    }
+}
+
+/// `_flush` will be called for this statement once more.
+pub fn expect_flush(statement: Statement) {
+    with_work(statement, |work| work.flushes += 1);
+}
+
+/// The statement that a call of `_flush` is for. Statements end in the opposite order of their beginning; where
+/// Postgres puts the ends of several together (cascades of foreign keys), each still has its turn.
+pub fn begin_flush() -> Option<Statement> {
+    PENDING.with_borrow_mut(|works| {
+        let work = works.iter_mut().rfind(|w| w.flushes > 0)?;
+        work.flushes -= 1;
+        Some(work.statement)
+    })
+}
+
+/// Answers what is left of a statement, and returns all its answers.
+pub fn finish(statement: Statement) -> Results {
+    let (entries, mut results) =
+        PENDING.with_borrow_mut(|works| match works.iter().rposition(|w| w.statement == statement) {
+            Some(at) if works[at].flushes == 0 => {
+                let work = works.remove(at);
+                (work.entries, work.results)
+            }
+            Some(at) => (std::mem::take(&mut works[at].entries), std::mem::take(&mut works[at].results)),
+            None => Default::default(),
+        });
+    change_log::log(&entries);
     evaluate::evaluate(&entries, &mut results);
     query::run(&mut results);
     results
+}
+
+/// Remembers that a table's rules that do not compile are reported: until the report is rolled back.
+pub fn reported(table: &Rc<TableRules>) {
+    listen();
+    table.reported.set(true);
+    REPORTED.with_borrow_mut(|tables| tables.push((current(), Rc::clone(table))));
 }
 
 /// Answers are being written. Writing them may run statements of triggers, which end in here as well.
@@ -171,33 +222,31 @@ impl Drop for Writing {
 
 /// Frees what the answers were made of, when nothing is pending any more and none are being written.
 pub fn release() {
-    let idle = WRITING.get() == 0
-        && PENDING.with_borrow(|p| p.entries.is_empty() && p.results.is_empty() && p.departures.is_empty());
+    let idle = WRITING.get() == 0 && PENDING.with_borrow(Vec::is_empty);
     if idle && !CONTEXT.get().is_null() {
         // SAFETY: nothing of ours points into the context.
         unsafe { pg_sys::MemoryContextReset(CONTEXT.get()) };
     }
 }
 
-/// Remembers a row that left a partition. `tuple` is a copy made by [`copy`].
-pub fn depart(table: &Rc<TableRules>, subject: String, tuple: Tuple) {
-    let departure = Departure { table: Rc::clone(table), subject, tuple, subtransaction: current() };
-    PENDING.with_borrow_mut(|p| p.departures.insert(table.root, departure));
+/// Remembers a row that left a partition.
+pub fn depart(statement: Statement, departure: Departure) {
+    with_work(statement, |work| work.departures.insert(departure.table.root, departure));
 }
 
-/// The row that left a partition of this table last, if nothing came of it yet.
-pub fn take_departure(root: pg_sys::Oid) -> Option<Departure> {
-    let now = current();
-    PENDING.with_borrow_mut(|p| match p.departures.get(&root) {
-        Some(departure) if departure.subtransaction >= now => p.departures.remove(&root),
-        _ => None,
+/// The row that left a partition of this table last in the statement, if nothing came of it yet.
+pub fn take_departure(statement: Statement, root: pg_sys::Oid) -> Option<Departure> {
+    PENDING.with_borrow_mut(|works| {
+        works.iter_mut().rfind(|w| w.statement == statement)?.departures.remove(&root)
     })
 }
 
-/// All such rows of the current subtransaction.
-pub fn take_departures() -> Vec<Departure> {
-    let roots: Vec<pg_sys::Oid> = PENDING.with_borrow(|p| p.departures.keys().copied().collect());
-    roots.into_iter().filter_map(take_departure).collect()
+/// All such rows of the statement.
+pub fn take_departures(statement: Statement) -> Vec<Departure> {
+    PENDING.with_borrow_mut(|works| {
+        let work = works.iter_mut().rfind(|w| w.statement == statement);
+        work.map(|w| std::mem::take(&mut w.departures).into_values().collect()).unwrap_or_default()
+    })
 }
 
 /// Has Postgres tell us how transactions end. Once per backend.
@@ -217,6 +266,10 @@ unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _a
         // The context goes with the transaction; dropped entries must not free into it.
         CONTEXT.set(std::ptr::null_mut());
         PENDING.take();
+        let reported = REPORTED.take();
+        if event == XACT_EVENT_ABORT {
+            reported.iter().for_each(|(_, table)| table.reported.set(false));
+        }
     }
 }
 
@@ -227,10 +280,11 @@ unsafe extern "C-unwind" fn subtransaction_ended(
     _arg: *mut c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        PENDING.with_borrow_mut(|p| {
-            p.entries.retain(|e| e.subtransaction < ended);
-            p.results.retain(|(s, _)| *s < ended);
-            p.departures.retain(|_, d| d.subtransaction < ended);
-        });
+        // Dropped after the borrow: dropping calls Postgres.
+        let _works: Vec<Work> =
+            PENDING.with_borrow_mut(|works| works.extract_if(.., |w| w.subtransaction >= ended).collect());
+        let reported: Vec<_> =
+            REPORTED.with_borrow_mut(|tables| tables.extract_if(.., |t| t.0 >= ended).collect());
+        reported.iter().for_each(|(_, table)| table.reported.set(false));
     }
 }

@@ -1,6 +1,6 @@
 //! `tradeflow._still`: a due timer asks its rule's question again, about the row as it is now.
 
-use crate::compile::result_columns;
+use crate::compile::{result_columns, single_select};
 use crate::error::{sql_function, Failure};
 use crate::owner::{self, ActAs, PinnedPath};
 use crate::spi;
@@ -50,16 +50,16 @@ fn still(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
     let facts = in_subtransaction(|| {
         let _owner = ActAs::rule_owner(question.owner);
         let _path = PinnedPath::new(&question.path);
-        Ok(spi::connected(|| {
-            let sql = question.sql();
+        spi::connected(|| {
+            let sql = question.sql()?;
             let answers = spi::execute(
                 spi::prepare(&sql, &TYPES),
                 &[Some(key), Some(subject), Some(occurrence)],
                 true,
                 1,
             );
-            (answers.len() > 0).then(|| answers.text(0, 0)).flatten()
-        }))
+            Ok((answers.len() > 0).then(|| answers.text(0, 0)).flatten())
+        })
     })?;
     Ok(facts.and_then(|text| {
         let text = CString::new(text).ok()?;
@@ -91,7 +91,7 @@ impl Question {
     }
 
     /// One SELECT over the row as it is: its facts, or no row for "no". SPI is connected.
-    fn sql(&self) -> String {
+    fn sql(&self) -> Result<String, Failure> {
         let condition = self.still.as_ref().or(self.condition.as_ref()).map_or("true", String::as_str);
         let mut filters = Vec::new();
         for column in &self.key {
@@ -105,12 +105,12 @@ impl Question {
         filters.push(format!("(\n{condition}\n)"));
         let from = format!("from {} as new", self.source);
         let Some(query) = &self.query else {
-            return format!("select to_jsonb(new) {from}\nwhere {}", filters.join(" and "));
+            return Ok(format!("select to_jsonb(new) {from}\nwhere {}", filters.join(" and ")));
         };
         let from = format!(
             "{from} cross join lateral (select (null::{}).*) as old\ncross join lateral (\n{}\n) as answer",
             self.source,
-            query.trim_end().trim_end_matches(';')
+            single_select(query)?
         );
         // The same answer, where the query gives several.
         let given = result_columns(spi::prepare(&format!("select answer.* {from}"), &TYPES));
@@ -120,10 +120,10 @@ impl Question {
         if given.iter().any(|column| column == "occurrence") {
             filters.push("coalesce(answer.occurrence::text, '') = $3".to_string());
         }
-        format!(
+        Ok(format!(
             "select to_jsonb(answer) - '{{subject,occurrence,fire_at}}'::text[] {from}\nwhere {} limit 1",
             filters.join(" and ")
-        )
+        ))
     }
 
     /// The column's type as SQL writes it: keys are compared in their own type, so that the table's index serves.

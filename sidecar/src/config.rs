@@ -120,7 +120,7 @@ impl DatabaseUrl {
 pub enum Error {
     #[error("the configuration file {path} does not exist\nhint: `tradeflow config > {path}` writes one with every key explained")]
     Missing { path: String },
-    #[error("unknown key `{key}` in {origin}{}\nhint: `tradeflow config` prints every key with its meaning", nearest(.suggestion))]
+    #[error("unknown key `{key}` in {origin}{}\nhint: `tradeflow config` prints every key with its meaning", did_you_mean(.suggestion))]
     UnknownKey { key: String, origin: String, suggestion: Option<String> },
     #[error("configuration: {0}\nhint: `tradeflow config` prints every key with its meaning and default")]
     Invalid(#[from] config::ConfigError),
@@ -128,7 +128,7 @@ pub enum Error {
     Value { key: &'static str, problem: String },
 }
 
-fn nearest(suggestion: &Option<String>) -> String {
+fn did_you_mean(suggestion: &Option<String>) -> String {
     suggestion.as_ref().map(|s| format!("; did you mean `{s}`?")).unwrap_or_default()
 }
 
@@ -150,10 +150,11 @@ impl Config {
         let mut builder =
             config::Config::builder().add_source(File::from_str(DEFAULT_FILE, FileFormat::Toml));
         if let Some(path) = file_to_read(sources.file)? {
-            let file = File::from(path).format(FileFormat::Toml);
-            refuse_unknown(&file.collect()?, "", &known)?;
+            let file = File::from(path.clone()).format(FileFormat::Toml);
+            refuse_unknown(&file.collect()?, "", &known, &path)?;
             builder = builder.add_source(file);
         }
+        refuse_misspelt(&sources.env, &known)?;
         let fallback = sources.env.iter().find(|(name, _)| name == "DATABASE_URL");
         for (key, default) in &known {
             let name = env_name(key);
@@ -220,28 +221,47 @@ fn refuse_unknown(
     table: &Map<String, Value>,
     prefix: &str,
     known: &[(String, ValueKind)],
+    path: &Path,
 ) -> Result<(), Error> {
     for (name, value) in table {
         let key = format!("{prefix}{name}");
         if let ValueKind::Table(inner) = &value.kind {
             let section = format!("{key}.");
             if known.iter().any(|(k, _)| k.starts_with(&section)) {
-                refuse_unknown(inner, &section, known)?;
+                refuse_unknown(inner, &section, known, path)?;
                 continue;
             }
         }
         if !known.iter().any(|(k, _)| *k == key) {
-            let suggestion = known
-                .iter()
-                .map(|(k, _)| (strsim::damerau_levenshtein(k, &key), k))
-                .min()
-                .filter(|(distance, k)| *distance <= k.len() / 2)
-                .map(|(_, k)| k.clone());
-            let origin = value.origin().unwrap_or("the configuration").to_owned();
+            let suggestion = nearest(&key, known.iter().map(|(k, _)| k.clone()), key.len() / 2);
+            let origin = path.display().to_string();
             return Err(Error::UnknownKey { key, origin, suggestion });
         }
     }
     Ok(())
+}
+
+/// Other variables may begin with TRADEFLOW_ too (secrets, for one), so only what is nearly a key is refused.
+fn refuse_misspelt(env: &[(String, String)], known: &[(String, ValueKind)]) -> Result<(), Error> {
+    let names: Vec<String> =
+        known.iter().map(|(key, _)| env_name(key)).chain(["TRADEFLOW_CONFIG".to_owned()]).collect();
+    for (name, _) in env.iter().filter(|(name, _)| name.starts_with("TRADEFLOW_") && !names.contains(name)) {
+        if let Some(suggestion) = nearest(name, names.iter().cloned(), 2) {
+            let key = name.clone();
+            return Err(Error::UnknownKey {
+                key,
+                origin: "the environment".into(),
+                suggestion: Some(suggestion),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The most similar of some names, at most so many letters away.
+fn nearest(name: &str, names: impl Iterator<Item = String>, most: usize) -> Option<String> {
+    let distances = names.map(|other| (strsim::damerau_levenshtein(name, &other), other));
+    distances.min().filter(|(distance, _)| *distance <= most).map(|(_, other)| other)
 }
 
 fn file_to_read(named: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {

@@ -55,7 +55,7 @@ pub struct Rights {
 impl Rights {
     /// Asks the database.
     pub async fn of(client: &tokio_postgres::Client) -> Result<Rights, Error> {
-        let row = client.query_one(include_str!("db/rights.sql"), &[]).await?;
+        let row = client.query_typed_one(include_str!("db/rights.sql"), &[]).await?;
         let mut missing: Vec<String> = row.try_get("missing_functions")?;
         missing.extend(row.try_get::<_, Vec<String>>("missing_tables")?);
         Ok(Rights { user: row.try_get("user")?, missing })
@@ -90,7 +90,8 @@ impl Pool {
         if config.database_url.is_empty() {
             return Err(Error::NoUrl);
         }
-        let mut pg = PgConfig::from_str(config.database_url.expose()).map_err(|e| Error::Url(reason(&e)))?;
+        let (url, verify) = verification(config.database_url.expose());
+        let mut pg = PgConfig::from_str(&url).map_err(|e| Error::Url(reason(&e)))?;
         if pg.get_hosts().is_empty() {
             return Err(Error::Url("it names no host".into()));
         }
@@ -100,7 +101,11 @@ impl Pool {
         // A server that vanished without a word is noticed after this long, also in the middle of a statement.
         pg.tcp_user_timeout(Duration::from_secs(30));
         let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
-        let tls = MakeRustlsConnect::new(tls::client_config(roots)?);
+        let tls = match verify {
+            true => tls::client_config(roots)?,
+            false => tls::unverified_client_config()?,
+        };
+        let tls = MakeRustlsConnect::new(tls);
         let manager = Manager::from_config(
             pg.clone(),
             tls.clone(),
@@ -127,7 +132,7 @@ impl Pool {
     /// A connection, when the database has the extension and lets this user execute.
     pub async fn get_ready(&self) -> Result<Client, Error> {
         let client = self.get().await?;
-        if client.query_opt(include_str!("db/extension.sql"), &[]).await?.is_none() {
+        if client.query_typed_opt(include_str!("db/extension.sql"), &[]).await?.is_none() {
             return Err(Error::NoExtension);
         }
         let rights = Rights::of(&client).await?;
@@ -164,7 +169,7 @@ impl Pool {
     }
 
     fn connect_error(&self, error: &tokio_postgres::Error) -> Error {
-        Error::Connect { database: self.describe(), reason: reason(error), hint: hint(error, &self.config) }
+        Error::Connect { database: self.describe(), reason: refusal(error), hint: hint(error, &self.config) }
     }
 }
 
@@ -194,6 +199,22 @@ fn describe_config(config: &PgConfig) -> String {
         Some(name) => format!("database {name} at {hosts}"),
         None => format!("the database at {hosts}"),
     }
+}
+
+/// Why no connection was made, in the server's words where it had some.
+fn refusal(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| reason(error), |db| db.message().to_owned())
+}
+
+/// What sslmode asks for beyond what tokio-postgres knows, as libpq reads it: only verify-ca and verify-full verify
+/// the server. (Here both verify its name too.) True: verify.
+fn verification(url: &str) -> (String, bool) {
+    let mut plain = url.to_owned();
+    for mode in ["verify-full", "verify-ca"] {
+        plain = plain.replace(&format!("sslmode={mode}"), "sslmode=require");
+    }
+    let verify = plain != url;
+    (plain.replace("sslmode=allow", "sslmode=prefer"), verify)
 }
 
 /// The message of an error with what lies under it, on one line.
@@ -230,13 +251,45 @@ fn describe(error: &tokio_postgres::Error) -> String {
 fn hint(error: &tokio_postgres::Error, config: &PgConfig) -> &'static str {
     match error.code().map(|c| c.code()) {
         Some("28P01") => "the password is wrong: mend database_url",
-        Some("28000") => "the server does not let this user in from here: see pg_hba.conf and the user's name",
+        Some("28000") => {
+            "the server does not let this user in from here: see pg_hba.conf and the user's name"
+        }
         Some("3D000") => "that database does not exist: `createdb` it or mend database_url",
-        Some("53300") => "the server has no connection left: lower database_pool_size or raise max_connections",
+        Some("53300") => {
+            "the server has no connection left: lower database_pool_size or raise max_connections"
+        }
         Some(_) => "see the server's log",
         None if config.get_ssl_mode() != SslMode::Disable && reason(error).contains("certificate") => {
-            "the server's certificate is not trusted: set tls.extra_ca_file, or sslmode=disable on a private network"
+            "the server's certificate is not trusted: name its authority in tls.extra_ca_file"
         }
-        None => "is Postgres running there, and are host and port right? (`pg_isready -h host -p port` tells)",
+        None => {
+            "is Postgres running there, and are host and port right? (`pg_isready -h host -p port` tells)"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_verifying_modes_verify() {
+        for (mode, plain, verify) in [
+            ("sslmode=verify-full", "sslmode=require", true),
+            ("sslmode=verify-ca", "sslmode=require", true),
+            ("sslmode=require", "sslmode=require", false),
+            ("sslmode=allow", "sslmode=prefer", false),
+            ("application_name=x", "application_name=x", false),
+        ] {
+            let url = |query: &str| format!("postgres://u@h/d?{query}");
+            assert_eq!(verification(&url(mode)), (url(plain), verify));
+            assert!(PgConfig::from_str(&url(plain)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_description_holds_no_password() {
+        let config = PgConfig::from_str("postgres://me:hunter2@db.example:5433/shop").unwrap();
+        assert_eq!(describe_config(&config), "database shop at db.example:5433");
     }
 }

@@ -81,6 +81,8 @@ enum Extension {
 pub async fn run(args: &Args, pool: &db::Pool) -> Result<Done, Error> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await.map_err(db::Error::from)?;
+    // "already exists, skipping" is the point of a repeatable command, not news.
+    query(&transaction, "set local client_min_messages = warning").await?;
     // Two inits at once would both create what neither sees yet.
     query(&transaction, "select pg_advisory_xact_lock(hashtext('tradeflow.init'))").await?;
     let extension = match args.schema_only {

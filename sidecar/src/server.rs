@@ -78,7 +78,7 @@ async fn queue(pool: &db::Pool) -> Result<Vec<QueueRow>, db::Error> {
     let transaction = client.transaction().await?;
     let limit = format!("set local statement_timeout = {}", COUNTING.as_millis());
     transaction.batch_execute(&limit).await?;
-    let rows = transaction.query(include_str!("db/queue.sql"), &[]).await?;
+    let rows = transaction.query_typed(include_str!("db/queue.sql"), &[]).await?;
     transaction.commit().await?;
     rows.iter()
         .map(|row| {

@@ -1,5 +1,7 @@
 //! Log lines: to standard error, as text for people or as JSON for machines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
@@ -11,11 +13,14 @@ pub struct Error(String);
 
 /// Begins logging; to be called once.
 pub fn init(config: &Config) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|e| Error(e.to_string()))?;
+    // The verifier logs what its caller reports anyway.
+    let quiet = format!("{},rustls_platform_verifier=off", config.log);
+    let filter = EnvFilter::try_new(quiet).map_err(|e| Error(e.to_string()))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
     match config.log_format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(colours).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_target(false).try_init(),
     }
     .map_err(|e| Error(e.to_string()))
 }

@@ -7,6 +7,7 @@
 //! | [`sidecar`] | the `tradeflow` binary: run once, or kept running, killed, told to stop |
 //! | [`mail`] | a real SMTP server that keeps what it gets and misbehaves on request |
 //! | [`http`] | an HTTP server that records requests and gives scripted answers |
+//! | [`rules`] | tables with rules, and what fired |
 //! | [`jobs`] | a table each change of which is an action |
 //! | [`eventually`] | waiting for what another process does |
 //!
@@ -33,4 +34,5 @@ pub mod http;
 pub mod jobs;
 pub mod mail;
 pub mod process;
+pub mod rules;
 pub mod sidecar;

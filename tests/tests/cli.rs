@@ -201,7 +201,7 @@ async fn a_role_without_rights_is_told_which_one_it_lacks() {
     let nobody = db.role(&[]).await;
     let said = Tradeflow::new(["run"]).env("TRADEFLOW_DATABASE_URL", &db.url_as(&nobody, &nobody)).run();
     assert_ne!(said.code, 0);
-    says(&format!("{}{}", said.stdout, said.stderr), &["tradeflow_executor", &nobody]);
+    says(&format!("{}{}", said.stdout, said.stderr), &["tradeflow_executor", "permission denied"]);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn health_and_metrics_are_served() {
     let sink = MailSink::start();
     watch_jobs(&db, &Target::smtp(sink.url()), "email", MAIL).await;
     let mut sidecar = Sidecar::command(&db).env("TRADEFLOW_LISTEN_ADDRESS", "127.0.0.1:0").start();
-    let line = sidecar.wait_for_log("127.0.0.1:");
+    let line = sidecar.wait_for_log("/healthz");
     let port: String =
         line.split("127.0.0.1:").nth(1).unwrap_or("").chars().take_while(char::is_ascii_digit).collect();
     db.sql("insert into jobs (id, recipient) values (1, 'ada@example.com')").await;

@@ -32,7 +32,7 @@ const RESERVED: [(&str, &str); 3] = [("subject", "text"), ("occurrence", "text")
 /// # Safety
 /// `relation` is open, and `columns` are its columns.
 pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]) -> Result<Query, Failure> {
-    attempt(|| single_select(text)).map_err(|f| f.in_query(text))?;
+    let body = attempt(|| single_select(text)).map_err(|f| f.in_query(text))?;
     // SAFETY: an open relation.
     let row_type = unsafe { (*(*relation).rd_rel).reltype };
     // SAFETY: catalogue look-ups of a type that the open relation owns.
@@ -63,7 +63,6 @@ pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]
         new = row("new"),
         old = row("old"),
     );
-    let body = text.trim_end().trim_end_matches(';');
     let types = [array_type, array_type];
 
     spi::connected(|| {
@@ -114,16 +113,17 @@ pub fn is_select(text: &str) -> bool {
     first == "select" || first == "with"
 }
 
-/// One SELECT and nothing else: what changes data has no place in a question.
-fn single_select(text: &str) -> Result<(), Failure> {
+/// One SELECT and nothing else: what changes data has no place in a question. Returns it without what may follow it, a
+/// semicolon and comments.
+pub fn single_select(text: &str) -> Result<&str, Failure> {
     let source =
         CString::new(text).map_err(|_| Failure::new(ERRCODE_SYNTAX_ERROR, "query holds a NUL character"))?;
     // SAFETY: the raw parse tree of a list of statements.
-    unsafe {
+    let length = unsafe {
         let parsed = pg_sys::raw_parser(source.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
         let statements = pgrx::list::PgList::<pg_sys::RawStmt>::from_pg(parsed);
         let one = match statements.get_ptr(0) {
-            Some(statement) if statements.len() == 1 => (*statement).stmt,
+            Some(statement) if statements.len() == 1 => statement,
             _ => {
                 return Err(Failure::new(
                     ERRCODE_SYNTAX_ERROR,
@@ -132,16 +132,21 @@ fn single_select(text: &str) -> Result<(), Failure> {
                 .hint("A query is one SELECT."))
             }
         };
-        let select = one.cast::<pg_sys::SelectStmt>();
-        if (*one).type_ != pg_sys::NodeTag::T_SelectStmt
+        let select = (*one).stmt.cast::<pg_sys::SelectStmt>();
+        if (*(*one).stmt).type_ != pg_sys::NodeTag::T_SelectStmt
             || !(*select).intoClause.is_null()
             || !(*select).lockingClause.is_null()
         {
             return Err(Failure::new(ERRCODE_SYNTAX_ERROR, "query is no plain SELECT")
                 .hint("A query only reads: no INSERT, UPDATE, DELETE, SELECT INTO or FOR UPDATE."));
         }
-    }
-    Ok(())
+        // 0: to the end of the text.
+        match (*one).stmt_len {
+            0 => text.len(),
+            length => ((*one).stmt_location.max(0) + length) as usize,
+        }
+    };
+    Ok(text.get(..length).unwrap_or(text))
 }
 
 /// Moves an error's position from the statement we made to the author's text in it.

@@ -70,6 +70,13 @@ fn an_unknown_key_names_itself_the_file_and_the_nearest_key() {
 }
 
 #[test]
+fn a_misspelt_variable_is_refused_and_others_are_not() {
+    let message = load("", &[("TRADEFLOW_CONCURENCY", "2")], &[]).unwrap_err().to_string();
+    assert!(message.contains("did you mean `TRADEFLOW_CONCURRENCY`?"), "{message}");
+    assert!(load("", &[("TRADEFLOW_API_TOKEN", "x"), ("TRADEFLOW_CONFIG", "y")], &[]).is_ok());
+}
+
+#[test]
 fn a_wrong_value_names_key_and_source() {
     let message = load("lease = \"soon\"\n", &[], &[]).unwrap_err().to_string();
     assert!(message.contains("lease") && message.contains("not a duration"), "{message}");

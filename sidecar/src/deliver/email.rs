@@ -15,6 +15,7 @@ use super::{Deliver, Failure, Job, System, Target};
 
 mod message;
 mod smtp;
+mod stream;
 
 pub use smtp::{probe, Address, Encryption};
 

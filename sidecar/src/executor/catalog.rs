@@ -39,19 +39,19 @@ impl Catalog {
     /// Reads again what changed. Asked after every claim, so an action is executed with what was committed before
     /// it became ready.
     pub async fn refresh(&self, client: &Client) -> Result<(), db::Error> {
-        let row = client.query_one(include_str!("../db/catalog_revision.sql"), &[]).await?;
+        let row = client.query_typed_one(include_str!("../db/catalog_revision.sql"), &[]).await?;
         let now = Seen { targets: row.get("targets"), templates: row.get("templates") };
         let before = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         if now == before {
             return Ok(());
         }
         if now.targets != before.targets {
-            let rows = client.query(include_str!("../db/targets.sql"), &[]).await?;
+            let rows = client.query_typed(include_str!("../db/targets.sql"), &[]).await?;
             let targets = rows.iter().filter_map(target).map(|t| (t.name.clone(), Arc::new(t))).collect();
             *self.targets.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = targets;
         }
         if now.templates != before.templates {
-            let rows = client.query(include_str!("../db/templates.sql"), &[]).await?;
+            let rows = client.query_typed(include_str!("../db/templates.sql"), &[]).await?;
             self.renderer.replace_templates(rows.iter().map(template).collect());
         }
         *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = now;

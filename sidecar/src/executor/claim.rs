@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -92,12 +93,16 @@ fn backoff() -> impl Iterator<Item = Duration> {
 
 async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> {
     let client = shared.pool.get().await?;
-    let statement = client.prepare_cached(include_str!("../db/claim.sql")).await?;
     let kinds: Vec<&str> = shared.kinds.iter().map(|k| k.kind()).collect();
     let began = Instant::now();
-    let rows = client
-        .query(&statement, &[&shared.worker, &(want as i32), &shared.lease.as_secs_f64(), &kinds])
-        .await?;
+    let (most, seconds) = (want as i32, shared.lease.as_secs_f64());
+    let values: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&shared.worker, Type::TEXT),
+        (&most, Type::INT4),
+        (&seconds, Type::FLOAT8),
+        (&kinds, Type::TEXT_ARRAY),
+    ];
+    let rows = client.query_typed(include_str!("../db/claim.sql"), &values).await?;
     let took = began.elapsed();
     if rows.is_empty() {
         metrics::claimed(took, std::iter::empty());

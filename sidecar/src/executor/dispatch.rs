@@ -8,6 +8,7 @@ use chrono::Utc;
 use futures_util::future::BoxFuture;
 use minijinja::value::Value;
 use serde_json::Value as Json;
+use tokio_postgres::types::{ToSql, Type};
 use tracing::{info, warn};
 
 use super::claim::Claimed;
@@ -134,8 +135,9 @@ struct Lease<'a> {
 impl Lease<'_> {
     async fn ask(&self) -> Result<bool, db::Error> {
         let client = self.shared.pool.get().await?;
-        let statement = client.prepare_cached(include_str!("../db/started.sql")).await?;
-        let row = client.query_one(&statement, &[&self.action.id, &self.action.attempt]).await?;
+        let values: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.action.id, Type::INT8), (&self.action.attempt, Type::INT4)];
+        let row = client.query_typed_one(include_str!("../db/started.sql"), &values).await?;
         Ok(row.try_get(0)?)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::types::{ToSql, Type};
 use tracing::{debug, warn};
 
 use super::running::Held;
@@ -59,8 +60,10 @@ pub async fn give_back(shared: &Shared, held: Vec<Held>) {
 async fn extend(shared: &Shared, held: &[Held], lease: Duration) -> Result<Vec<i64>, db::Error> {
     let (ids, attempts): (Vec<i64>, Vec<i32>) = held.iter().copied().unzip();
     let client = shared.pool.get().await?;
-    let statement = client.prepare_cached(include_str!("../db/extend.sql")).await?;
-    let rows = client.query(&statement, &[&ids, &attempts, &lease.as_secs_f64()]).await?;
+    let seconds = lease.as_secs_f64();
+    let values: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&ids, Type::INT8_ARRAY), (&attempts, Type::INT4_ARRAY), (&seconds, Type::FLOAT8)];
+    let rows = client.query_typed(include_str!("../db/extend.sql"), &values).await?;
     let mut refused = Vec::new();
     for row in rows {
         if !row.try_get::<_, bool>("accepted")? {

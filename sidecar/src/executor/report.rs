@@ -8,7 +8,7 @@ use backon::{ExponentialBuilder, Retryable};
 use serde_json::{json, Value as Json};
 use tokio::sync::mpsc;
 use tokio::time::{timeout_at, Instant};
-use tokio_postgres::types::Json as Jsonb;
+use tokio_postgres::types::{Json as Jsonb, ToSql, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -121,8 +121,9 @@ async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error
     let results: Vec<Jsonb<&Json>> = batch.iter().map(|c| Jsonb(&c.result)).collect();
     let once = || async {
         let client = shared.pool.get().await?;
-        let statement = client.prepare_cached(include_str!("../db/complete.sql")).await?;
-        Ok(client.query(&statement, &[&ids, &attempts, &results]).await?)
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&ids, Type::INT8_ARRAY), (&attempts, Type::INT4_ARRAY), (&results, Type::JSONB_ARRAY)];
+        Ok(client.query_typed(include_str!("../db/complete.sql"), &values).await?)
     };
     let rows = once
         .retry(forever())
@@ -154,11 +155,15 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) {
         let wait = failure.retry_after.map(|d| d.as_secs_f64());
         let once = || async {
             let client = shared.pool.get().await?;
-            let statement = client.prepare_cached(include_str!("../db/fail.sql")).await?;
             let outcome = failure.outcome.as_str();
-            let row = client
-                .query_one(&statement, &[&action.id, &action.attempt, &message, &outcome, &wait])
-                .await?;
+            let values: [(&(dyn ToSql + Sync), Type); 5] = [
+                (&action.id, Type::INT8),
+                (&action.attempt, Type::INT4),
+                (&message, Type::TEXT),
+                (&outcome, Type::TEXT),
+                (&wait, Type::FLOAT8),
+            ];
+            let row = client.query_typed_one(include_str!("../db/fail.sql"), &values).await?;
             Ok(row.try_get::<_, Option<String>>(0)?)
         };
         let state = once

@@ -74,6 +74,5 @@ fn count(done: &Json, what: &str) -> u64 {
 
 async fn tick(shared: &Shared) -> Result<Json, db::Error> {
     let client = shared.pool.get().await?;
-    let statement = client.prepare_cached(include_str!("../db/tick.sql")).await?;
-    Ok(client.query_one(&statement, &[]).await?.try_get(0)?)
+    Ok(client.query_typed_one(include_str!("../db/tick.sql"), &[]).await?.try_get(0)?)
 }

@@ -4,7 +4,7 @@
 //! silence before DATA, is retried; a 5xx answer to the mail is final. Once the mail's text was sent, silence
 //! means that nobody knows.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -14,13 +14,16 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use lettre::transport::smtp::Error;
 use lettre::Message;
 use rustls::pki_types::CertificateDer;
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use url::Url;
 
+use super::stream;
 use crate::db::reason;
 use crate::deliver::{Failure, Start, Target};
+use crate::tls;
 
 /// A connection that was idle for longer is not used again: many servers hang up after a minute.
 const IDLE: Duration = Duration::from_secs(30);
@@ -79,7 +82,7 @@ pub struct Server {
     address: Address,
     login: bool,
     username: Option<String>,
-    tls: Option<TlsParameters>,
+    tls: Tls,
     timeout: Duration,
     slots: Semaphore,
     idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
@@ -93,12 +96,8 @@ impl Server {
     ) -> Result<Server, Failure> {
         let address = Address::parse(&target.base_url)
             .map_err(|e| Failure::retry(format!("target \"{}\": {e}", target.name)))?;
-        let tls = match address.encryption {
-            Encryption::None => None,
-            _ => Some(tls_parameters(&address.host, roots).map_err(|e| {
-                Failure::retry(format!("target \"{}\": TLS cannot be set up: {}", target.name, reason(&e)))
-            })?),
-        };
+        let tls = Tls::new(&address, roots)
+            .map_err(|e| Failure::retry(format!("target \"{}\": TLS cannot be set up: {e}", target.name)))?;
         Ok(Server {
             name: target.name.clone(),
             address,
@@ -172,7 +171,7 @@ impl Server {
         password: Option<SecretString>,
         deadline: tokio::time::Instant,
     ) -> Result<AsyncSmtpConnection, Failure> {
-        let connecting = open(&self.address, self.tls.clone(), self.timeout);
+        let connecting = open(&self.address, &self.tls);
         let mut connection = match timeout_at(deadline, connecting).await {
             Ok(connection) => connection.map_err(|e| self.server_failure(&e))?,
             Err(_) => return Err(self.server_failure("it does not answer")),
@@ -288,31 +287,53 @@ enum Stage {
     Refused(Failure),
 }
 
-fn tls_parameters(host: &str, roots: &[CertificateDer<'static>]) -> Result<TlsParameters, Error> {
-    let mut builder = TlsParameters::builder(host.to_owned());
-    for root in roots {
-        builder = builder.add_root_certificate(Certificate::from_der(root.to_vec())?);
-    }
-    builder.build_rustls()
+/// What a connection is encrypted with.
+enum Tls {
+    None,
+    /// Later, by lettre.
+    Start(TlsParameters),
+    /// From the first byte, by `stream`.
+    Implicit(Arc<ClientConfig>),
 }
 
-async fn open(
-    address: &Address,
-    tls: Option<TlsParameters>,
-    timeout: Duration,
-) -> Result<AsyncSmtpConnection, String> {
+impl Tls {
+    fn new(address: &Address, roots: &[CertificateDer<'static>]) -> Result<Tls, String> {
+        match address.encryption {
+            Encryption::None => Ok(Tls::None),
+            Encryption::Implicit => {
+                let config = tls::client_config(roots.to_vec()).map_err(|e| e.to_string())?;
+                Ok(Tls::Implicit(Arc::new(config)))
+            }
+            Encryption::StartTls => {
+                let mut builder = TlsParameters::builder(address.host.clone());
+                for root in roots {
+                    let root = Certificate::from_der(root.to_vec()).map_err(|e| reason(&e))?;
+                    builder = builder.add_root_certificate(root);
+                }
+                builder.build_rustls().map(Tls::Start).map_err(|e| reason(&e))
+            }
+        }
+    }
+}
+
+async fn open(address: &Address, tls: &Tls) -> Result<AsyncSmtpConnection, String> {
     let hello = ClientId::default();
-    let implicit = tls.clone().filter(|_| address.encryption == Encryption::Implicit);
-    let server = (address.host.as_str(), address.port);
-    let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(timeout), &hello, implicit, None)
-        .await
-        .map_err(|e| reason(&e))?;
-    if let (Encryption::StartTls, Some(tls)) = (address.encryption, tls) {
+    let implicit = match tls {
+        Tls::Implicit(config) => Some(config.clone()),
+        _ => None,
+    };
+    let stream = stream::connect(&address.host, address.port, implicit).await.map_err(|e| e.to_string())?;
+    let mut connection =
+        AsyncSmtpConnection::connect_with_transport(stream, &hello).await.map_err(|e| reason(&e))?;
+    if let Tls::Start(parameters) = tls {
         if !connection.can_starttls() {
             connection.abort().await;
             return Err("it offers no STARTTLS, which the target requires; nothing was sent".into());
         }
-        connection.starttls(tls, &hello).await.map_err(|e| format!("STARTTLS failed: {}", reason(&e)))?;
+        connection
+            .starttls(parameters.clone(), &hello)
+            .await
+            .map_err(|e| format!("STARTTLS failed: {}", reason(&e)))?;
     }
     Ok(connection)
 }
@@ -320,12 +341,9 @@ async fn open(
 /// Connects, says hello and leaves: for `tradeflow doctor`.
 pub async fn probe(target: &Target, roots: &[CertificateDer<'static>]) -> Result<(), String> {
     let address = Address::parse(&target.base_url)?;
-    let tls = match address.encryption {
-        Encryption::None => None,
-        _ => Some(tls_parameters(&address.host, roots).map_err(|e| reason(&e))?),
-    };
+    let tls = Tls::new(&address, roots)?;
     let limit = target.timeout.min(Duration::from_secs(10));
-    match tokio::time::timeout(limit, open(&address, tls, limit)).await {
+    match tokio::time::timeout(limit, open(&address, &tls)).await {
         Ok(connection) => connection?.abort().await,
         Err(_) => return Err("it does not answer".into()),
     }

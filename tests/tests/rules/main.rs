@@ -1,0 +1,13 @@
+//! The extension itself: which changes fire which rules, and what never happens. One topic a module.
+
+mod changes;
+mod columns;
+mod errors;
+mod options;
+mod oracle;
+mod partitions;
+mod query;
+mod reentrancy;
+mod statements;
+mod timers;
+mod transactions;
