@@ -90,7 +90,16 @@ pub fn get(relid: pg_sys::Oid) -> Rc<TableRules> {
     })
 }
 
+/// A table with rules that are not stored: drafts, parts of conditions. The caller holds a lock on the relation.
+pub fn draft(relid: pg_sys::Oid, definition: definition::Table) -> Rc<TableRules> {
+    Rc::new(build_from(relid, Some(definition)))
+}
+
 fn build(relid: pg_sys::Oid) -> TableRules {
+    build_from(relid, definition::load(relid, true))
+}
+
+fn build_from(relid: pg_sys::Oid, definition: Option<definition::Table>) -> TableRules {
     // SAFETY: the caller's statement holds a lock on the relation. The context becomes permanent at the end; an error
     // before leaves it to the context it was made in.
     unsafe {
@@ -101,7 +110,6 @@ fn build(relid: pg_sys::Oid) -> TableRules {
             pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
-        let definition = definition::load(relid, true);
         let relation = pg_sys::relation_open(relid, pg_sys::NoLock as i32);
         let ignore = definition.as_ref().map(|d| d.ignore.as_slice()).unwrap_or_default();
         let columns = definition::columns((*relation).rd_att, ignore);

@@ -15,7 +15,7 @@ use std::ffi::{c_int, c_void};
 
 sql_function!(tradeflow_reads, pg_finfo_tradeflow_reads, reads);
 
-/// Columns are (table, attribute number), 0 for the row as a whole; functions those that do not come with Postgres.
+/// Columns are (table, attribute number), 0 for the row as a whole, -1 for none at all; functions those that do not come with Postgres.
 #[derive(Default, serde::Serialize)]
 struct Reads {
     columns: BTreeSet<(u32, i16)>,
@@ -109,13 +109,12 @@ unsafe fn columns(query: *mut pg_sys::Query, into: &mut Reads) {
 }
 
 impl Reads {
-    /// A table without a single column (count(*), exists) is read as a whole.
     unsafe fn columns(&mut self, table: pg_sys::Oid, selected: *mut pg_sys::Bitmapset) {
         // SAFETY: a set of Postgres': attribute numbers, shifted to be positive.
         unsafe {
             let mut member = pg_sys::bms_next_member(selected, -1);
             if member < 0 {
-                self.columns.insert((table.to_u32(), 0));
+                self.columns.insert((table.to_u32(), -1));
             }
             while member >= 0 {
                 let attno = member + pg_sys::FirstLowInvalidHeapAttributeNumber;

@@ -9,6 +9,7 @@ use crate::change;
 use crate::compile::{Event, Expression, Rule};
 use crate::error::{attempt, Failure};
 use crate::index::RuleNumber;
+use crate::outbox::REPLACED;
 use crate::owner::{ActAs, PinnedPath};
 use crate::pending::{self, Entry};
 use crate::subtransaction::in_subtransaction;
@@ -115,9 +116,9 @@ pub fn evaluate(entries: &[Rc<Entry>], results: &mut Results) {
 /// at work, by a statement of a trigger.
 pub struct Evaluation<'a> {
     table: &'a Rc<TableRules>,
-    context: *mut pg_sys::ExprContext,
-    old: *mut pg_sys::TupleTableSlot,
-    new: *mut pg_sys::TupleTableSlot,
+    pub context: *mut pg_sys::ExprContext,
+    pub old: *mut pg_sys::TupleTableSlot,
+    pub new: *mut pg_sys::TupleTableSlot,
 }
 
 impl Drop for Evaluation<'_> {
@@ -136,10 +137,14 @@ impl Drop for Evaluation<'_> {
 
 impl<'a> Evaluation<'a> {
     pub fn new(table: &'a Rc<TableRules>) -> Self {
+        Evaluation::over(table, &raw const pg_sys::TTSOpsMinimalTuple)
+    }
+
+    /// The same over slots of another kind.
+    pub fn over(table: &'a Rc<TableRules>, slots: *const pg_sys::TupleTableSlotOps) -> Self {
         // SAFETY: the table's descriptor lives as long as the table.
         unsafe {
-            let slot =
-                || pg_sys::MakeSingleTupleTableSlot(table.descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
+            let slot = || pg_sys::MakeSingleTupleTableSlot(table.descriptor, slots);
             let (old, new, context) = (slot(), slot(), pg_sys::CreateStandaloneExprContext());
             // What expressions keep from one evaluation to the next must live as long as they do.
             (*context).ecxt_per_query_memory = table.context;
@@ -227,12 +232,14 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn value(&self, expression: &Expression, version: Version) -> Option<pg_sys::Datum> {
+    /// The value of an expression over the loaded row.
+    pub fn value(&self, expression: &Expression, version: Version) -> Option<pg_sys::Datum> {
         // SAFETY: see `with`.
         self.with(version, |context| unsafe { expression.evaluate(context) })
     }
 
-    fn ask(
+    /// Asks a rule about the loaded row.
+    pub fn ask(
         &self,
         entry: &Rc<Entry>,
         number: RuleNumber,
@@ -277,7 +284,7 @@ impl<'a> Evaluation<'a> {
             return Ok(());
         }
         if follows && event == Event::Update && !had_key {
-            self.leave(number, "replaced by a later match", results);
+            self.leave(number, REPLACED, results);
         }
         let subject = short(self.subject(version))?;
         let key = (follows || rule.definition.still.is_some())

@@ -47,11 +47,10 @@ pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
 
 /// Runs a plan that writes our own tables, by what is committed now: under REPEATABLE READ the transaction's snapshot
 /// may be older than the rules that just fired.
-pub fn write(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) {
+pub fn write(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) -> Rows {
     // SAFETY: reads backend state.
     if unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as c_int {
-        execute(plan, arguments, false, 0);
-        return;
+        return execute(plan, arguments, false, 0);
     }
     let (mut values, nulls) = parameters(arguments);
     // SAFETY: SPI is connected; one value and one null flag for each parameter the plan was prepared with. The snapshot
@@ -69,6 +68,7 @@ pub fn write(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) {
             0,
         );
         assert!(code >= 0, "SPI_execute_snapshot returned {code}");
+        Rows { table: pg_sys::SPI_tuptable, count: pg_sys::SPI_processed as usize }
     }
 }
 
@@ -90,6 +90,27 @@ pub fn execute(plan: pg_sys::SPIPlanPtr, arguments: &[Value], read_only: bool, l
     }
 }
 
+/// A statement whose rows are fetched some at a time. SPI stays connected; the cursor ends with it.
+pub struct Cursor(pg_sys::Portal);
+
+impl Cursor {
+    pub fn open(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) -> Cursor {
+        let (mut values, nulls) = parameters(arguments);
+        // SAFETY: as for `execute`.
+        Cursor(unsafe {
+            pg_sys::SPI_cursor_open(std::ptr::null(), plan, values.as_mut_ptr(), nulls.as_ptr(), true)
+        })
+    }
+
+    pub fn fetch(&self, count: c_long) -> Rows {
+        // SAFETY: an open cursor of this connection of SPI.
+        unsafe {
+            pg_sys::SPI_cursor_fetch(self.0, true, count);
+            Rows { table: pg_sys::SPI_tuptable, count: pg_sys::SPI_processed as usize }
+        }
+    }
+}
+
 /// The rows that a statement returned, in SPI's memory.
 pub struct Rows {
     table: *mut pg_sys::SPITupleTable,
@@ -97,6 +118,12 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Gives their memory back before SPI does.
+    pub fn free(self) {
+        // SAFETY: the rows' own table, which nothing else frees.
+        unsafe { pg_sys::SPI_freetuptable(self.table) };
+    }
+
     pub fn len(&self) -> usize {
         self.count
     }
