@@ -82,3 +82,22 @@ create function tradeflow._settle(rules text[], subjects text[], silent boolean)
 language c as 'MODULE_PATHNAME', 'tradeflow_settle';
 comment on function tradeflow._settle(text[], text[], boolean) is
   'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+
+create function tradeflow._next_run(schedule text, after timestamptz) returns timestamptz
+language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_next_run';
+comment on function tradeflow._next_run(text, timestamptz) is
+  'Internal. The first time after this one that a schedule names. Errors: 22023 for what is no schedule, or never comes.';
+
+create function tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) returns void
+language c strict as 'MODULE_PATHNAME', 'tradeflow_check_schedule';
+comment on function tradeflow._check_schedule(text, text, text, regrole) is
+  'Internal. Compiles the query of a schedule rule as its owner, and forgets it. The caller must be a member of the owner.';
+
+create function tradeflow._run_schedule(rule text) returns int
+language c strict as 'MODULE_PATHNAME', 'tradeflow_run_schedule';
+comment on function tradeflow._run_schedule(text) is
+  'Internal. Runs the query of a schedule rule as its owner; each row is a firing. Returns how many.';
+
+create function tradeflow._backfill(rule text, "where" text, "limit" int, mode text) returns int
+language c as 'MODULE_PATHNAME', 'tradeflow_backfill';
+comment on function tradeflow._backfill(text, text, int, text) is 'Internal. What tradeflow.backfill() does.';

@@ -107,6 +107,10 @@ begin
       return replace(sqlerrm, format('rule "%s": ', r.name), '');
     end;
   end if;
+  if r.schedule is not null then
+    perform tradeflow._next_run(r.schedule, now());
+    perform tradeflow._check_schedule(r.name, r.query, r.search_path, to_regrole(quote_ident(r.owner)));
+  end if;
   select format('action %s wants target "%s", which does not exist', a.step, a.target) into missing
   from tradeflow.actions a
   where a.rule = r.name and a.target is not null
@@ -178,6 +182,12 @@ begin
     return old;
   end if;
   if tg_op = 'UPDATE' then
+    -- Pausing and resuming changes no definition.
+    if new.paused_at is distinct from old.paused_at
+       and to_jsonb(new) - '{paused_at,paused_reason}'::text[] = to_jsonb(old) - '{paused_at,paused_reason}'::text[]
+       and pg_has_role(current_user, 'tradeflow_operator', 'member') then
+      return new;
+    end if;
     perform tradeflow._require_member(old.owner, old.name);
     -- Found not to work: noted. Everything else is asked anew, also that it works again.
     if new.invalid is not null and to_jsonb(new) - 'invalid' = to_jsonb(old) - 'invalid' then
@@ -190,6 +200,13 @@ begin
     raise exception 'rule "%" needs one of source, view and schedule', new.name
       using errcode = 'not_null_violation',
             hint = 'source: the watched table whose changes it is asked about; view: whose rows are the subjects; schedule: when its query is run.';
+  elsif new.schedule is not null and (new.query is null or num_nonnulls(new.condition, new.still, new.fire_at, new.columns) > 0) then
+    raise exception 'rule "%" has a schedule and no query alone', new.name
+      using errcode = 'invalid_parameter_value',
+            hint = 'A schedule has a query, each row of which is a firing (its column fire_at may say when it is due), and no condition, still, fire_at or columns.';
+  elsif new.view is not null and new.fires = 'once' then
+    raise exception 'rule "%" has a view, which fires on entering', new.name
+      using errcode = 'invalid_parameter_value', hint = 'once is for rules with a source. A view whose rows never leave fires once for each.';
   elsif new.view is not null then
     new.view := tradeflow._check_view(new.name, new.view);
   elsif new.source is not null then
@@ -211,8 +228,8 @@ begin
   if tg_op = 'INSERT' then
     -- A rule that comes back goes on counting where it ended: no version means two things.
     new.version := greatest(new.version, 1 + (select max(v.version) from tradeflow.rule_versions v where v.rule = new.name));
-  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid}'::text[])
-                          is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid}'::text[]) then
+  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid,paused_at,paused_reason}'::text[])
+                          is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid,paused_at,paused_reason}'::text[]) then
     new.version := old.version + 1;
     new.updated_at := now();
     new.updated_by := current_user;

@@ -65,7 +65,7 @@ begin
       continue;
     end;
     if fresh is null then
-      perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds when due');
+      perform tradeflow._withdraw(array[o.id], 'no longer holds when due');
       cancelled := cancelled + 1;
     else
       -- Without an action the firing itself is the record.
@@ -131,7 +131,7 @@ begin
   with same as (
     select min(i.id) as keep, array_agg(i.id) as ids, sum(i.count)::int as total, max(i.last_seen_at) as last_seen
     from tradeflow.incidents i
-    where i.acked_at is null and i.kind in ('rule_error', 'rule_invalid')
+    where i.acked_at is null and i.kind in ('rule_error', 'rule_invalid', 'schedule_error', 'held_loop')
     group by i.kind, i.rule, i.source, i.message, i.sqlstate
     having count(*) > 1
   ), gone as (
@@ -181,9 +181,11 @@ begin
   select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+  delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(), 'partitions', tradeflow._partitions());
+    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;

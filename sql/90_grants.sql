@@ -25,8 +25,11 @@ grant execute on function
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
   tradeflow._is_asked(tradeflow.rules), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
+  tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
+  tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
   tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
 to tradeflow_author;
+grant select on tradeflow.schedules to tradeflow_author;
 
 -- Sidecars: the executor API, and what rendering and delivering needs to read.
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
@@ -39,6 +42,8 @@ to tradeflow_executor;
 -- Operators: targets, incidents, what becomes of actions, the clock.
 grant select on all tables in schema tradeflow to tradeflow_operator;
 grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
+grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
+grant execute on function tradeflow.resume(text) to tradeflow_operator;
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),

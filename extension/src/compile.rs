@@ -10,7 +10,7 @@ mod rewrite;
 
 pub use expression::{Expression, Reads};
 pub use lookup::{Dependency, Lookup};
-pub use query::{result_columns, single_select, Query};
+pub use query::{check_alone, result_columns, single_select, Query};
 
 use crate::change::{self, ColumnSet};
 use crate::definition::{self, Column};

@@ -102,7 +102,7 @@ pub fn load(relid: pg_sys::Oid, with_rules: bool) -> Option<Table> {
 }
 
 /// The owner of tradeflow's tables; None while the extension is not there.
-fn extension_owner() -> Option<pg_sys::Oid> {
+pub fn extension_owner() -> Option<pg_sys::Oid> {
     // SAFETY: catalogue look-ups; the tuple is released.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);

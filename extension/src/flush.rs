@@ -2,7 +2,7 @@
 
 use crate::cache;
 use crate::error::{sql_function, Failure};
-use crate::{outbox, partition, pending};
+use crate::{mode, outbox, partition, pending};
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED;
 
@@ -20,6 +20,7 @@ fn flush(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
         }
         (*(*context.cast::<pg_sys::TriggerData>()).tg_relation).rd_id
     };
+    let silent = mode::silent()?;
     let writing = pending::Writing::begin();
     let results = match pending::begin_flush() {
         Some(statement) => {
@@ -28,7 +29,7 @@ fn flush(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
         }
         None => Default::default(),
     };
-    outbox::write(&results, &[cache::get(relid)]);
+    outbox::write(&results, &[cache::get(relid)], silent);
     drop(results);
     drop(writing);
     pending::release();

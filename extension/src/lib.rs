@@ -9,6 +9,7 @@
 //!    [`query`] runs the queries of rules that have one.
 //! 3. [`outbox`] writes the firings, in one insert.
 //!
+//! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. In a session whose [`mode`] is silent none are made.
 //! Rules over several rows ask a view, at the end of the transaction: [`view`]. What failed becomes an [`incident`].
 //!
 //! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
@@ -25,15 +26,21 @@ mod definition;
 mod dependencies;
 mod error;
 mod evaluate;
+mod fire;
 mod flush;
 mod incident;
 mod index;
+mod mode;
 mod observe;
 mod outbox;
 mod owner;
 mod partition;
+mod parts;
 mod pending;
 mod query;
+mod read_as;
+mod replay;
+mod schedule;
 mod spi;
 mod still;
 mod subtransaction;

@@ -7,6 +7,7 @@ use crate::cache::{self, TableRules};
 use crate::change::{self, ColumnSet};
 use crate::compile::Event;
 use crate::index::{RuleNumber, Versions};
+use crate::mode;
 use crate::pending::{self, Entry, Statement};
 use pgrx::{pg_guard, pg_sys};
 use std::rc::Rc;
@@ -85,6 +86,10 @@ unsafe extern "C-unwind" fn set_up(
         let Some(event) = Event::from_number(number) else {
             pgrx::error!("the subscript of tradeflow.observer is 1 (insert), 2 (update) or 3 (delete)");
         };
+        // Said at once, whether the statement concerns a rule or not.
+        if let Err(failure) = mode::silent() {
+            failure.raise();
+        }
         let callback = pg_sys::MemoryContextAllocZero(
             pg_sys::CurrentMemoryContext,
             std::mem::size_of::<pg_sys::MemoryContextCallback>(),

@@ -7,14 +7,14 @@ use crate::index::RuleNumber;
 use crate::owner::ActAs;
 use crate::pending;
 use crate::spi::{self, texts, Value};
-use pgrx::datum::IntoDatum;
+use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::rc::Rc;
 
 /// Writes the results, and reports the tables' rules that do not compile. The tables are tradeflow's own: written as
 /// its owner, whoever changed the row.
-pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
+pub fn write(results: &Results, tables: &[Rc<TableRules>], silent: bool) {
     let mut incidents: Vec<Incident> = results
         .faults
         .iter()
@@ -29,7 +29,7 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
         );
         pending::reported(table);
     }
-    let held = over_limit(&results.firings);
+    let held = if silent { Counted::default() } else { over_limit(&results.firings) };
     incidents.extend(held.iter().map(|((_, number), (table, count))| {
         let definition = &table.rules[*number as usize].definition;
         Incident::burst(&definition.name, &table.name, *count, definition.max_firings)
@@ -47,7 +47,7 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
     let Some(owner) = owner else { return };
     let _as_owner = ActAs::extension_owner(owner);
     spi::connected(|| {
-        cancel_waiting(results);
+        cancel_waiting(results, silent);
         let rows: Vec<Row> = results
             .firings
             .iter()
@@ -64,8 +64,8 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>]) {
                 held: held.contains_key(&(Rc::as_ptr(&f.table), f.rule)),
             })
             .collect();
-        insert_firings(&rows);
-        queue_view_checks(&results.concerned);
+        insert_firings(&rows, silent.then_some("silent"));
+        queue_view_checks(&results.concerned, silent);
         incident::insert(&incidents);
     });
 }
@@ -89,26 +89,37 @@ fn rule_name(firing: &Firing) -> &str {
 
 /// Cancels what waits for subjects that left a view: (rule, subject, occurrence).
 pub fn cancel_left<'a>(left: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
-    let rows = left.map(|(rule, subject, occurrence)| Cancel {
+    cancel_named(left, "no longer holds");
+}
+
+/// Cancels what waits and is answered anew: (rule, subject, occurrence).
+pub fn cancel_replaced<'a>(replaced: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
+    cancel_named(replaced, REPLACED);
+}
+
+fn cancel_named<'a>(names: impl Iterator<Item = (&'a str, &'a str, &'a str)>, reason: &'static str) {
+    let rows = names.map(|(rule, subject, occurrence)| Cancel {
         rule,
         name: Some((subject, occurrence)),
         key: None,
-        reason: "no longer holds",
+        reason,
     });
     cancel(&rows.collect::<Vec<_>>());
 }
 
 /// Leaves the subjects that view rules are to be asked about to the end of the transaction: the table's deferred trigger
 /// asks then (sql/22_view_rules.sql).
-fn queue_view_checks(concerned: &[Concerned]) {
+fn queue_view_checks(concerned: &[Concerned], silent: bool) {
     if concerned.is_empty() {
         return;
     }
     let once: FxHashSet<&Concerned> = concerned.iter().collect();
-    let plan = spi::plan(include_str!("sql/queue_view_checks.sql"), &[pg_sys::TEXTARRAYOID; 2]);
+    let types = [pg_sys::TEXTARRAYOID, pg_sys::TEXTARRAYOID, pg_sys::BOOLOID];
+    let plan = spi::plan(include_str!("sql/queue_view_checks.sql"), &types);
     let arguments = [
         texts(once.iter().map(|c| Some(c.rule.as_str()))),
         texts(once.iter().map(|c| Some(c.subject.as_str()))),
+        silent.into_datum(),
     ];
     spi::write(plan, &arguments);
 }
@@ -127,10 +138,11 @@ pub struct Row<'a> {
     pub held: bool,
 }
 
-/// Inserts firings. SPI is connected, as the owner of tradeflow's tables.
-pub fn insert_firings(rows: &[Row]) {
+/// Inserts firings; returns how many there are to act on or look at. SPI is connected, as the owner of tradeflow's tables.
+/// `how` is for all of them: see the statement.
+pub fn insert_firings(rows: &[Row], how: Option<&str>) -> usize {
     if rows.is_empty() {
-        return;
+        return 0;
     }
     let each = |of: for<'b> fn(&'b Row<'_>) -> Option<&'b str>| texts(rows.iter().map(of));
     let datums = |element, of: fn(&Row) -> Value| {
@@ -150,6 +162,7 @@ pub fn insert_firings(rows: &[Row]) {
             pg_sys::TIMESTAMPTZARRAYOID,
             pg_sys::BOOLARRAYOID,
             pg_sys::TEXTARRAYOID,
+            pg_sys::TEXTOID,
         ],
     );
     let arguments = [
@@ -163,8 +176,10 @@ pub fn insert_firings(rows: &[Row]) {
         datums(pg_sys::TIMESTAMPTZOID, |r| r.fire_at),
         datums(pg_sys::BOOLOID, |r| r.held.into_datum()),
         each(|r| Some(r.edge)),
+        how.and_then(|how| how.into_datum()),
     ];
-    spi::write(plan, &arguments);
+    // SAFETY: the statement's one row begins with a bigint.
+    unsafe { spi::write(plan, &arguments).datum(0, 0).and_then(|d| i64::from_datum(d, false)) }.unwrap_or(0) as usize
 }
 
 /// What still waits and is cancelled: what a row's rule said about the row, or what it said under the same name.
@@ -175,20 +190,24 @@ struct Cancel<'a> {
     reason: &'a str,
 }
 
-/// A later match replaces what still waits for its time; a "no" cancels it.
-fn cancel_waiting(results: &Results) {
-    let left = results.left.iter().map(|l| Cancel {
+/// What was said before about a row that is still answered yes is said anew.
+pub const REPLACED: &str = "replaced by a later match";
+
+/// A later match replaces what still waits for its time; a "no" cancels it. In silence nothing takes its place: it stays,
+/// and is asked again when it is due.
+fn cancel_waiting(results: &Results, silent: bool) {
+    let left = results.left.iter().filter(|l| !silent || l.reason != REPLACED).map(|l| Cancel {
         rule: &l.table.rules[l.rule as usize].definition.name,
         name: None,
         key: Some(l.key),
         reason: l.reason,
     });
-    let timed = |f: &&Firing| f.edge == "enter" && f.table.rules[f.rule as usize].timed;
+    let timed = |f: &&Firing| !silent && f.edge == "enter" && f.table.rules[f.rule as usize].timed;
     let replaced = results.firings.iter().filter(timed).map(|f| Cancel {
         rule: rule_name(f),
         name: Some((&f.subject, &f.occurrence)),
         key: None,
-        reason: "replaced by a later match",
+        reason: REPLACED,
     });
     cancel(&left.chain(replaced).collect::<Vec<_>>());
 }

@@ -239,7 +239,7 @@ fn fire(targets: &[Target], changes: &[Change]) {
             held,
         }));
     }
-    outbox::insert_firings(&rows);
+    outbox::insert_firings(&rows, None);
 }
 
 fn report(extension_owner: pg_sys::Oid, target: &Target, failure: &Failure) {

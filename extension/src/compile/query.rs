@@ -94,6 +94,24 @@ pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]
     })
 }
 
+/// Checks the query of a schedule, which stands alone: there is no row that new or old could be.
+pub fn check_alone(text: &str) -> Result<(), Failure> {
+    attempt(|| single_select(text)).map_err(|f| f.in_query(text))?;
+    let body = text.trim_end().trim_end_matches(';');
+    spi::connected(|| {
+        let prefix = "select answer.* from (\n";
+        let probe = attempt(|| Ok(spi::prepare(&format!("{prefix}{body}\n) as answer"), &[])))
+            .map_err(|failure| relocate(failure, prefix, text))?;
+        let given = result_columns(probe);
+        let outputs = RESERVED.iter().filter(|(name, _)| given.iter().any(|column| column == name));
+        let casts: String = outputs.map(|(name, as_type)| format!("answer.{name}::{as_type}, ")).collect();
+        let prefix = format!("select {casts} to_jsonb(answer) from (\n");
+        attempt(|| Ok(spi::prepare(&format!("{prefix}{body}\n) as answer"), &[])))
+            .map_err(|failure| relocate(failure, &prefix, text))?;
+        Ok(())
+    })
+}
+
 /// The names of the columns that a plan returns.
 pub fn result_columns(plan: pg_sys::SPIPlanPtr) -> Vec<String> {
     // SAFETY: a valid plan of one statement that returns rows.

@@ -10,7 +10,7 @@ with w as (
   select o.id, w.reason
   from w join tradeflow.outbox o on o.rule = w.rule and o.subject = w.subject and o.occurrence = w.occurrence and o.state = 'waiting'
 )
-select tradeflow._archive(array_agg(c.id), 'cancelled', c.reason)
+select tradeflow._withdraw(array_agg(c.id), c.reason)
 from (
   select o.id, f.reason
   from (select f.id, min(f.reason) as reason from found f group by f.id) f
