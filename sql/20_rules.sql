@@ -241,7 +241,18 @@ alter function tradeflow._rules_before_write() set search_path = pg_catalog, pg_
 comment on function tradeflow._rules_before_write() is 'Internal. Checks a rule as it is written and compiles it.';
 
 
--- The path is the writer's, so it is read before any function of ours pins its own.
+-- A table or view as the writer names it, qualified; what there is not stays as it is written.
+-- The path is the writer's, so names are looked up before any function of ours pins its own.
+create function tradeflow._as_written(name text) returns text
+language sql stable
+as $$
+  select coalesce(
+    (select pg_catalog.format('%I.%I', n.nspname, c.relname)
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.oid = pg_catalog.to_regclass(name)), name)
+$$;
+comment on function tradeflow._as_written(text) is 'Internal. The qualified name of what a name means to the current user now.';
+
 create function tradeflow._rules_search_path() returns trigger
 language plpgsql
 as $$
@@ -251,10 +262,12 @@ begin
     (select pg_catalog.string_agg(pg_catalog.quote_ident(s), ', ' order by i)
      from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality u(s, i)),
     '');
+  new.source := tradeflow._as_written(new.source);
+  new.view := tradeflow._as_written(new.view);
   return new;
 end
 $$;
-comment on function tradeflow._rules_search_path() is 'Internal. Pins the writer''s search_path to a rule that gives none.';
+comment on function tradeflow._rules_search_path() is 'Internal. Pins the writer''s search_path to a rule that gives none, and qualifies the names of its table or view.';
 
 
 create function tradeflow._rules_after_write() returns trigger

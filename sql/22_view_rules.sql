@@ -87,6 +87,19 @@ $$;
 comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
 
 
+create function tradeflow._rule_inputs_source() returns trigger
+language plpgsql
+as $$
+begin
+  new.source := tradeflow._as_written(new.source);
+  return new;
+end
+$$;
+comment on function tradeflow._rule_inputs_source() is 'Internal. Qualifies the name of an input''s table, by the writer''s search_path.';
+create trigger rule_inputs_a_source before insert or update on tradeflow.rule_inputs
+  for each row execute function tradeflow._rule_inputs_source();
+
+
 create function tradeflow._rule_inputs_before_write() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -123,7 +136,7 @@ begin
 end
 $$;
 comment on function tradeflow._rule_inputs_before_write() is 'Internal. Checks an input of a view rule and compiles what maps a row to subjects.';
-create trigger rule_inputs_check before insert or update or delete on tradeflow.rule_inputs
+create trigger rule_inputs_b_check before insert or update or delete on tradeflow.rule_inputs
   for each row execute function tradeflow._rule_inputs_before_write();
 
 create function tradeflow._rule_inputs_after_write() returns trigger
