@@ -23,13 +23,24 @@ grant execute on function
   tradeflow._install_triggers(regclass), tradeflow._check_watch(text),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
-  tradeflow._is_asked(tradeflow.rules), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
+  tradeflow._is_asked(tradeflow.rules), tradeflow._as_written(text), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
   tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
   tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
 to tradeflow_author;
 grant select on tradeflow.schedules to tradeflow_author;
+
+-- Explanations, simulations, backtests. An explanation and a backtest check further who may see what.
+grant select on tradeflow.dependencies, tradeflow.members, tradeflow.rule_inputs to tradeflow_author;
+grant execute on function
+  tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb),
+  tradeflow.simulate(text), tradeflow._before_simulation(), tradeflow._simulated(bigint, bigint),
+  tradeflow.backtest(text, timestamptz, timestamptz), tradeflow.backtest(jsonb, timestamptz, timestamptz),
+  tradeflow._backtest(jsonb, tradeflow.rules, timestamptz, timestamptz), tradeflow._definition(tradeflow.rules),
+  tradeflow._replay(text, regclass, text, timestamptz, timestamptz)
+to tradeflow_author;
+grant execute on function tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb) to tradeflow_operator;
 
 -- Sidecars: the executor API, and what rendering and delivering needs to read.
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,

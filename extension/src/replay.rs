@@ -76,6 +76,12 @@ fn replay(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fai
     unsafe {
         let definition: Rule = parse(&pgrx::fcinfo::pg_getarg::<String>(fcinfo, 0).unwrap_or_default())?;
         let source = pgrx::fcinfo::pg_getarg::<pg_sys::Oid>(fcinfo, 1).unwrap_or(pg_sys::InvalidOid);
+        if !pg_sys::is_member_of_role(pg_sys::GetUserId(), definition.owner.into()) {
+            return Err(Failure::new(
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("rule \"{}\" belongs to a role you are no member of", definition.name),
+            ));
+        }
         let range = [3, 4].map(|n| pgrx::fcinfo::pg_getarg_datum(fcinfo, n));
         pg_sys::InitMaterializedSRF(fcinfo, 0);
         let result = (*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
