@@ -3,6 +3,8 @@
 use crate::owner::ActAs;
 use crate::spi;
 use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+use pgrx::pg_sys::panic::ErrorReport;
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -88,6 +90,7 @@ pub fn load(relid: pg_sys::Oid, with_rules: bool) -> Option<Table> {
     // compiled ones outlive the transaction. Popped below; an error's abort pops it too.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
     let text = spi::connected(|| {
+        require_same_version();
         let plan = spi::plan(include_str!("sql/load_table.sql"), &[pg_sys::OIDOID, pg_sys::BOOLOID]);
         let rows = spi::execute(plan, &[Some(relid.into()), Some(with_rules.into())], true, 1);
         (rows.len() > 0).then(|| rows.text(0, 0)).flatten()
@@ -98,6 +101,25 @@ pub fn load(relid: pg_sys::Oid, with_rules: bool) -> Option<Table> {
         None => None,
         Some(Ok(table)) => Some(table),
         Some(Err(error)) => panic!("sql/load_table.sql and the definition disagree: {error}"),
+    }
+}
+
+/// A new library is there before `alter extension` has run: its statements would not fit the older tables. Not to ask the
+/// rules would lose what they have to say, so the write is refused.
+fn require_same_version() {
+    const VERSION: &str = env!("TRADEFLOW_VERSION");
+    let plan = spi::plan("select extversion from pg_catalog.pg_extension where extname = 'tradeflow'", &[]);
+    let rows = spi::execute(plan, &[], true, 1);
+    let installed = (rows.len() > 0).then(|| rows.text(0, 0)).flatten();
+    if let Some(installed) = installed.filter(|installed| installed != VERSION) {
+        std::panic::panic_any(
+            ErrorReport::new(
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("tradeflow's library is of version {VERSION}, its tables are of {installed}"),
+                "tradeflow",
+            )
+            .set_hint("alter extension tradeflow update;"),
+        )
     }
 }
 
