@@ -81,42 +81,49 @@ $$;
 comment on function tradeflow._wake_timers() is 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
 
 
--- A partition for today and tomorrow; days past their retention go. The default partition keeps a database
+-- Partitions for today and tomorrow; days past their retention go. The default partition keeps a database
 -- working whose tick() nobody called: its rows of today are moved when the day's partition is made.
 create function tradeflow._partitions() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  day   date;
-  part  text;
-  made  int := 0;
-  keep  int := coalesce((select s.value::int from tradeflow.settings s where s.name = 'history_days' and s.value ~ '^[0-9]{1,5}$'), 90);
+  parent  record;
+  day     date;
+  part    text;
+  made    int := 0;
+  today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
-  foreach day in array array[(clock_timestamp() at time zone 'UTC')::date, (clock_timestamp() at time zone 'UTC')::date + 1] loop
-    part := 'outbox_history_' || to_char(day, 'YYYYMMDD');
-    if to_regclass('tradeflow.' || part) is null then
-      execute format('create table tradeflow.%I (like tradeflow.outbox_history including all)', part);
-      execute format(
-        'with gone as (delete from tradeflow.outbox_history_default d where d.finished_at >= %1$L and d.finished_at < %2$L returning d.*) '
-        'insert into tradeflow.%3$I select * from gone', day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-      execute format('alter table tradeflow.outbox_history attach partition tradeflow.%I for values from (%L) to (%L)',
-                     part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-      made := made + 1;
-    end if;
-  end loop;
-  for part in
-    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'tradeflow.outbox_history'::regclass
-      and c.relname ~ '^outbox_history_[0-9]{8}$'
-      and to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() at time zone 'UTC')::date - keep
+  for parent in
+    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
+    from (values ('outbox_history', 'finished_at', 'history_days', 90),
+                 ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    execute format('drop table tradeflow.%I', part);
+    foreach day in array array[today, today + 1] loop
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('tradeflow.' || part) is null then
+        execute format('create table tradeflow.%I (like tradeflow.%I including all)', part, parent.name);
+        execute format(
+          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
+          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
+        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+        made := made + 1;
+      end if;
+    end loop;
+    for part in
+      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = ('tradeflow.' || parent.name)::regclass
+        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+    loop
+      execute format('drop table tradeflow.%I', part);
+    end loop;
   end loop;
   return made;
 end
 $$;
-comment on function tradeflow._partitions() is 'Internal. Makes the history''s next days, drops those past setting history_days.';
+comment on function tradeflow._partitions() is 'Internal. Makes the next days of outbox_history and change_log, drops those past settings history_days and change_log_days.';
 
 
 -- Statements only append incidents, so that syncs never wait for each other; here the same ones become one.
