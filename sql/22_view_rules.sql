@@ -243,7 +243,7 @@ begin
   end if;
   return settled + tradeflow._settle_checks(array(
     select c.id from tradeflow.view_checks c
-    where c.xact < pg_snapshot_xmin(pg_current_snapshot())
+    where c.xact is distinct from pg_current_xact_id_if_assigned()
     order by c.id limit 1000 for update skip locked));
 end
 $$;

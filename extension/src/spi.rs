@@ -29,18 +29,38 @@ pub fn plan(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
     if let Some(plan) = PLANS.with_borrow(|plans| plans.get(sql).copied()) {
         return plan;
     }
-    let plan = prepare(sql, types);
+    keep(sql, prepare_with(sql, types, 0))
+}
+
+/// The same, planned anew at every execution for the arguments it has: with long arrays of wanted values Postgres hashes
+/// them, and knows how many there are.
+pub fn plan_for_arguments(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+    let name = format!("{sql} -- for arguments");
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&name).copied()) {
+        return plan;
+    }
+    keep(&name, prepare_with(sql, types, pg_sys::CURSOR_OPT_CUSTOM_PLAN as c_int))
+}
+
+fn keep(name: &str, plan: pg_sys::SPIPlanPtr) -> pg_sys::SPIPlanPtr {
     // SAFETY: moves a valid plan to memory that lives as long as the backend.
     unsafe { pg_sys::SPI_keepplan(plan) };
-    PLANS.with_borrow_mut(|plans| plans.insert(sql.to_string(), plan));
+    PLANS.with_borrow_mut(|plans| plans.insert(name.to_string(), plan));
     plan
 }
 
 /// Prepares a statement for this connection of SPI. Raises what is wrong with it.
 pub fn prepare(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+    prepare_with(sql, types, 0)
+}
+
+fn prepare_with(sql: &str, types: &[pg_sys::Oid], options: c_int) -> pg_sys::SPIPlanPtr {
     let text = CString::new(sql.replace('\0', "")).unwrap_or_default();
     // SAFETY: SPI is connected (callers run inside `connected`); types outlives the call, which copies it.
-    let plan = unsafe { pg_sys::SPI_prepare(text.as_ptr(), types.len() as c_int, types.as_ptr().cast_mut()) };
+    let plan = unsafe {
+        let types_at = types.as_ptr().cast_mut();
+        pg_sys::SPI_prepare_cursor(text.as_ptr(), types.len() as c_int, types_at, options)
+    };
     assert!(!plan.is_null(), "SPI_prepare failed for: {sql}");
     plan
 }

@@ -17,6 +17,9 @@ use std::ffi::CString;
 
 sql_function!(tradeflow_settle, pg_finfo_tradeflow_settle, settle);
 
+/// More subjects than this are worth a plan of their own.
+const MANY: usize = 50;
+
 /// A view rule, as far as asking it needs it.
 struct Target {
     rule: String,
@@ -145,8 +148,9 @@ impl Target {
             self.view,
         );
         spi::connected(|| {
-            let rows =
-                spi::execute(spi::plan(&sql, &[pg_sys::TEXTARRAYOID]), &[subjects.into_datum()], false, 0);
+            let many = subjects.as_ref().is_none_or(|s| s.len() > MANY);
+            let plan = if many { spi::plan_for_arguments } else { spi::plan };
+            let rows = spi::execute(plan(&sql, &[pg_sys::TEXTARRAYOID]), &[subjects.into_datum()], false, 0);
             (0..rows.len())
                 .filter_map(|i| Some((rows.text(i, 0)?, i)))
                 .map(|(subject, i)| {
@@ -180,7 +184,8 @@ fn remember(asked: &BTreeMap<String, Option<Vec<String>>>, answers: &[Answer]) -
         pg_sys::TIMESTAMPTZARRAYOID,
         pg_sys::JSONBARRAYOID,
     ]);
-    let plan = spi::plan(include_str!("sql/update_members.sql"), &types);
+    let plan = if pairs.len() + answers.len() > MANY { spi::plan_for_arguments } else { spi::plan };
+    let plan = plan(include_str!("sql/update_members.sql"), &types);
     let arguments = [
         texts(pairs.iter().map(|p| p.0.as_str()).collect()),
         texts(pairs.iter().map(|p| p.1.as_str()).collect()),
