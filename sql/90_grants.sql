@@ -54,7 +54,8 @@ to tradeflow_executor;
 grant select on all tables in schema tradeflow to tradeflow_operator;
 grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
-grant execute on function tradeflow.resume(text) to tradeflow_operator;
+-- The rule is looked up as it is written.
+grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),

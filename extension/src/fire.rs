@@ -93,8 +93,7 @@ fn run_schedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum
 
 impl Target {
     fn load(name: &str) -> Result<Target, Failure> {
-        let unknown =
-            || Failure::new(ERRCODE_UNDEFINED_OBJECT, format!("there is no rule \"{name}\""));
+        let unknown = || Failure::new(ERRCODE_UNDEFINED_OBJECT, format!("there is no rule \"{name}\""));
         let extension_owner = definition::extension_owner().ok_or_else(unknown)?;
         let _as_owner = ActAs::extension_owner(extension_owner);
         spi::connected(|| {
@@ -122,7 +121,10 @@ impl Target {
                     max_firings: number.unwrap_or_default() as usize,
                     mode: text(10).unwrap_or_default(),
                     asked: rows.datum(0, 11).and_then(|d| bool::from_datum(d, false)).unwrap_or_default(),
-                    key: rows.datum(0, 12).and_then(|d| Vec::<String>::from_datum(d, false)).unwrap_or_default(),
+                    key: rows
+                        .datum(0, 12)
+                        .and_then(|d| Vec::<String>::from_datum(d, false))
+                        .unwrap_or_default(),
                     relid: oid(13).unwrap_or(pg_sys::InvalidOid),
                     reason: text(14),
                 })
@@ -155,7 +157,10 @@ impl Target {
             );
         } else if !self.asked {
             let why = self.reason.as_deref().unwrap_or("it is off");
-            return not_now(format!("rule \"{name}\" is not asked: {why}"), "Set its mode to shadow or live, or resume it.");
+            return not_now(
+                format!("rule \"{name}\" is not asked: {why}"),
+                "Set its mode to shadow or live, or resume it.",
+            );
         }
         match mode {
             None => Ok(None),
@@ -259,7 +264,9 @@ impl Target {
             spi::connected(|| {
                 if how.is_none() {
                     outbox::cancel_replaced(
-                        answers.iter().map(|a| (self.name.as_str(), a.subject.as_str(), a.occurrence.as_str())),
+                        answers
+                            .iter()
+                            .map(|a| (self.name.as_str(), a.subject.as_str(), a.occurrence.as_str())),
                     );
                 }
                 if burst && how.is_none() {

@@ -6,7 +6,9 @@
 
 use crate::error::Failure;
 use pgrx::pg_sys;
-use pgrx::pg_sys::errcodes::PgSqlErrorCode::{ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE};
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::{
+    ERRCODE_INSUFFICIENT_PRIVILEGE, ERRCODE_INVALID_PARAMETER_VALUE,
+};
 use std::ffi::CStr;
 
 /// Whether the current statement is silent; an error when the setting is no mode, or the user may not use it.
@@ -40,7 +42,6 @@ fn may_be_silent() -> bool {
     unsafe {
         let role = pg_sys::get_role_oid(c"tradeflow_silent".as_ptr(), true);
         let user = pg_sys::GetUserId();
-        pg_sys::superuser_arg(user)
-            || (role != pg_sys::InvalidOid && pg_sys::is_member_of_role(user, role))
+        pg_sys::superuser_arg(user) || (role != pg_sys::InvalidOid && pg_sys::is_member_of_role(user, role))
     }
 }

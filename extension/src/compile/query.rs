@@ -106,9 +106,13 @@ pub fn check_alone(text: &str) -> Result<(), Failure> {
         let outputs = RESERVED.iter().filter(|(name, _)| given.iter().any(|column| column == name));
         let casts: String = outputs.map(|(name, as_type)| format!("answer.{name}::{as_type}, ")).collect();
         let prefix = format!("select {casts} to_jsonb(answer) from (\n");
-        attempt(|| Ok(spi::prepare(&format!("{prefix}{body}\n) as answer"), &[])))
-            .map_err(|failure| relocate(failure, &prefix, text))?;
-        Ok(())
+        // Begun, and no row asked for: rights are looked at then.
+        attempt(|| {
+            let plan = spi::prepare(&format!("{prefix}{body}\n) as answer limit 0"), &[]);
+            spi::execute(plan, &[], true, 0);
+            Ok(())
+        })
+        .map_err(|failure| relocate(failure, &prefix, text))
     })
 }
 

@@ -3,7 +3,9 @@
 -- arrays of one length. $11: NULL, as the rule's mode says; or for all of them: held; shadow; silent (nothing fires, and
 -- once rules remember).
 with clock as materialized (
-  select tradeflow.now() as now, tradeflow.now() - interval '1 hour' as hour_ago
+  -- tradeflow.now(), written out: a function with a search_path of its own is planned at each call.
+  select n.now, n.now - interval '1 hour' as hour_ago
+  from (select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) as now) n
 ), fired as (
   select f.*, r.version, r.max_firings, r.max_per_subject, r.schedule is not null as scheduled,
          r.fires = 'once' and r.view is null and f.edge = 'enter' as once,

@@ -26,7 +26,7 @@ const HISTORY: &str = "select concat_ws(' ', subject, nullif(occurrence, ''), st
 async fn at(db: &Database, time: &str) -> String {
     db.sql(&format!("select tradeflow.set_clock('{time}+00')")).await;
     db.one(
-        "select (tradeflow.tick() - '{partitions,swept,rescued,uncertain,incidents_merged}'::text[])::text",
+        "select jsonb_build_object('due', t -> 'due', 'cancelled', t -> 'cancelled')::text from tradeflow.tick() t",
     )
     .await
 }
