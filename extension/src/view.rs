@@ -184,8 +184,7 @@ fn remember(asked: &BTreeMap<String, Option<Vec<String>>>, answers: &[Answer]) -
         pg_sys::TIMESTAMPTZARRAYOID,
         pg_sys::JSONBARRAYOID,
     ]);
-    let plan = if pairs.len() + answers.len() > MANY { spi::plan_for_arguments } else { spi::plan };
-    let plan = plan(include_str!("sql/update_members.sql"), &types);
+    let plan = spi::plan(include_str!("sql/update_members.sql"), &types);
     let arguments = [
         texts(pairs.iter().map(|p| p.0.as_str()).collect()),
         texts(pairs.iter().map(|p| p.1.as_str()).collect()),
