@@ -149,7 +149,7 @@ pub fn insert_firings(rows: &[Row], how: Option<&str>) -> usize {
         let values: Vec<Value> = rows.iter().map(of).collect();
         Some(spi::array(element, &values))
     };
-    let plan = spi::plan(
+    let plan = spi::plan_once(
         include_str!("sql/insert_firings.sql"),
         &[
             pg_sys::TEXTARRAYOID,
@@ -179,7 +179,8 @@ pub fn insert_firings(rows: &[Row], how: Option<&str>) -> usize {
         how.and_then(|how| how.into_datum()),
     ];
     // SAFETY: the statement's one row begins with a bigint.
-    unsafe { spi::write(plan, &arguments).datum(0, 0).and_then(|d| i64::from_datum(d, false)) }.unwrap_or(0) as usize
+    unsafe { spi::write(plan, &arguments).datum(0, 0).and_then(|d| i64::from_datum(d, false)) }.unwrap_or(0)
+        as usize
 }
 
 /// What still waits and is cancelled: what a row's rule said about the row, or what it said under the same name.
@@ -219,7 +220,7 @@ fn cancel(rows: &[Cancel]) {
     let keys: Vec<Value> = rows.iter().map(|r| r.key).collect();
     let mut types = [pg_sys::TEXTARRAYOID; 5];
     types[3] = pg_sys::JSONBARRAYOID;
-    let plan = spi::plan(include_str!("sql/cancel_waiting.sql"), &types);
+    let plan = spi::plan_once(include_str!("sql/cancel_waiting.sql"), &types);
     let arguments = [
         texts(rows.iter().map(|r| Some(r.rule))),
         texts(rows.iter().map(|r| r.name.map(|n| n.0))),

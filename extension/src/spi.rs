@@ -42,6 +42,15 @@ pub fn plan_for_arguments(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPt
     keep(&name, prepare_with(sql, types, pg_sys::CURSOR_OPT_CUSTOM_PLAN as c_int))
 }
 
+/// The same, planned once for whatever arguments come: Postgres would take the plan for long arrays, which it expects to
+/// be dearer, for a reason to plan a large statement anew each time, and that costs more than running it.
+pub fn plan_once(sql: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(sql).copied()) {
+        return plan;
+    }
+    keep(sql, prepare_with(sql, types, pg_sys::CURSOR_OPT_GENERIC_PLAN as c_int))
+}
+
 fn keep(name: &str, plan: pg_sys::SPIPlanPtr) -> pg_sys::SPIPlanPtr {
     // SAFETY: moves a valid plan to memory that lives as long as the backend.
     unsafe { pg_sys::SPI_keepplan(plan) };

@@ -2,11 +2,11 @@
 -- $1 rule, $2 source, $3 event, $4 subject, $5 occurrence, $6 key, $7 facts, $8 fire_at, $9 held, $10 edge:
 -- arrays of one length. $11: NULL, as the rule's mode says; or for all of them: held; shadow; silent (nothing fires, and
 -- once rules remember).
+-- The plan is made once, for arrays of any length: no part may compare all rows with all rows.
 with clock as materialized (
   -- tradeflow.now(), written out: a function with a search_path of its own is planned at each call.
-  select n.now, n.now - interval '1 hour' as hour_ago
-  from (select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) as now) n
-), fired as (
+  select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) as now
+), fired as materialized (
   select f.*, r.version, r.max_firings, r.max_per_subject, r.schedule is not null as scheduled,
          r.fires = 'once' and r.view is null and f.edge = 'enter' as once,
          case when $11 = 'shadow' then $11 else r.mode end as mode,
@@ -23,48 +23,31 @@ with clock as materialized (
   order by f.rule, f.subject, f.occurrence
   on conflict do nothing
   returning rule, subject, occurrence
-), new_answers as (
-  select f.*, nextval('tradeflow.firing_id') as firing_id,
-         row_number() over (partition by f.rule, f.subject order by f.n) as nth,
+), answers as (
+  select f.*,
          case when f.scheduled or f.held or f.mode = 'shadow' then 0
-              else (select count(*) from tradeflow.recent_firings x where x.about = f.about and x.at > (select c.hour_ago from clock c))
-         end as earlier
+              else row_number() over (partition by f.rule, f.subject order by f.n)
+                   + (select count(*) from tradeflow.recent_firings x
+                      where x.about = f.about and x.at > (select c.now from clock c) - interval '1 hour')
+         end as nth
   from (
     select f.*, row_number() over (partition by f.rule, f.subject, f.occurrence order by f.n) as again from fired f) f
   where $11 is distinct from 'silent'
     and (not f.once
          or (f.again = 1 and case when f.mode = 'shadow'
-               then not exists (select from tradeflow.members m where (m.rule, m.subject, m.occurrence) = (f.rule, f.subject, f.occurrence))
-               else exists (select from remembered m where (m.rule, m.subject, m.occurrence) = (f.rule, f.subject, f.occurrence)) end))
-), judged as (
-  select a.*, not a.scheduled and not a.held and a.mode <> 'shadow' and a.earlier + a.nth > a.max_per_subject as loops
-  from new_answers a
-), inserted as (
-  insert into tradeflow.outbox (
-    firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-    state, reason, facts, run_at, fire_at, max_attempts)
-  select
-    f.firing_id, f.rule, f.version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
-    f.source || ':' || f.subject,
+               then not exists (select from tradeflow.members m where m.rule = f.rule and m.subject = f.subject and m.occurrence = f.occurrence)
+               else (f.rule, f.subject, f.occurrence) in (select m.rule, m.subject, m.occurrence from remembered m) end))
+), placed as materialized (
+  select f.*, a.step, a.name as action, a.kind, a.target, a.max_attempts, due.at as due_at,
     case
       when f.mode = 'shadow' then 'shadow'
-      when f.held or f.loops then 'held'
+      when f.held or f.nth > f.max_per_subject then 'held'
       when due.late and a.if_late = 'skip' then 'cancelled'
       when due.at > clock.now then 'waiting'
       when a.step is null then 'done'
       else 'ready'
-    end,
-    case
-      when f.mode = 'shadow' then null
-      when f.held and $11 = 'held' then 'to be looked at before it runs'
-      when f.held then format('more than %s firings from one statement', f.max_firings)
-      when f.loops then format('more than %s firings about one subject within an hour', f.max_per_subject)
-      when due.late and a.if_late = 'skip' then 'its time had passed'
-    end,
-    f.facts,
-    case when due.at > clock.now then due.at else pg_catalog.now() end,
-    f.fire_at, coalesce(a.max_attempts, 1)
-  from judged f
+    end as state
+  from answers f
   cross join clock
   left join lateral (
     select * from tradeflow.actions x where x.rule = f.rule and x.edge = f.edge order by x.step limit 1) a on true
@@ -73,23 +56,38 @@ with clock as materialized (
            (f.fire_at is not null or a.delay < '0') and coalesce(f.fire_at, clock.now) + coalesce(a.delay, '0') < clock.now as late) due
   -- A rule without actions records that it fired; that it left is told only to those who asked.
   where f.edge = 'enter' or a.step is not null
-  order by f.n
-  returning firing_id, state
+), inserted as (
+  insert into tradeflow.outbox (
+    firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+    state, reason, facts, run_at, fire_at, max_attempts)
+  select
+    nextval('tradeflow.firing_id'), p.rule, p.version, p.source, p.event, p.subject, p.occurrence, p.key, p.edge,
+    p.step, p.action, p.kind, p.target, p.source || ':' || p.subject, p.state,
+    case p.state
+      when 'cancelled' then 'its time had passed'
+      when 'held' then case
+        when p.held and $11 = 'held' then 'to be looked at before it runs'
+        when p.held then format('more than %s firings from one statement', p.max_firings)
+        else format('more than %s firings about one subject within an hour', p.max_per_subject)
+      end
+    end,
+    p.facts, case when p.due_at > c.now then p.due_at else pg_catalog.now() end, p.fire_at, coalesce(p.max_attempts, 1)
+  from placed p cross join clock c
+  order by p.n
 ), counted as (
   -- What waits for its time is replaced by a later match, and is no loop.
   insert into tradeflow.recent_firings (about, at)
-  select j.about, c.now
-  from inserted i join judged j on j.firing_id = i.firing_id cross join clock c
-  where i.state in ('ready', 'done') and not j.scheduled
+  select p.about, c.now from placed p cross join clock c
+  where p.state in ('ready', 'done') and not p.scheduled
 ), loops as (
   insert into tradeflow.incidents (kind, rule, source, subject, message, hint, count)
-  select 'held_loop', j.rule, min(j.source), min(j.subject),
-         format('rule "%s" fired more than %s times about one subject within an hour; the further firings are held', j.rule, j.max_per_subject),
-         format('does something that it causes change the row again? then select tradeflow.release_held(%1$L); or select tradeflow.discard_held(%1$L);', j.rule),
+  select 'held_loop', p.rule, min(p.source), min(p.subject),
+         format('rule "%s" fired more than %s times about one subject within an hour; the further firings are held', p.rule, p.max_per_subject),
+         format('does something that it causes change the row again? then select tradeflow.release_held(%1$L); or select tradeflow.discard_held(%1$L);', p.rule),
          count(*)::int
-  from judged j join inserted i on i.firing_id = j.firing_id
-  where j.loops and i.state = 'held'
-  group by j.rule, j.max_per_subject
+  from placed p
+  where p.state = 'held' and not p.held
+  group by p.rule, p.max_per_subject
 )
 select i.placed, (select '' from pg_notify('tradeflow', '') where i.ready) as told
-from (select count(*) as placed, coalesce(bool_or(x.state = 'ready'), false) as ready from inserted x) i
+from (select count(*) as placed, coalesce(bool_or(p.state = 'ready'), false) as ready from placed p) i
