@@ -8,6 +8,7 @@ create table tradeflow.change_log (
   old         jsonb,
   new         jsonb,
   silent      boolean not null default false,
+  clock       timestamptz,
   changed_at  timestamptz not null default now()
 ) partition by range (changed_at);
 create index on tradeflow.change_log (source, subject);
@@ -23,4 +24,5 @@ comment on column tradeflow.change_log.subject is 'The key of the row as text, a
 comment on column tradeflow.change_log.old is 'The row before; NULL on insert.';
 comment on column tradeflow.change_log.new is 'The row after; NULL on delete.';
 comment on column tradeflow.change_log.silent is 'Written in silent mode: no rule was asked, and a backtest leaves it out.';
+comment on column tradeflow.change_log.clock is 'The test clock at that time; NULL: there was none.';
 comment on column tradeflow.change_log.changed_at is 'The start of the transaction that changed it, as outbox.created_at.';

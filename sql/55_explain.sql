@@ -4,10 +4,10 @@ create function tradeflow._condition_parts(condition text) returns text[]
 language c immutable strict as 'MODULE_PATHNAME', 'tradeflow_condition_parts';
 comment on function tradeflow._condition_parts(text) is 'Internal. What AND joins at the top of a condition, as written.';
 
-create function tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb) returns text
+create function tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamptz default null) returns text
 language c as 'MODULE_PATHNAME', 'tradeflow_ask_parts';
-comment on function tradeflow._ask_parts(text, regclass, text[], jsonb, jsonb) is
-  'Internal. Evaluates parts of a condition over a row given as JSON, as the definition''s owner: a JSON array of {part, value, reads_old, error}.';
+comment on function tradeflow._ask_parts(text, regclass, text[], jsonb, jsonb, timestamptz) is
+  'Internal. Evaluates parts of a condition over a row given as JSON, as the definition''s owner, at this time (NULL: now): a JSON array of {part, value, reads_old, error}.';
 
 create function tradeflow._read_as(query text, search_path text, owner regrole) returns text
 language c strict as 'MODULE_PATHNAME', 'tradeflow_read_as';
@@ -156,7 +156,7 @@ begin
   the_subject := case when cardinality(key_columns) > 1 then (select array_agg(coalesce(found, the_key) ->> k order by i)::text from unnest(key_columns) with ordinality u(k, i))
                   else coalesce(found, the_key) ->> key_columns[1] end;
   if found is not null and parts is not null then
-    now_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, null, found);
+    now_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, null, found, tradeflow.now());
     -- What reads old is about a change, not about the row: nothing can be said about it now.
     now_parts := (select jsonb_agg(case when p.value @> '{"reads_old": true}' then p.value || '{"value": null}' else p.value end order by p.n)
                   from jsonb_array_elements(now_parts) with ordinality p(value, n));
@@ -164,7 +164,7 @@ begin
   select * into last from tradeflow.change_log l where l.source = r.source and l.subject = the_subject
   order by l.changed_at desc, l.id desc limit 1;
   if last.id is not null and parts is not null then
-    last_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, last.old, last.new);
+    last_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, last.old, last.new, coalesce(last.clock, last.changed_at));
   end if;
   subjects := array[the_subject];
   if found is not null and r.query is not null then
@@ -230,7 +230,7 @@ begin
   said := case when r.source is not null then tradeflow._explain_row(r, key)
                when r.view is not null then tradeflow._explain_subject(r, key)
                else jsonb_build_object('subject', key, 'firings', tradeflow._firings_of(r.name, array[key])) end;
-  last := said -> 'last_change';
+  last := nullif(said -> 'last_change', 'null');
   fired := said #>> '{firings,0,fired_at}';
 
   said := said || jsonb_build_object('verdict', case

@@ -109,6 +109,7 @@ as $$
   cross join lateral tradeflow._backtest(
     draft operator(pg_catalog.||) pg_catalog.jsonb_build_object(
       'owner', current_user,
+      'source', coalesce(tradeflow._qualified_name(pg_catalog.to_regclass(draft operator(pg_catalog.->>) 'source')), draft operator(pg_catalog.->>) 'source', s.source),
       'search_path', coalesce(draft operator(pg_catalog.->>) 'search_path', s.search_path,
         (select pg_catalog.string_agg(pg_catalog.quote_ident(p), ', ' order by i)
          from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality u(p, i)), '')),

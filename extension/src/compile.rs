@@ -9,7 +9,7 @@ mod query;
 mod rewrite;
 
 pub use expression::{Expression, Reads};
-pub use lookup::{Dependency, Lookup};
+pub use lookup::{Dependency, Lookup, REPLAYED_CLOCK, REPLAYED_NOW};
 pub use query::{check_alone, result_columns, single_select, Query};
 
 use crate::change::{self, ColumnSet};

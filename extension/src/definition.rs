@@ -25,6 +25,9 @@ pub struct Table {
     pub owner: u32,
     /// Whether its changes are logged.
     pub log: bool,
+    /// Rules are asked about changes of the past: the clock is a parameter.
+    #[serde(skip)]
+    pub replayed: bool,
     /// Rules that read this table's changes, and inputs of view rules.
     pub rules: Vec<Rule>,
 }

@@ -53,9 +53,8 @@ fn split(text: &str) -> Vec<&str> {
                 at += 1;
             }
             c if c.is_ascii_alphabetic() || c == b'_' || c >= 0x80 => {
-                let length = rest
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-                    .unwrap_or(rest.len());
+                let length =
+                    rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
                 let top = open.len() == 1;
                 match rest[..length].to_ascii_lowercase().as_str() {
                     "case" => open.push(0),
@@ -142,9 +141,18 @@ mod tests {
     fn cuts_where_and_joins_the_whole() {
         assert_eq!(split("new.a = 1 AND new.b > 2\n and new.c"), ["new.a = 1", "new.b > 2", "new.c"]);
         assert_eq!(split("new.a between 1 and 2 and (x and y)"), ["new.a between 1 and 2", "(x and y)"]);
-        assert_eq!(split("case when a and b then c else d end and e"), ["case when a and b then c else d end", "e"]);
-        assert_eq!(split("a = ' and ' and \"b and c\" = $x$ and $x$"), ["a = ' and '", "\"b and c\" = $x$ and $x$"]);
-        assert_eq!(split("a /* and /* and */ and */ and b -- and c"), ["a /* and /* and */ and */", "b -- and c"]);
+        assert_eq!(
+            split("case when a and b then c else d end and e"),
+            ["case when a and b then c else d end", "e"]
+        );
+        assert_eq!(
+            split("a = ' and ' and \"b and c\" = $x$ and $x$"),
+            ["a = ' and '", "\"b and c\" = $x$ and $x$"]
+        );
+        assert_eq!(
+            split("a /* and /* and */ and */ and b -- and c"),
+            ["a /* and /* and */ and */", "b -- and c"]
+        );
         assert_eq!(split(r"a = e'\' and ' and b = 'it''s and'"), [r"a = e'\' and '", "b = 'it''s and'"]);
     }
 

@@ -8,7 +8,7 @@ mod decode;
 
 use crate::cache::{self, TableRules};
 use crate::change::{self, ColumnSet};
-use crate::compile::{Event, Expression};
+use crate::compile::{Event, Expression, REPLAYED_CLOCK, REPLAYED_NOW};
 use crate::definition::{self, Rule};
 use crate::error::{sql_function, Failure};
 use crate::evaluate::{Evaluation, Fault, Firing, Identity, Results, Version};
@@ -39,7 +39,39 @@ fn compile(source: pg_sys::Oid, rules: Vec<Rule>) -> Result<Rc<TableRules>, Fail
         return Err(Failure::new(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the table is not watched"));
     };
     table.rules = rules;
+    table.replayed = true;
     Ok(cache::draft(source, table))
+}
+
+/// The clock that a replayed rule reads: parameters of its expressions.
+struct Clock(*mut pg_sys::ParamListInfoData);
+
+impl Clock {
+    /// # Safety
+    /// The evaluation's context is used by nothing else.
+    unsafe fn of(evaluation: &Evaluation) -> Clock {
+        // SAFETY: two parameters, described here; they live as long as the call.
+        unsafe {
+            let list = pg_sys::makeParamList(2);
+            for parameter in std::slice::from_raw_parts_mut((*list).params.as_mut_ptr(), 2) {
+                parameter.ptype = pg_sys::TIMESTAMPTZOID;
+                parameter.pflags = pg_sys::PARAM_FLAG_CONST as u16;
+                parameter.isnull = false;
+                parameter.value = pg_sys::Datum::from(pg_sys::GetCurrentTransactionStartTimestamp());
+            }
+            (*evaluation.context).ecxt_param_list_info = list;
+            Clock(list)
+        }
+    }
+
+    fn set(&self, clock: spi::Value, now: spi::Value) {
+        for (number, value) in [(REPLAYED_CLOCK, clock), (REPLAYED_NOW, now)] {
+            if let Some(value) = value {
+                // SAFETY: one of the two parameters.
+                unsafe { (*(*self.0).params.as_mut_ptr().add(number as usize - 1)).value = value };
+            }
+        }
+    }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
@@ -119,6 +151,7 @@ struct Replay<'a> {
     /// The columns that are not decoded: they may have changed.
     unknown: ColumnSet,
     entries: [Rc<Entry>; 3],
+    clock: Clock,
     faults: Vec<Fault>,
     result: *mut pg_sys::ReturnSetInfo,
 }
@@ -140,9 +173,12 @@ impl<'a> Replay<'a> {
             let table = Rc::clone(table);
             Rc::new(Entry { table, event, old: nothing(), new: nothing(), rules: Vec::new() })
         };
+        let evaluation = Evaluation::over(table, &raw const pg_sys::TTSOpsVirtual);
         Replay {
             table,
-            evaluation: Evaluation::over(table, &raw const pg_sys::TTSOpsVirtual),
+            // SAFETY: the evaluation is the replay's own.
+            clock: unsafe { Clock::of(&evaluation) },
+            evaluation,
             // SAFETY: the table outlives the replay.
             decoder: unsafe { Decoder::new(table) },
             needed,
@@ -194,7 +230,13 @@ impl<'a> Replay<'a> {
             });
             if let Err(failure) = outcome {
                 let subject = rows.text(next - 1, 5).unwrap_or_default();
-                results.add_fault(Fault { table: Rc::clone(self.table), rule: 0, subject, failure, count: 1 });
+                results.add_fault(Fault {
+                    table: Rc::clone(self.table),
+                    rule: 0,
+                    subject,
+                    failure,
+                    count: 1,
+                });
                 if results.faults[0].count >= MAX_FAULTS {
                     break;
                 }
@@ -225,7 +267,7 @@ impl<'a> Replay<'a> {
     ) -> Result<(), Failure> {
         let table = self.table;
         let (old, new) = (self.evaluation.old, self.evaluation.new);
-        // SAFETY: the statement's columns are id, changed_at, event, old, new; the slots are the evaluation's, filled with
+        // SAFETY: the statement's columns are id, changed_at, event, old, new, subject, clock; the slots are the evaluation's, filled with
         // a row of the table. The row's memory is emptied before the row is decoded into it.
         unsafe {
             let memory = (*self.evaluation.context).ecxt_per_tuple_memory;
@@ -240,6 +282,7 @@ impl<'a> Replay<'a> {
             self.decoder.fill(old, json_old, &self.needed);
             self.decoder.fill(new, json_new, &self.needed);
             pg_sys::MemoryContextSwitchTo(outer);
+            self.clock.set(rows.datum(row, 6).or(rows.datum(row, 1)), rows.datum(row, 1));
 
             let changed = match event {
                 Event::Update => change::changes(&table.columns, old, new) | self.unknown,
@@ -248,7 +291,7 @@ impl<'a> Replay<'a> {
             let versions = Versions {
                 old: if event == Event::Insert { std::ptr::null_mut() } else { old },
                 new: if event == Event::Delete { std::ptr::null_mut() } else { new },
-                now: pg_sys::GetCurrentTransactionStartTimestamp(),
+                now: rows.datum(row, 1).map_or(0, |d| d.value() as i64),
             };
             let mut found = Vec::new();
             table.index(event).candidates(event, &table.rules, changed, &versions, &mut found);
@@ -325,7 +368,8 @@ impl<'a> Replay<'a> {
 
     fn put_faults(&self) {
         for fault in &self.faults {
-            let more = if fault.count > 1 { format!(" (and {} more)", fault.count - 1) } else { String::new() };
+            let more =
+                if fault.count > 1 { format!(" (and {} more)", fault.count - 1) } else { String::new() };
             let error = format!("{}{more}", fault.failure.message).into_datum();
             self.row([None, None, None, None, fault.subject.as_str().into_datum(), None, None, None, error]);
         }
@@ -359,7 +403,7 @@ struct Part {
 
 /// Each part of a condition is compiled as a rule's condition of its own, and asked about one row.
 fn ask_parts(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
-    // SAFETY: declared as (text, regclass, text[], jsonb, jsonb).
+    // SAFETY: declared as (text, regclass, text[], jsonb, jsonb, timestamptz).
     unsafe {
         let definition: Rule = parse(&pgrx::fcinfo::pg_getarg::<String>(fcinfo, 0).unwrap_or_default())?;
         let source = pgrx::fcinfo::pg_getarg::<pg_sys::Oid>(fcinfo, 1).unwrap_or(pg_sys::InvalidOid);
@@ -382,6 +426,8 @@ fn ask_parts(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, 
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         let evaluation = Evaluation::over(&table, &raw const pg_sys::TTSOpsVirtual);
         let mut decoder = Decoder::new(&table);
+        let at = pgrx::fcinfo::pg_getarg_datum(fcinfo, 5);
+        Clock::of(&evaluation).set(at, at);
         let all = every(&table);
         decoder.fill(evaluation.old, old, &all);
         decoder.fill(evaluation.new, new, &all);

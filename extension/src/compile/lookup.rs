@@ -10,11 +10,18 @@ use std::collections::HashMap;
 /// A catalogue entry (a function, a domain) by cache and hash, as Postgres' plan cache tracks them.
 pub type Dependency = (i32, u32);
 
+/// The parameter that stands for `tradeflow.now()` where changes are replayed.
+pub const REPLAYED_CLOCK: i32 = 1;
+/// The one that stands for `now()`.
+pub const REPLAYED_NOW: i32 = 2;
+
 /// The surroundings of a definition.
 pub struct Lookup {
     pub settings: HashMap<String, String>,
     /// The test clock as Postgres' timestamp: microseconds since 2000.
     pub clock: Option<i64>,
+    /// The clock is a parameter of the expressions: [`REPLAYED_CLOCK`], [`REPLAYED_NOW`].
+    pub replayed: bool,
     /// The watched table: rights are asked there, also for a partition's rows.
     pub root: pg_sys::Oid,
     pub name: String,
@@ -28,6 +35,7 @@ impl Lookup {
         Lookup {
             settings: table.settings.clone(),
             clock: table.clock.map(|unix| unix - FROM_1970_TO_2000),
+            replayed: table.replayed,
             root: table.root.into(),
             name: table.name.clone(),
             key: table.key.clone(),

@@ -1,7 +1,8 @@
 //! Settings and the clock become constants of the compiled rule: reading them for every row would be a query each.
-//! When one changes, the rules are compiled again.
+//! When one changes, the rules are compiled again. Where changes of the past are replayed, the clock is a parameter: the
+//! time of the change.
 
-use super::lookup::Lookup;
+use super::lookup::{Lookup, REPLAYED_CLOCK, REPLAYED_NOW};
 use crate::error::{Failure, MISSING_PART};
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
@@ -37,9 +38,14 @@ unsafe extern "C-unwind" fn mutate(node: *mut pg_sys::Node, context: *mut c_void
         if node.is_null() {
             return node;
         }
+        let rewriting = &mut *context.cast::<Rewriting>();
+        if rewriting.lookup.replayed {
+            if let Some(parameter) = replayed_now(node) {
+                return parameter;
+            }
+        }
         if (*node).type_ == pg_sys::NodeTag::T_FuncExpr {
             let call = node.cast::<pg_sys::FuncExpr>();
-            let rewriting = &mut *context.cast::<Rewriting>();
             if pg_sys::get_func_namespace((*call).funcid) == rewriting.schema {
                 if let Some(constant) = replacement(call, rewriting) {
                     return constant;
@@ -56,6 +62,7 @@ unsafe fn replacement(call: *mut pg_sys::FuncExpr, rewriting: &mut Rewriting) ->
     unsafe {
         let arguments = pgrx::list::PgList::<pg_sys::Node>::from_pg((*call).args);
         match (CStr::from_ptr(pg_sys::get_func_name((*call).funcid)).to_bytes(), arguments.get_ptr(0)) {
+            (b"now", None) if rewriting.lookup.replayed => Some(parameter(REPLAYED_CLOCK)),
             (b"now", None) => Some(match rewriting.lookup.clock {
                 Some(at) => constant(pg_sys::TIMESTAMPTZOID, 8, true, pg_sys::Datum::from(at)),
                 None => pg_sys::makeFuncExpr(
@@ -81,6 +88,54 @@ unsafe fn replacement(call: *mut pg_sys::FuncExpr, rewriting: &mut Rewriting) ->
             }
             _ => None,
         }
+    }
+}
+
+/// What stands for `now()` and its kin.
+unsafe fn replayed_now(node: *mut pg_sys::Node) -> Option<*mut pg_sys::Node> {
+    // SAFETY: a valid node.
+    unsafe {
+        match (*node).type_ {
+            pg_sys::NodeTag::T_FuncExpr => {
+                let function = (*node.cast::<pg_sys::FuncExpr>()).funcid;
+                let clocks = [pg_sys::F_NOW, pg_sys::F_TRANSACTION_TIMESTAMP, pg_sys::F_STATEMENT_TIMESTAMP];
+                clocks.contains(&function.to_u32()).then(|| parameter(REPLAYED_NOW))
+            }
+            pg_sys::NodeTag::T_SQLValueFunction => match (*node.cast::<pg_sys::SQLValueFunction>()).op {
+                pg_sys::SQLValueFunctionOp::SVFOP_CURRENT_TIMESTAMP => Some(parameter(REPLAYED_NOW)),
+                pg_sys::SQLValueFunctionOp::SVFOP_CURRENT_DATE => Some(
+                    pg_sys::makeFuncExpr(
+                        pg_sys::Oid::from(pg_sys::F_DATE_TIMESTAMPTZ),
+                        pg_sys::DATEOID,
+                        {
+                            let mut arguments = pgrx::list::PgList::<pg_sys::Node>::new();
+                            arguments.push(parameter(REPLAYED_NOW));
+                            arguments.into_pg()
+                        },
+                        pg_sys::InvalidOid,
+                        pg_sys::InvalidOid,
+                        pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+                    )
+                    .cast(),
+                ),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+unsafe fn parameter(number: i32) -> *mut pg_sys::Node {
+    // SAFETY: a new node in the current memory context.
+    unsafe {
+        let parameter = pg_sys::palloc0(std::mem::size_of::<pg_sys::Param>()).cast::<pg_sys::Param>();
+        (*parameter).xpr.type_ = pg_sys::NodeTag::T_Param;
+        (*parameter).paramkind = pg_sys::ParamKind::PARAM_EXTERN;
+        (*parameter).paramid = number;
+        (*parameter).paramtype = pg_sys::TIMESTAMPTZOID;
+        (*parameter).paramtypmod = -1;
+        (*parameter).location = -1;
+        parameter.cast()
     }
 }
 

@@ -186,7 +186,5 @@ impl Column {
 /// A jsonb scalar or container as JSON text.
 unsafe fn text_of(json: *mut pg_sys::Jsonb) -> *mut c_char {
     // SAFETY: a valid jsonb.
-    unsafe {
-        pg_sys::JsonbToCString(std::ptr::null_mut(), &raw mut (*json).root, 64)
-    }
+    unsafe { pg_sys::JsonbToCString(std::ptr::null_mut(), &raw mut (*json).root, 64) }
 }

@@ -20,7 +20,8 @@ async fn a_draft_against_what_fired() {
     db.sql("delete from quotes where id = 2").await;
     assert_eq!(backtest(&db, "'big'").await, ["same insert 1 100.00", "same insert 2 200.00"]);
     assert_eq!(
-        backtest(&db, r#"'{"name": "big", "condition": "new.status = 1 and new.total <> 100"}'::jsonb"#).await,
+        backtest(&db, r#"'{"name": "big", "condition": "new.status = 1 and new.total <> 100"}'::jsonb"#)
+            .await,
         ["missing insert 1 100.00", "same insert 2 200.00", "added update 3 50.00"]
     );
     assert_eq!(
@@ -63,6 +64,20 @@ async fn once_is_once_in_a_backtest_too() {
     assert_eq!(backtest(&db, "'o'").await, ["same insert 1"]);
 }
 
+/// Time is that of the change, not that of the backtest.
+#[tokio::test]
+async fn the_clock_is_the_changes_own() {
+    let db = quotes().await;
+    db.sql("insert into tradeflow.rules (name, source, condition, fires) values ('soon', 'quotes', 'new.at < tradeflow.now() + interval $$1 day$$ and new.at > now() - interval $$1 hour$$ and current_date <= now()', 'always')").await;
+    db.sql("insert into quotes (id, at) values (1, now())").await;
+    db.sql("select tradeflow.set_clock('2031-01-01'); insert into quotes (id, at) values (2, '2031-01-01 12:00'), (3, '2031-02-01'); select tradeflow.set_clock(null)").await;
+    // As if it had happened two days ago.
+    db.sql("update tradeflow.change_log set changed_at = changed_at - interval '2 days', new = jsonb_set(new, '{at}', to_jsonb((new ->> 'at')::timestamptz - interval '2 days')) where subject = '1'").await;
+    db.sql("update tradeflow.outbox set created_at = created_at - interval '2 days' where subject = '1'").await;
+    db.sql("update tradeflow.watched_tables set logged_since = logged_since - interval '3 days'").await;
+    assert_eq!(backtest(&db, "'soon'").await, ["same insert 1", "same insert 2"]);
+}
+
 #[tokio::test]
 async fn silent_changes_are_left_out() {
     let db = quotes().await;
@@ -86,7 +101,11 @@ async fn errors_of_the_rule_are_rows_and_those_of_the_call_are_errors() {
         (r#"'{"source": "quotes", "condition": "new.nope"}'::jsonb"#, "42703"),
         (r#"'{"source": "quotes", "conditoin": "true"}'::jsonb"#, "42703"),
     ] {
-        assert_eq!(db.error(&format!("select * from tradeflow.backtest({arguments})")).await.code, code, "{arguments}");
+        assert_eq!(
+            db.error(&format!("select * from tradeflow.backtest({arguments})")).await.code,
+            code,
+            "{arguments}"
+        );
     }
     db.sql("select tradeflow.watch('quotes')").await;
     let unlogged = db.error("select * from tradeflow.backtest('big')").await;
@@ -130,7 +149,7 @@ async fn a_replay_of_the_log_is_what_really_fired() {
         db.sql(
             "begin;
              insert into quotes (id, status, total, name, at)
-             select distinct on (id) id, (random() * 4)::int, case when random() < 0.1 then null else round((random() * 100)::numeric, 2) end,
+             select distinct on (id) id, (random() * 4)::int, case when random() < 0.1 then null else round((random() * 150)::numeric, 2) end,
                     case when random() < 0.2 then null else 'n' end, now() + interval '1 day' * (random() * 3)::int
              from (select (random() * 40)::int as id from generate_series(1, 15)) i
              on conflict (id) do update set status = excluded.status, total = excluded.total, name = excluded.name, at = excluded.at;

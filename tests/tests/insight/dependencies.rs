@@ -29,7 +29,7 @@ async fn columns_functions_and_what_is_behind_views() {
             "columns public.quotes status",
             "condition public.quotes name",
             "condition public.quotes status",
-            "condition vip(text)",
+            "condition public.vip(text)",
             "fire_at public.quotes at",
             "key public.quotes id",
             "query public.companies id",
@@ -37,7 +37,7 @@ async fn columns_functions_and_what_is_behind_views() {
             "query public.quotes id",
             "query public.tiers company",
             "query public.tiers tier",
-            "query vip(text)",
+            "query public.vip(text)",
             "source public.quotes *",
         ]
     );
@@ -60,7 +60,12 @@ async fn a_view_rule_reads_what_its_view_reads() {
     )
     .await;
     let reads = reads(&db, "busy").await;
-    for expected in ["view public.quotes status", "view public.quotes name", "view public.busy subject", "input public.quotes name"] {
+    for expected in [
+        "view public.quotes status",
+        "view public.quotes name",
+        "view public.busy subject",
+        "input public.quotes name",
+    ] {
         assert!(reads.iter().any(|r| r == expected), "{expected} in {reads:?}");
     }
 }

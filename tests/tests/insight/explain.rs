@@ -16,7 +16,12 @@ async fn the_first_part_that_said_no() {
     db.sql("insert into tradeflow.rules (name, source, condition) values ('parts', 'quotes', $$ new.status between 1 and 3 and (new.total > 5 or new.name = 'a and b') and new.name is not null $$)").await;
     db.sql("insert into quotes (id, status, total) values (1, 2, 10), (2, 0, null)").await;
     let one = explain(&db, "parts", "1").await;
-    let parts: Vec<(&str, Option<bool>)> = one["parts"].as_array().unwrap().iter().map(|p| (p["part"].as_str().unwrap(), p["value"].as_bool())).collect();
+    let parts: Vec<(&str, Option<bool>)> = one["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["part"].as_str().unwrap(), p["value"].as_bool()))
+        .collect();
     assert_eq!(
         parts,
         [
@@ -46,7 +51,10 @@ async fn what_fired_and_what_became_of_it() {
     let seven = explain(&db, "big", "7").await;
     assert!(seven["verdict"].as_str().unwrap().starts_with("It fired 1 time(s)"), "{seven}");
     let action = &seven["firings"][0]["actions"][0];
-    assert_eq!((action["action"].as_str(), action["state"].as_str(), action["error"].as_str()), (Some("tell"), Some("dead"), Some("no such quote")));
+    assert_eq!(
+        (action["action"].as_str(), action["state"].as_str(), action["error"].as_str()),
+        (Some("tell"), Some("dead"), Some("no such quote"))
+    );
     assert_eq!(seven["firings"][0]["event"], "insert");
 }
 
@@ -56,7 +64,10 @@ async fn what_reads_old_is_explained_by_the_last_change() {
     db.sql("insert into tradeflow.rules (name, source, condition) values ('won', 'quotes', 'old.status = 0 and new.status = 1')").await;
     db.sql("insert into quotes (id, status) values (1, 5); update quotes set status = 1").await;
     let won = explain(&db, "won", "1").await;
-    assert_eq!(won["parts"][0], serde_json::json!({"part": "old.status = 0", "value": null, "reads_old": true}));
+    assert_eq!(
+        won["parts"][0],
+        serde_json::json!({"part": "old.status = 0", "value": null, "reads_old": true})
+    );
     assert_eq!(won["last_change"]["parts"][0]["value"], false);
     assert_eq!(won["last_change"]["first_no"], "old.status = 0");
     assert!(won["verdict"].as_str().unwrap().contains("old.status = 0"), "{won}");
@@ -67,13 +78,22 @@ async fn why_nothing_was_asked() {
     let db = quotes().await;
     db.sql("insert into quotes (id, status, total) values (1, 1, 500)").await;
     // The row was there before the rule.
-    db.sql("insert into tradeflow.rules (name, source, condition) values ('late', 'quotes', 'new.total > 400')").await;
-    assert!(explain(&db, "late", "1").await["verdict"].as_str().unwrap().contains("tradeflow.backfill('late')"));
+    db.sql(
+        "insert into tradeflow.rules (name, source, condition) values ('late', 'quotes', 'new.total > 400')",
+    )
+    .await;
+    assert!(explain(&db, "late", "1").await["verdict"]
+        .as_str()
+        .unwrap()
+        .contains("tradeflow.backfill('late')"));
     assert_eq!(explain(&db, "late", "99").await["verdict"], "There is no such row.");
     db.sql("update tradeflow.rules set mode = 'off' where name = 'late'").await;
     assert_eq!(explain(&db, "late", "1").await["verdict"], "The rule is off.");
     db.sql("insert into tradeflow.rules (name, source, condition, query) values ('none', 'quotes', 'new.total > 1', 'select 1 as x where false')").await;
-    assert_eq!(explain(&db, "none", "1").await["verdict"], "Its condition holds, and its query returns no row.");
+    assert_eq!(
+        explain(&db, "none", "1").await["verdict"],
+        "Its condition holds, and its query returns no row."
+    );
     db.sql("insert into tradeflow.rules (name, source, condition) values ('bad', 'quotes', '1 / new.status > 0 and new.id > 0')").await;
     db.sql("update quotes set status = 0").await;
     let bad = explain(&db, "bad", "1").await;
@@ -93,7 +113,11 @@ async fn keys_of_several_columns_and_bad_ones() {
     .await;
     for key in ["'{1,2}'", r#"'{"quote": 1, "n": 2}'"#, r#"'{"quote": 1, "n": 2}'::jsonb"#] {
         let line = explain(&db, "line", key).await;
-        assert_eq!((line["subject"].as_str(), line["firings"].as_array().map(Vec::len)), (Some("{1,2}"), Some(1)), "{key}: {line}");
+        assert_eq!(
+            (line["subject"].as_str(), line["firings"].as_array().map(Vec::len)),
+            (Some("{1,2}"), Some(1)),
+            "{key}: {line}"
+        );
     }
     assert_eq!(db.error("select tradeflow.explain('line', '1')").await.code, "22023");
     assert_eq!(db.error("select tradeflow.explain('nope', '1')").await.code, "42704");

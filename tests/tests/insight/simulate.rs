@@ -16,7 +16,11 @@ async fn firings_are_returned_and_nothing_is_kept() {
          insert into quotes (id, status, total, name) values (1, 0, 150, 'a')",
     )
     .await;
-    let simulated = db.column::<String>(&format!("{ROWS}($$ update quotes set status = 1; insert into quotes (id, name) values (2, 'a') $$)")).await;
+    let simulated = db
+        .column::<String>(&format!(
+            "{ROWS}($$ update quotes set status = 1; insert into quotes (id, name) values (2, 'a') $$)"
+        ))
+        .await;
     assert_eq!(
         simulated,
         [
@@ -24,7 +28,13 @@ async fn firings_are_returned_and_nothing_is_kept() {
             "busy view enter a done 2 []",
         ]
     );
-    for nothing in ["tradeflow.outbox", "tradeflow.outbox_history", "tradeflow.members", "quotes where status = 1", "tradeflow.change_log where event = 'update'"] {
+    for nothing in [
+        "tradeflow.outbox",
+        "tradeflow.outbox_history",
+        "tradeflow.members",
+        "quotes where status = 1",
+        "tradeflow.change_log where event = 'update'",
+    ] {
         assert_eq!(db.one::<i64>(&format!("select count(*) from {nothing}")).await, 0, "{nothing}");
     }
     // It does fire when it happens.
@@ -43,17 +53,29 @@ async fn only_what_the_statement_fires() {
     db.sql("begin; insert into quotes (id, status, total) values (3, 1, 200)").await;
     assert_eq!(db.column::<String>("select subject from tradeflow.simulate('insert into quotes (id, status, total) values (4, 1, 200)')").await, ["4"]);
     db.sql("commit").await;
-    assert_eq!(db.column::<String>("select subject from tradeflow.firings order by firing_id").await, ["1", "3"]);
+    assert_eq!(
+        db.column::<String>("select subject from tradeflow.firings order by firing_id").await,
+        ["1", "3"]
+    );
 }
 
 #[tokio::test]
 async fn runs_as_the_caller_and_its_errors_are_the_statements() {
     let db = quotes().await;
-    assert_eq!(db.error("select * from tradeflow.simulate('insert into quotes (id) values (null)')").await.code, "23502");
+    assert_eq!(
+        db.error("select * from tradeflow.simulate('insert into quotes (id) values (null)')").await.code,
+        "23502"
+    );
     assert_eq!(db.error("select * from tradeflow.simulate('nonsense')").await.code, "42601");
     let author = db.role(&["tradeflow_author"]).await;
     let client = db.connect_as(&author, &author).await;
-    let refused = client.query("select * from tradeflow.simulate('insert into quotes (id, status, total) values (1, 1, 200)')", &[]).await.unwrap_err();
+    let refused = client
+        .query(
+            "select * from tradeflow.simulate('insert into quotes (id, status, total) values (1, 1, 200)')",
+            &[],
+        )
+        .await
+        .unwrap_err();
     assert_eq!(refused.code().map(|c| c.code().to_string()).as_deref(), Some("42501"));
     db.sql(&format!("grant insert on quotes to {author}")).await;
     let rows = client.query("select subject from tradeflow.simulate('insert into quotes (id, status, total) values (1, 1, 200)')", &[]).await.unwrap();
