@@ -128,7 +128,7 @@ begin
     raise exception 'input of rule "%": table % is not watched', new.rule, new.source
       using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', new.source);
   end if;
-  if to_regclass(the_rule.view) is not null then
+  if to_regclass(the_rule.view) is not null and not tradeflow._restoring() then
     perform tradeflow._compile_input(new.rule, rel, new.subject, tradeflow._view_subject_type(the_rule.view),
                                      the_rule.search_path, to_regrole(quote_ident(the_rule.owner)));
   end if;
@@ -219,6 +219,8 @@ comment on function tradeflow._settle_checks(bigint[]) is 'Internal. Locks and a
 create constraint trigger view_checks_settle after insert on tradeflow.view_checks
   deferrable initially deferred
   for each row execute function tradeflow._settle_transaction();
+-- Rows applied by logical replication count as well.
+alter table tradeflow.view_checks enable always trigger view_checks_settle;
 
 
 -- What only time brings: members to be asked about again, and what transactions above READ COMMITTED left.
@@ -256,6 +258,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if tradeflow._restoring() then
+    return;  -- the dump has the members
+  end if;
   delete from tradeflow.members m where m.rule = _seed_view.rule;
   perform tradeflow._settle(array[_seed_view.rule], null, true);
 end

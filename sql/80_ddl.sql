@@ -42,7 +42,8 @@ begin
   if problem is not null and w.lost is null then
     insert into tradeflow.incidents (kind, source, message, detail, hint)
     values ('watch_lost', w.name, format('changes of %s are not seen any more: %s', w.name, problem),
-            (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r where r.source = w.name),
+            (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r
+             where r.source = w.name or exists (select from tradeflow.rule_inputs i where i.rule = r.name and i.source = w.name)),
             'bring a table with its key back under this name: it is watched again by itself. Or give its rules another source, then delete it from tradeflow.watched_tables.');
     raise notice 'tradeflow does not see the changes of % any more: %', w.name, problem;
   elsif problem is null and w.lost is not null then
@@ -224,11 +225,18 @@ begin
   perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
   from tradeflow.outbox o
   where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  insert into tradeflow.view_checks (rule, subjects, silent)
+  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  from tradeflow.rule_inputs i
+  join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
+  join tradeflow.members m on m.rule = i.rule
+  where i.source = the_name
+  group by i.rule;
   return null;
 end
 $$;
 comment on function tradeflow._truncated() is
-  'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled.';
+  'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled, and views are asked about all their members.';
 
 
 create event trigger tradeflow_ddl on ddl_command_end
