@@ -20,7 +20,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
-  tradeflow._install_triggers(regclass), tradeflow._check_watch(text),
+  tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
   tradeflow._is_asked(tradeflow.rules), tradeflow._as_written(text), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),

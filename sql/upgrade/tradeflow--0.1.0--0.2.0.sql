@@ -1,0 +1,2233 @@
+-- 0.1.0 to 0.2.0: several rows, time, mistakes, explanations.
+\echo Use "ALTER EXTENSION tradeflow UPDATE TO '0.2.0'" to load this file. \quit
+
+alter table tradeflow.watched_tables
+  add column lost text,
+  add column log boolean not null default false,
+  add column logged_since timestamptz;
+
+alter table tradeflow.rules
+  alter column source drop not null,
+  add column view text,
+  add column schedule text,
+  add column max_per_subject int not null default 20 check (max_per_subject > 0),
+  add column paused_at timestamptz,
+  add column paused_reason text,
+  drop constraint rules_fires_check,
+  add constraint rules_fires_check check (fires in ('enter', 'always', 'once')),
+  add constraint rules_check check (num_nonnulls(source, view, schedule) = 1),
+  add constraint rules_check1 check (view is null or num_nonnulls(condition, still, query, fire_at, columns) = 0),
+  add constraint rules_check2 check (schedule is null or (query is not null and num_nonnulls(condition, still, fire_at, columns) = 0));
+
+alter table tradeflow.actions
+  drop constraint actions_edge_check,
+  add constraint actions_edge_check check (edge in ('enter', 'leave')),
+  add column recheck boolean not null default false;
+
+alter table tradeflow.outbox
+  drop constraint outbox_event_check,
+  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill'));
+
+alter table tradeflow.incidents
+  drop constraint incidents_kind_check,
+  add constraint incidents_kind_check check (kind in ('rule_error', 'rule_invalid', 'rule_paused', 'held_burst', 'held_loop', 'dead_action',
+    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error'));
+
+
+-- From here on: written by scripts/upgrade_script.py
+
+drop function tradeflow.watch("table" regclass, key text[], ignore text[]);
+
+do $roles$
+declare
+  r text;
+begin
+  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
+    if not exists (select from pg_catalog.pg_roles where rolname = r) then
+      execute format('create role %I nologin', r);
+    end if;
+  end loop;
+end
+$roles$;
+
+create function tradeflow._compile_input(
+  rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole
+) returns void
+language c as 'MODULE_PATHNAME', 'tradeflow_compile_input';
+
+comment on function tradeflow._compile_input(text, regclass, text, regtype, text, regrole) is
+  'Internal. Compiles what maps a row of an input table to the subjects of a view rule, as its owner, and forgets it.';
+
+create function tradeflow._check_view_query(view regclass) returns void
+language c strict as 'MODULE_PATHNAME', 'tradeflow_check_view';
+
+comment on function tradeflow._check_view_query(regclass) is
+  'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
+
+create function tradeflow._settle(rules text[], subjects text[], silent boolean) returns int
+language c as 'MODULE_PATHNAME', 'tradeflow_settle';
+
+comment on function tradeflow._settle(text[], text[], boolean) is
+  'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+
+create function tradeflow._next_run(schedule text, after timestamptz) returns timestamptz
+language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_next_run';
+
+comment on function tradeflow._next_run(text, timestamptz) is
+  'Internal. The first time after this one that a schedule names. Errors: 22023 for what is no schedule, or never comes.';
+
+create function tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) returns void
+language c strict as 'MODULE_PATHNAME', 'tradeflow_check_schedule';
+
+comment on function tradeflow._check_schedule(text, text, text, regrole) is
+  'Internal. Compiles the query of a schedule rule as its owner, and forgets it. The caller must be a member of the owner.';
+
+create function tradeflow._run_schedule(rule text) returns int
+language c strict as 'MODULE_PATHNAME', 'tradeflow_run_schedule';
+
+comment on function tradeflow._run_schedule(text) is
+  'Internal. Runs the query of a schedule rule as its owner; each row is a firing. Returns how many.';
+
+create function tradeflow._backfill(rule text, "where" text, "limit" int, mode text) returns int
+language c as 'MODULE_PATHNAME', 'tradeflow_backfill';
+
+comment on function tradeflow._backfill(text, text, int, text) is 'Internal. What tradeflow.backfill() does.';
+
+comment on column tradeflow.watched_tables.log is 'Whether old and new of each change are kept in change_log.';
+
+comment on column tradeflow.watched_tables.logged_since is 'Since when they are. NULL: they are not.';
+
+comment on column tradeflow.watched_tables.lost is 'Why its changes are not seen at present: it was dropped, renamed, lost a key column. An incident watch_lost tells the same. NULL: they are seen.';
+
+create function tradeflow._install_triggers("table" regclass) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_name  text := tradeflow._qualified_name("table");
+  spec      record;
+  always    text;
+begin
+  for spec in
+    select * from (values
+      ('tradeflow_insert', 'insert', 'row when ((new.tableoid::tradeflow.observer)[1])', '_flush'),
+      ('tradeflow_update', 'update', 'row when ((new.tableoid::tradeflow.observer)[2])', '_flush'),
+      ('tradeflow_delete', 'delete', 'row when ((old.tableoid::tradeflow.observer)[3])', '_flush'),
+      ('tradeflow_truncate', 'truncate', 'statement', '_truncated')) s(name, event, level, function)
+    where not exists (select from pg_trigger t where t.tgrelid = "table" and t.tgname = s.name)
+  loop
+    execute format('create trigger %I after %s on %s for each %s execute function tradeflow.%I()',
+                   spec.name, spec.event, the_name, spec.level, spec.function);
+  end loop;
+  -- ALWAYS: rows applied by logical replication, or written in replica mode, count as well. In one command, since the
+  -- event trigger looks after each.
+  select string_agg(format('enable always trigger %I', t.tgname), ', ' order by t.tgname) into always
+  from pg_trigger t
+  where t.tgrelid = "table" and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')
+    and t.tgenabled in ('O', 'R');
+  if always is not null then
+    execute format('alter table %s %s', the_name, always);
+  end if;
+  return always is not null;
+end
+$$;
+
+comment on function tradeflow._install_triggers(regclass) is
+  'Internal. Makes a watched table''s triggers, as far as they are missing. Returns whether there was anything to do.';
+
+create function tradeflow.watch("table" regclass, key text[] default null, ignore text[] default '{}', log boolean default false)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel        record;
+  the_name   text := tradeflow._qualified_name("table");
+  the_key    text[] := key;
+begin
+  select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
+  if rel.relkind not in ('r', 'p') then
+    raise exception '% is no table', the_name
+      using errcode = 'wrong_object_type',
+            hint = 'Only ordinary and partitioned tables have row triggers that see every change: watch the tables behind a view.';
+  elsif rel.relispartition then
+    raise exception '% is a partition', the_name
+      using errcode = 'wrong_object_type',
+            hint = format('watch the partitioned table it belongs to: select tradeflow.watch(%L);',
+                          (select i.inhparent::regclass from pg_inherits i where i.inhrelid = "table" limit 1));
+  elsif rel.relpersistence = 't' then
+    raise exception '% is a temporary table', the_name
+      using errcode = 'wrong_object_type', hint = 'Rules outlive the session: watch a permanent table.';
+  elsif rel.nspname in ('tradeflow', 'pg_catalog') then
+    raise exception '% cannot be watched', the_name
+      using errcode = 'wrong_object_type', hint = 'tradeflow''s own tables and the system''s are not data of a store.';
+  end if;
+
+  if the_key is null then
+    select array_agg(a.attname::text order by k.ord) into the_key
+    from pg_index i, unnest(i.indkey) with ordinality k(attnum, ord), pg_attribute a
+    where i.indrelid = "table" and i.indisprimary and a.attrelid = i.indrelid and a.attnum = k.attnum;
+    if the_key is null then
+      raise exception '% has no primary key', the_name
+        using errcode = 'invalid_parameter_value',
+              hint = format('name the columns that identify a row: select tradeflow.watch(%L, key => ''{…}'');', the_name);
+    end if;
+  elsif cardinality(the_key) = 0 then
+    raise exception 'the key of % is empty', the_name
+      using errcode = 'invalid_parameter_value', hint = 'name the columns that identify a row.';
+  end if;
+  perform tradeflow._require_columns("table", the_key, 'key');
+  perform tradeflow._require_columns("table", watch.ignore, 'ignore');
+  if the_key && watch.ignore then
+    raise exception 'a key column of % cannot be ignored', the_name using errcode = 'invalid_parameter_value';
+  end if;
+
+  insert into tradeflow.watched_tables as w (name, key, ignore, log, logged_since)
+  values (the_name, the_key, watch.ignore, watch.log, case when watch.log then now() end)
+  on conflict (name) do update set key = excluded.key, ignore = excluded.ignore, log = excluded.log,
+      logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
+    where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
+
+  perform tradeflow._install_triggers("table");
+  perform tradeflow._check_watch(the_name);
+  perform tradeflow._invalidate("table");
+end
+$$;
+
+comment on function tradeflow.watch(regclass, text[], text[], boolean) is
+  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+
+create or replace function tradeflow.unwatch("table" regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_name  text := tradeflow._qualified_name("table");
+  t         text;
+begin
+  begin
+    delete from tradeflow.watched_tables w where w.name = the_name;
+  exception when foreign_key_violation then
+    raise exception 'rules still read the changes of %', the_name
+      using errcode = 'dependent_objects_still_exist',
+            detail = (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r where r.source = the_name),
+            hint = 'delete these rules first, or set their mode to off and keep the table watched.';
+  end;
+  foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
+    execute format('drop trigger if exists %I on %s', t, the_name);
+  end loop;
+  perform tradeflow._invalidate("table");
+end
+$$;
+
+comment on column tradeflow.rules.view is 'Instead of source: a view whose rows are the subjects for which the answer is yes. Columns: subject; occurrence, fire_at, recheck_at if it has them; the others are the facts. See rule_inputs.';
+
+comment on column tradeflow.rules.schedule is 'Instead of source: when query is run, as cron with an optional time zone: 0 9 * * 1-5 Europe/Berlin. Each row it returns is a firing.';
+
+comment on column tradeflow.rules.fires is 'enter (default): it holds for new and did not hold before; always (default without condition): at every real change while it holds. A condition that mentions old is its own edge. once: at the first answer ever about a subject, remembered in members.';
+
+comment on column tradeflow.rules.max_per_subject is 'More firings than this about one subject within an hour are held, with an incident: a loop.';
+
+comment on column tradeflow.rules.paused_at is 'Since when the rule is not asked because it failed too often; see tradeflow.resume(rule). NULL: it is asked.';
+
+comment on column tradeflow.rules.paused_reason is 'Why it was paused.';
+
+create or replace function tradeflow._rule_missing(r tradeflow.rules) returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  missing text;
+begin
+  if to_regrole(quote_ident(r.owner)) is null then
+    return format('its owner, role "%s", does not exist', r.owner);
+  elsif tradeflow._restoring() then
+    -- What its owner may read is granted at the end of a dump; it compiled when it was dumped.
+    return r.invalid;
+  end if;
+  if r.view is not null then
+    perform tradeflow._check_view(r.name, r.view);
+    if not has_table_privilege(r.owner, r.view::regclass, 'select') then
+      raise exception 'rule "%": permission denied for view %', r.name, r.view
+        using errcode = 'insufficient_privilege', hint = format('grant select on %s to %I;', r.view, r.owner);
+    end if;
+  elsif r.source is not null then
+    begin
+      perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
+                                 r.search_path, to_regrole(quote_ident(r.owner)));
+    exception when sqlstate 'TF001' then
+      return replace(sqlerrm, format('rule "%s": ', r.name), '');
+    end;
+  end if;
+  if r.schedule is not null then
+    perform tradeflow._next_run(r.schedule, now());
+    perform tradeflow._check_schedule(r.name, r.query, r.search_path, to_regrole(quote_ident(r.owner)));
+  end if;
+  select format('action %s wants target "%s", which does not exist', a.step, a.target) into missing
+  from tradeflow.actions a
+  where a.rule = r.name and a.target is not null
+    and not exists (select from tradeflow.targets t where t.name = a.target)
+  order by a.step limit 1;
+  return missing;
+end
+$$;
+
+create function tradeflow._check_source(rule text, source text) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel       regclass := to_regclass(source);
+  the_name  text := tradeflow._qualified_name(rel);
+begin
+  if rel is null then
+    raise exception 'rule "%": table "%" does not exist', rule, source
+      using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
+  elsif not exists (select from tradeflow.watched_tables w where w.name = the_name) then
+    raise exception 'rule "%": table % is not watched', rule, the_name
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', the_name);
+  end if;
+  return the_name;
+end
+$$;
+
+comment on function tradeflow._check_source(text, text) is 'Internal. The qualified name of a watched table. Errors: 42P01 no such table, 55000 not watched.';
+
+create function tradeflow._is_asked(r tradeflow.rules) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$ select r.mode <> 'off' and r.invalid is null and r.paused_at is null and to_regrole(quote_ident(r.owner)) is not null $$;
+
+comment on function tradeflow._is_asked(tradeflow.rules) is 'Internal. False for a rule that is off, paused, invalid, or whose owner is gone.';
+
+create or replace function tradeflow._rules_before_write() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+  if tg_op = 'DELETE' then
+    perform tradeflow._require_member(old.owner, old.name);
+    return old;
+  end if;
+  if tg_op = 'UPDATE' then
+    -- Pausing and resuming changes no definition.
+    if new.paused_at is distinct from old.paused_at
+       and to_jsonb(new) - '{paused_at,paused_reason}'::text[] = to_jsonb(old) - '{paused_at,paused_reason}'::text[]
+       and pg_has_role(current_user, 'tradeflow_operator', 'member') then
+      return new;
+    end if;
+    perform tradeflow._require_member(old.owner, old.name);
+    -- Found not to work: noted. Everything else is asked anew, also that it works again.
+    if new.invalid is not null and to_jsonb(new) - 'invalid' = to_jsonb(old) - 'invalid' then
+      return new;
+    end if;
+  end if;
+  perform tradeflow._require_member(new.owner, new.name);
+
+  if num_nonnulls(new.source, new.view, new.schedule) <> 1 then
+    raise exception 'rule "%" needs one of source, view and schedule', new.name
+      using errcode = 'not_null_violation',
+            hint = 'source: the watched table whose changes it is asked about; view: whose rows are the subjects; schedule: when its query is run.';
+  elsif new.schedule is not null and (new.query is null or num_nonnulls(new.condition, new.still, new.fire_at, new.columns) > 0) then
+    raise exception 'rule "%" has a schedule and no query alone', new.name
+      using errcode = 'invalid_parameter_value',
+            hint = 'A schedule has a query, each row of which is a firing (its column fire_at may say when it is due), and no condition, still, fire_at or columns.';
+  elsif new.view is not null and new.fires = 'once' then
+    raise exception 'rule "%" has a view, which fires on entering', new.name
+      using errcode = 'invalid_parameter_value', hint = 'once is for rules with a source. A view whose rows never leave fires once for each.';
+  elsif new.view is not null then
+    new.view := tradeflow._check_view(new.name, new.view);
+  elsif new.source is not null then
+    new.source := tradeflow._check_source(new.name, new.source);
+    perform tradeflow._require_columns(new.source::regclass, new.columns, format('rule "%s": columns', new.name));
+  end if;
+
+  new.fires := case
+    when new.fires = 'once' then 'once'
+    when new.view is null and new.condition is null then 'always'
+    else coalesce(new.fires, 'enter')
+  end;
+  new.invalid := tradeflow._rule_missing(new);
+  if new.invalid is not null then
+    raise warning 'rule "%" is stored, but not evaluated yet: %', new.name, new.invalid
+      using hint = 'It compiles by itself when the missing part comes.';
+  end if;
+
+  if tg_op = 'INSERT' then
+    -- A rule that comes back goes on counting where it ended: no version means two things.
+    new.version := greatest(new.version, 1 + (select max(v.version) from tradeflow.rule_versions v where v.rule = new.name));
+  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid,paused_at,paused_reason}'::text[])
+                          is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid,paused_at,paused_reason}'::text[]) then
+    new.version := old.version + 1;
+    new.updated_at := now();
+    new.updated_by := current_user;
+  end if;
+  return new;
+end
+$$;
+
+alter function tradeflow._rules_before_write() set search_path = pg_catalog, pg_temp;
+
+create function tradeflow._as_written(name text) returns text
+language sql stable
+as $$
+  select coalesce(
+    (select pg_catalog.format('%I.%I', n.nspname, c.relname)
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.oid = pg_catalog.to_regclass(name)), name)
+$$;
+
+comment on function tradeflow._as_written(text) is 'Internal. The qualified name of what a name means to the current user now.';
+
+create or replace function tradeflow._rules_search_path() returns trigger
+language plpgsql
+as $$
+begin
+  new.search_path := coalesce(
+    new.search_path,
+    (select pg_catalog.string_agg(pg_catalog.quote_ident(s), ', ' order by i)
+     from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality u(s, i)),
+    '');
+  new.source := tradeflow._as_written(new.source);
+  new.view := tradeflow._as_written(new.view);
+  return new;
+end
+$$;
+
+comment on function tradeflow._rules_search_path() is 'Internal. Pins the writer''s search_path to a rule that gives none, and qualifies the names of its table or view.';
+
+create or replace function tradeflow._rules_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op <> 'INSERT' and (tg_op = 'DELETE' or new.version <> old.version) then
+    insert into tradeflow.rule_versions (rule, version, definition, written_by, written_at, replaced_by)
+    values (old.name, old.version, to_jsonb(old), old.updated_by, old.updated_at,
+            case when tg_op = 'DELETE' then session_user else new.updated_by end)
+    on conflict (rule, version) do nothing;
+  end if;
+  if tg_op = 'DELETE' then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'rule deleted')
+    from tradeflow.outbox o where o.rule = old.name and o.state in ('ready', 'waiting', 'held', 'shadow');
+  elsif new.mode = 'off' and tg_op = 'UPDATE' and old.mode <> 'off' then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'rule turned off')
+    from tradeflow.outbox o where o.rule = new.name and o.state = 'waiting';
+  end if;
+  if tg_op <> 'INSERT' then
+    perform tradeflow._invalidate(to_regclass(old.source));
+  end if;
+  if tg_op <> 'DELETE' then
+    perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
+    if new.view is not null and tradeflow._is_asked(new)
+       and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
+            or (old.view, old.owner, old.search_path) is distinct from (new.view, new.owner, new.search_path)) then
+      perform tradeflow._seed_view(new.name);
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+create table tradeflow.rule_inputs (
+  rule     text not null references tradeflow.rules (name) on update cascade on delete cascade,
+  source   text not null references tradeflow.watched_tables (name) on update cascade,
+  subject  text not null,
+  primary key (rule, source)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.rule_inputs', '');
+
+comment on table tradeflow.rule_inputs is 'A row is a table that a view rule looks at, with what maps one of its rows to the view''s subjects.';
+
+comment on column tradeflow.rule_inputs.rule is 'The view rule.';
+
+comment on column tradeflow.rule_inputs.source is 'A watched table.';
+
+comment on column tradeflow.rule_inputs.subject is 'An expression over new (new.company_id), or a SELECT that may mention new and returns any number of subjects in its one column. It is asked about the row as it was and as it is. NULL: no subject.';
+
+create table tradeflow.members (
+  rule        text not null references tradeflow.rules (name) on update cascade on delete cascade,
+  subject     text not null,
+  occurrence  text not null default '',
+  facts       jsonb not null default '{}',
+  entered_at  timestamptz,
+  fire_at     timestamptz,
+  recheck_at  timestamptz,
+  primary key (rule, subject, occurrence)
+);
+
+create index members_recheck on tradeflow.members (recheck_at) where recheck_at is not null;
+
+select pg_catalog.pg_extension_config_dump('tradeflow.members', '');
+
+comment on table tradeflow.members is 'What view rules answered last, and about whom once rules have fired.';
+
+comment on column tradeflow.members.rule is 'The rule.';
+
+comment on column tradeflow.members.subject is 'Who the answer yes is about.';
+
+comment on column tradeflow.members.occurrence is 'Which of several answers about the subject.';
+
+comment on column tradeflow.members.facts is 'The view''s row at the time of entry; leave actions get it.';
+
+comment on column tradeflow.members.entered_at is 'When it entered. NULL: its fire_at is still to come.';
+
+comment on column tradeflow.members.fire_at is 'When it enters, if the view says so.';
+
+comment on column tradeflow.members.recheck_at is 'When the view is to be asked again without any change.';
+
+create table tradeflow.view_checks (
+  id        bigint generated by default as identity primary key,
+  rule      text not null,
+  subjects  text[] not null,
+  silent    boolean not null default false,
+  xact      xid8 not null default pg_current_xact_id()
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.view_checks', '');
+
+select pg_catalog.pg_extension_config_dump('tradeflow.view_checks_id_seq', '');
+
+comment on table tradeflow.view_checks is 'Subjects that view rules are to be asked about: at the end of the transaction that changed them, or by tick() where that one ran under REPEATABLE READ or above and could not see what others commit.';
+
+comment on column tradeflow.view_checks.id is 'Identifies the row.';
+
+comment on column tradeflow.view_checks.rule is 'The view rule.';
+
+comment on column tradeflow.view_checks.subjects is 'The subjects, as text.';
+
+comment on column tradeflow.view_checks.silent is 'Only members is brought up to date, nothing fires.';
+
+comment on column tradeflow.view_checks.xact is 'The transaction that changed them.';
+
+create function tradeflow._view_subject_type(view text) returns regtype
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$ select a.atttypid::regtype from pg_attribute a where a.attrelid = to_regclass(view) and a.attname = 'subject' and a.attnum > 0 and not a.attisdropped $$;
+
+comment on function tradeflow._view_subject_type(text) is 'Internal. The type of a view''s column subject; NULL when it has none.';
+
+create function tradeflow._check_view(rule text, view text) returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel   regclass := to_regclass(view);
+  kind  "char" := (select c.relkind from pg_class c where c.oid = rel);
+begin
+  if rel is null then
+    raise exception 'rule "%": view "%" does not exist', rule, view
+      using errcode = 'undefined_table', hint = 'Write schema and view, as in rules.company_gold.';
+  elsif kind <> 'v' then
+    raise exception 'rule "%": "%" is no view', rule, view
+      using errcode = 'wrong_object_type', hint = 'A view says for whom the answer is yes; a rule about single rows of a table has a source.';
+  elsif tradeflow._view_subject_type(view) is null then
+    raise exception 'rule "%": view "%" has no column subject', rule, view
+      using errcode = 'undefined_column', hint = 'Each of its rows says yes about one subject: select company_id as subject, …';
+  end if;
+  perform tradeflow._check_view_query(rel);
+  return tradeflow._qualified_name(rel);
+end
+$$;
+
+comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+
+create function tradeflow._rule_inputs_source() returns trigger
+language plpgsql
+as $$
+begin
+  new.source := tradeflow._as_written(new.source);
+  return new;
+end
+$$;
+
+comment on function tradeflow._rule_inputs_source() is 'Internal. Qualifies the name of an input''s table, by the writer''s search_path.';
+
+create trigger rule_inputs_a_source before insert or update on tradeflow.rule_inputs
+  for each row execute function tradeflow._rule_inputs_source();
+
+create function tradeflow._rule_inputs_before_write() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_rule  tradeflow.rules;
+  rel       regclass;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if found then
+    perform tradeflow._require_member(the_rule.owner, the_rule.name);
+  end if;
+  if tg_op = 'DELETE' then
+    return old;
+  end if;
+  if the_rule.name is not null and the_rule.view is null then
+    raise exception 'rule "%" has no view, so it has no inputs', new.rule
+      using errcode = 'invalid_parameter_value', hint = 'A rule with a source is asked about the changed row itself.';
+  end if;
+  rel := to_regclass(new.source);
+  if rel is null then
+    raise exception 'input of rule "%": table "%" does not exist', new.rule, new.source using errcode = 'undefined_table';
+  end if;
+  new.source := tradeflow._qualified_name(rel);
+  if not exists (select from tradeflow.watched_tables w where w.name = new.source) then
+    raise exception 'input of rule "%": table % is not watched', new.rule, new.source
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', new.source);
+  end if;
+  if to_regclass(the_rule.view) is not null and not tradeflow._restoring() then
+    perform tradeflow._compile_input(new.rule, rel, new.subject, tradeflow._view_subject_type(the_rule.view),
+                                     the_rule.search_path, to_regrole(quote_ident(the_rule.owner)));
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._rule_inputs_before_write() is 'Internal. Checks an input of a view rule and compiles what maps a row to subjects.';
+
+create trigger rule_inputs_b_check before insert or update or delete on tradeflow.rule_inputs
+  for each row execute function tradeflow._rule_inputs_before_write();
+
+create function tradeflow._rule_inputs_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op <> 'INSERT' then
+    perform tradeflow._invalidate(to_regclass(old.source));
+  end if;
+  if tg_op <> 'DELETE' then
+    perform tradeflow._invalidate(to_regclass(new.source));
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._rule_inputs_after_write() is 'Internal. Has every backend compile the table''s rules anew.';
+
+create trigger rule_inputs_after_write after insert or update or delete on tradeflow.rule_inputs
+  for each row execute function tradeflow._rule_inputs_after_write();
+
+create function tradeflow._lock_subjects(rules text[], subjects text[]) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  select pg_advisory_xact_lock(1953655923, b.bucket)
+  from (select distinct (hashtextextended(s.rule || ':' || s.subject, 0) & 1023)::int as bucket
+        from unnest(rules, subjects) s(rule, subject)
+        order by bucket) b
+$$;
+
+comment on function tradeflow._lock_subjects(text[], text[]) is 'Internal. Serialises the answers about subjects; 1,024 advisory locks at most.';
+
+create function tradeflow._settle_transaction() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    return null;
+  end if;
+  perform tradeflow._settle_checks(array(select c.id from tradeflow.view_checks c where c.xact = pg_current_xact_id()));
+  return null;
+end
+$$;
+
+comment on function tradeflow._settle_transaction() is 'Internal. Deferred trigger of view_checks.';
+
+create function tradeflow._settle_checks(checks bigint[]) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  asked    record;
+  changed  int := 0;
+begin
+  if cardinality(checks) = 0 then
+    return 0;
+  end if;
+  -- First all locks, then a fresh snapshot for each question: locks taken in between could deadlock.
+  perform tradeflow._lock_subjects(array_agg(c.rule), array_agg(s.subject))
+  from tradeflow.view_checks c, unnest(c.subjects) s(subject) where c.id = any (checks);
+  for asked in
+    select x.silent, array_agg(x.rule) as rules, array_agg(x.subject) as subjects
+    from (select distinct c.silent, c.rule, s.subject
+          from tradeflow.view_checks c, unnest(c.subjects) s(subject)
+          where c.id = any (checks)) x
+    group by x.silent
+  loop
+    changed := changed + tradeflow._settle(asked.rules, asked.subjects, asked.silent);
+  end loop;
+  delete from tradeflow.view_checks c where c.id = any (checks);
+  return changed;
+end
+$$;
+
+comment on function tradeflow._settle_checks(bigint[]) is 'Internal. Locks and asks about the subjects of these rows of view_checks. Returns how many entered or left.';
+
+create constraint trigger view_checks_settle after insert on tradeflow.view_checks
+  deferrable initially deferred
+  for each row execute function tradeflow._settle_transaction();
+
+alter table tradeflow.view_checks enable always trigger view_checks_settle;
+
+create function tradeflow._recheck_views() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  due      record;
+  settled  int := 0;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    return 0;
+  end if;
+  select array_agg(m.rule) as rules, array_agg(m.subject) as subjects into due
+  from (select x.rule, x.subject from tradeflow.members x
+        where x.recheck_at <= tradeflow.now()
+        order by x.recheck_at limit 10000) m;
+  if due.rules is not null then
+    perform tradeflow._lock_subjects(due.rules, due.subjects);
+    settled := tradeflow._settle(due.rules, due.subjects, false);
+  end if;
+  return settled + tradeflow._settle_checks(array(
+    select c.id from tradeflow.view_checks c
+    where c.xact is distinct from pg_current_xact_id_if_assigned()
+    order by c.id limit 1000 for update skip locked));
+end
+$$;
+
+comment on function tradeflow._recheck_views() is 'Internal. Part of tick(): rechecks that are due, and queued ones.';
+
+create function tradeflow._seed_view(rule text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._restoring() then
+    return;  -- the dump has the members
+  end if;
+  delete from tradeflow.members m where m.rule = _seed_view.rule;
+  perform tradeflow._settle(array[_seed_view.rule], null, true);
+end
+$$;
+
+comment on function tradeflow._seed_view(text) is 'Internal. Fills members from a view, silently.';
+
+comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
+
+comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
+
+create table tradeflow.rule_dependencies (
+  rule         text not null references tradeflow.rules (name) on update cascade on delete cascade,
+  part         text not null,
+  table_name   text,
+  column_name  text,
+  function     text,
+  check (num_nonnulls(table_name, function) = 1)
+);
+
+create index rule_dependencies_rule on tradeflow.rule_dependencies (rule);
+
+create index rule_dependencies_table on tradeflow.rule_dependencies (table_name);
+
+comment on table tradeflow.rule_dependencies is 'What each rule reads, noted when it is written; read it through the view dependencies.';
+
+comment on column tradeflow.rule_dependencies.rule is 'The rule.';
+
+comment on column tradeflow.rule_dependencies.part is 'Which part of its definition: source, key, columns, condition, fire_at, still, query, view, input.';
+
+comment on column tradeflow.rule_dependencies.table_name is 'A table or view that is read: schema and name.';
+
+comment on column tradeflow.rule_dependencies.column_name is 'The column of it; NULL: the row as a whole.';
+
+comment on column tradeflow.rule_dependencies.function is 'A function that is called, with its argument types; Postgres'' own ones are left out.';
+
+create function tradeflow._reads(query text, search_path text, owner regrole) returns text
+language c strict as 'MODULE_PATHNAME', 'tradeflow_reads';
+
+comment on function tradeflow._reads(text, text, regrole) is
+  'Internal. What a SELECT reads: a JSON text with columns [[table''s oid, attribute number; 0 the row, -1 nothing of it]] and functions [oid]. Parsed as this role, not run.';
+
+create function tradeflow._note_dependencies(the_rule text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  r      tradeflow.rules;
+  part   record;
+  reads  jsonb;
+begin
+  delete from tradeflow.rule_dependencies d where d.rule = the_rule;
+  select * into r from tradeflow.rules x where x.name = the_rule;
+  if not found or to_regrole(quote_ident(r.owner)) is null then
+    return;
+  end if;
+  insert into tradeflow.rule_dependencies (rule, part, table_name, column_name)
+  select r.name, 'source', r.source, null where r.source is not null
+  union all
+  select r.name, 'key', w.name, k from tradeflow.watched_tables w, unnest(w.key) k where w.name = r.source
+  union all
+  select r.name, 'columns', r.source, c from unnest(r.columns) c;
+
+  -- Each part as a statement of its own; a question about changes is one over two rows of the table.
+  for part in
+    select p.name, p.query
+    from (values
+      ('condition', format(E'select (\n%s\n) from %s as new, %s as old', r.condition, r.source, r.source)),
+      ('fire_at', format(E'select (\n%s\n) from %s as new, %s as old', r.fire_at, r.source, r.source)),
+      ('still', format(E'select (\n%s\n) from %s as new', r.still, r.source)),
+      ('query', case when r.source is null then r.query
+                else format(E'select answer.* from %s as new, %s as old, lateral (\n%s\n) as answer', r.source, r.source,
+                            rtrim(rtrim(r.query, E' \n\t'), ';')) end),
+      ('view', format('select * from %s', r.view))) p(name, query)
+    where case p.name when 'condition' then r.condition when 'fire_at' then r.fire_at when 'still' then r.still
+                      when 'query' then r.query else r.view end is not null
+    union all
+    select 'input', case when i.subject ~* '^\s*(select|with)\M'
+                         then format(E'select answer.* from %s as new, %s as old, lateral (\n%s\n) as answer', i.source, i.source, rtrim(i.subject, E'; \n\t'))
+                         else format(E'select (\n%s\n) from %s as new', i.subject, i.source) end
+    from tradeflow.rule_inputs i where i.rule = r.name
+  loop
+    begin
+      reads := tradeflow._reads(part.query, r.search_path, to_regrole(quote_ident(r.owner)))::jsonb;
+    exception when others then
+      continue;  -- the rule waits for something that is missing, and is noted again when that has come
+    end;
+    insert into tradeflow.rule_dependencies (rule, part, table_name, column_name)
+    select distinct r.name, part.name, tradeflow._qualified_name(c.oid), a.attname::text
+    from jsonb_array_elements(reads -> 'columns') x
+    join pg_class c on c.oid = (x ->> 0)::oid
+    join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'information_schema')
+    left join pg_attribute a on a.attrelid = c.oid and a.attnum = (x ->> 1)::int and a.attnum > 0
+    -- A table of which no column is read (count(*), exists, an old that is not mentioned) is named if nothing else names it.
+    where (x ->> 1)::int >= 0
+       or not exists (select from jsonb_array_elements(reads -> 'columns') y where y ->> 0 = x ->> 0 and (y ->> 1)::int >= 0);
+    insert into tradeflow.rule_dependencies (rule, part, function)
+    select distinct r.name, part.name, f::text::oid::regprocedure::text
+    from jsonb_array_elements(reads -> 'functions') f;
+  end loop;
+end
+$$;
+
+comment on function tradeflow._note_dependencies(text) is 'Internal. Notes anew what a rule reads.';
+
+create function tradeflow._dependencies_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_table_name = 'rules' then
+    perform tradeflow._note_dependencies(new.name);
+  else
+    perform tradeflow._note_dependencies(coalesce(new.rule, old.rule));
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._dependencies_after_write() is 'Internal. Notes what the written rule reads.';
+
+create trigger rules_d_dependencies after insert or update on tradeflow.rules
+  for each row execute function tradeflow._dependencies_after_write();
+
+create trigger rule_inputs_d_dependencies after insert or update or delete on tradeflow.rule_inputs
+  for each row execute function tradeflow._dependencies_after_write();
+
+create view tradeflow.dependencies as
+select d.rule, d.part, d.table_name, d.column_name, d.function
+from tradeflow.rule_dependencies d;
+
+comment on view tradeflow.dependencies is 'Which rules read which tables, columns and functions; views are followed to their tables, functions are not looked into.';
+
+comment on column tradeflow.dependencies.rule is 'The rule.';
+
+comment on column tradeflow.dependencies.part is 'Which part of its definition: source, key, columns, condition, fire_at, still, query, view, input.';
+
+comment on column tradeflow.dependencies.table_name is 'A table or view that is read: schema and name.';
+
+comment on column tradeflow.dependencies.column_name is 'The column of it; NULL: the row as a whole.';
+
+comment on column tradeflow.dependencies.function is 'A function that is called, with its argument types; Postgres'' own ones are left out.';
+
+create table tradeflow.change_log (
+  id          bigint generated by default as identity,
+  source      text not null,
+  event       text not null check (event in ('insert', 'update', 'delete')),
+  subject     text not null,
+  old         jsonb,
+  new         jsonb,
+  silent      boolean not null default false,
+  clock       timestamptz,
+  changed_at  timestamptz not null default now()
+) partition by range (changed_at);
+
+create index on tradeflow.change_log (source, subject);
+
+create table tradeflow.change_log_default partition of tradeflow.change_log default;
+
+select pg_catalog.pg_extension_config_dump('tradeflow.change_log_default', '');
+
+select pg_catalog.pg_extension_config_dump('tradeflow.change_log_id_seq', '');
+
+comment on table tradeflow.change_log is 'A row is one change of a table watched with log => true: what backtest() replays and explain() looks at. Partitioned by day; days older than setting change_log_days (default 14) are dropped by tick(). Changes of ignored columns alone are none.';
+
+comment on table tradeflow.change_log_default is 'Catches rows of a day whose partition tick() has not made yet.';
+
+comment on column tradeflow.change_log.id is 'Order of the changes within a transaction.';
+
+comment on column tradeflow.change_log.source is 'The table whose row changed.';
+
+comment on column tradeflow.change_log.event is 'insert, update or delete.';
+
+comment on column tradeflow.change_log.subject is 'The key of the row as text, as in the outbox.';
+
+comment on column tradeflow.change_log.old is 'The row before; NULL on insert.';
+
+comment on column tradeflow.change_log.new is 'The row after; NULL on delete.';
+
+comment on column tradeflow.change_log.silent is 'Written in silent mode: no rule was asked, and a backtest leaves it out.';
+
+comment on column tradeflow.change_log.clock is 'The test clock at that time; NULL: there was none.';
+
+comment on column tradeflow.change_log.changed_at is 'The start of the transaction that changed it, as outbox.created_at.';
+
+comment on column tradeflow.outbox.event is 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
+
+comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave: it is yes no longer.';
+
+do $comments$
+declare
+  c record;
+begin
+  for c in
+    select a.attname, col_description('tradeflow.outbox'::regclass, a.attnum) as text
+    from pg_catalog.pg_attribute a
+    where a.attrelid = 'tradeflow.outbox'::pg_catalog.regclass and a.attnum > 0
+  loop
+    execute format('comment on column tradeflow.outbox_history.%I is %L', c.attname, c.text);
+  end loop;
+end
+$comments$;
+
+comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log.';
+
+comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
+
+comment on column tradeflow.firings.edge is 'enter: the answer became yes; leave: it is yes no longer.';
+
+create unlogged table tradeflow.recent_firings (
+  about  bigint not null,
+  at     timestamptz not null
+);
+
+create index recent_firings_about on tradeflow.recent_firings (about, at);
+
+create index recent_firings_at on tradeflow.recent_firings using brin (at) with (autosummarize = on);
+
+comment on table tradeflow.recent_firings is 'What fired within the last hour, to hold loops (rules.max_per_subject). Statements append, tick() sweeps.';
+
+comment on column tradeflow.recent_firings.about is 'A hash of rule and subject.';
+
+comment on column tradeflow.recent_firings.at is 'When it fired.';
+
+create function tradeflow._withdraw(ids bigint[], reason text) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with forgotten as (
+    delete from tradeflow.members m
+    using tradeflow.outbox o, tradeflow.rules r
+    where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
+      and r.name = o.rule and r.fires = 'once' and r.view is null
+      and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence)
+  )
+  select tradeflow._archive(ids, 'cancelled', reason)
+$$;
+
+comment on function tradeflow._withdraw(bigint[], text) is 'Internal. Cancels waiting actions whose answer no longer stands. Returns how many.';
+
+create table tradeflow.rule_failures (
+  rule   text primary key references tradeflow.rules (name) on update cascade on delete cascade,
+  since  timestamptz not null,
+  base   bigint not null,
+  total  bigint not null
+);
+
+comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+
+comment on column tradeflow.rule_failures.rule is 'The rule.';
+
+comment on column tradeflow.rule_failures.since is 'Begin of the hour that is counted.';
+
+comment on column tradeflow.rule_failures.base is 'The total at its begin.';
+
+comment on column tradeflow.rule_failures.total is 'The total when it was last counted.';
+
+create function tradeflow._pause_failing() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  allowed  int := coalesce((select s.value::int from tradeflow.settings s where s.name = 'pause_after_errors' and s.value ~ '^[1-9][0-9]{0,8}$'), 100);
+  failing  record;
+  paused   int := 0;
+begin
+  for failing in
+    with found as (
+      select i.rule, sum(i.count) as total,
+             coalesce(sum(i.count) filter (where i.last_seen_at < clock_timestamp() - interval '1 hour'), 0) as before
+      from tradeflow.incidents i
+      where i.kind = 'rule_error' and i.acked_at is null
+      group by i.rule
+    ), counted as (
+      insert into tradeflow.rule_failures as f (rule, since, base, total)
+      select x.rule, clock_timestamp(), x.before, x.total
+      from found x
+      join tradeflow.rules r on r.name = x.rule and r.paused_at is null
+      left join tradeflow.rule_failures known on known.rule = x.rule
+      where known.total is distinct from x.total
+      on conflict (rule) do update
+      set base = case when excluded.total < f.total then excluded.total
+                      when f.since < clock_timestamp() - interval '1 hour' then f.total else f.base end,
+          since = case when excluded.total < f.total or f.since < clock_timestamp() - interval '1 hour' then excluded.since else f.since end,
+          total = excluded.total
+      returning f.rule, f.total - f.base as errors
+    )
+    select * from counted c where c.errors >= allowed order by c.rule
+  loop
+    update tradeflow.rules r
+    set paused_at = clock_timestamp(), paused_reason = format('it failed for %s rows within an hour', failing.errors)
+    where r.name = failing.rule;
+    insert into tradeflow.incidents (kind, rule, source, message, hint, count)
+    select 'rule_paused', r.name, coalesce(r.source, r.view), format('rule "%s" is paused: %s', r.name, r.paused_reason),
+           format('its incidents say why it fails. Mend it, then select tradeflow.resume(%1$L); what changed meanwhile: select tradeflow.backfill(%1$L, ''…'');', r.name),
+           failing.errors
+    from tradeflow.rules r where r.name = failing.rule;
+    paused := paused + 1;
+  end loop;
+  return paused;
+end
+$$;
+
+comment on function tradeflow._pause_failing() is 'Internal. Part of tick(): pauses rules that keep failing. Returns how many.';
+
+create function tradeflow.resume(rule text) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.rules r set paused_at = null, paused_reason = null where r.name = resume.rule and r.paused_at is not null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+comment on function tradeflow.resume(text) is
+  'Has a paused rule asked again, and takes note of the incidents that had it paused. What changed meanwhile is not made up for: see backfill(). False: it is not paused. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
+create function tradeflow._rules_resumed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.rule = new.name and i.kind in ('rule_error', 'rule_paused') and i.acked_at is null;
+  delete from tradeflow.rule_failures f where f.rule = new.name;
+  return null;
+end
+$$;
+
+comment on function tradeflow._rules_resumed() is 'Internal. The count of a rule''s errors begins anew when it is resumed.';
+
+create trigger rules_d_resumed after update on tradeflow.rules
+  for each row when (old.paused_at is not null and new.paused_at is null) execute function tradeflow._rules_resumed();
+
+create table tradeflow.schedules (
+  rule          text primary key references tradeflow.rules (name) on update cascade on delete cascade,
+  next_run_at   timestamptz not null,
+  planned_at    timestamptz not null default tradeflow.now(),
+  last_run_at   timestamptz,
+  last_firings  int,
+  last_error    text
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.schedules', '');
+
+comment on table tradeflow.schedules is 'When the rules with a schedule are run. tick() runs what is due, as the rule''s owner, one firing for each row; what was missed is caught up once.';
+
+comment on column tradeflow.schedules.rule is 'The rule; its column schedule says when.';
+
+comment on column tradeflow.schedules.next_run_at is 'When it is due next, by tradeflow.now().';
+
+comment on column tradeflow.schedules.planned_at is 'What time it was, by tradeflow.now(), when next_run_at was computed.';
+
+comment on column tradeflow.schedules.last_run_at is 'When it was run last.';
+
+comment on column tradeflow.schedules.last_firings is 'How often it fired then. NULL: it failed.';
+
+comment on column tradeflow.schedules.last_error is 'Why it failed then. NULL: it did not.';
+
+create function tradeflow._schedules_replace() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from tradeflow.schedules s where s.rule = new.rule;
+  return new;
+end
+$$;
+
+comment on function tradeflow._schedules_replace() is 'Internal. Lets a dumped schedule take the place of the new one.';
+
+create trigger schedules_replace before insert on tradeflow.schedules
+  for each row execute function tradeflow._schedules_replace();
+
+create function tradeflow._rules_plan() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.schedule is null then
+    delete from tradeflow.schedules s where s.rule = new.name;
+  elsif tg_op = 'INSERT' or old.schedule is distinct from new.schedule or (tradeflow._is_asked(new) and not tradeflow._is_asked(old)) then
+    update tradeflow.schedules s
+    set next_run_at = tradeflow._next_run(new.schedule, tradeflow.now()), planned_at = tradeflow.now()
+    where s.rule = new.name;
+    if not found then
+      insert into tradeflow.schedules (rule, next_run_at)
+      values (new.name, tradeflow._next_run(new.schedule, tradeflow.now()));
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._rules_plan() is 'Internal. Plans the next run of a rule with a schedule.';
+
+create trigger rules_e_plan after insert or update on tradeflow.rules
+  for each row execute function tradeflow._rules_plan();
+
+create function tradeflow._run_schedules() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  due    record;
+  fired  int;
+  said   text;
+  ran    int := 0;
+begin
+  -- The clock was set back.
+  update tradeflow.schedules s
+  set next_run_at = tradeflow._next_run(r.schedule, tradeflow.now()), planned_at = tradeflow.now()
+  from tradeflow.rules r
+  where r.name = s.rule and s.planned_at > tradeflow.now();
+
+  for due in
+    select s.rule, r.schedule
+    from tradeflow.schedules s join tradeflow.rules r on r.name = s.rule
+    where s.next_run_at <= tradeflow.now() and tradeflow._is_asked(r)
+    order by s.next_run_at, s.rule limit 100
+    for update of s skip locked
+  loop
+    said := null;
+    begin
+      fired := tradeflow._run_schedule(due.rule);
+    exception when others then
+      fired := null;
+      said := sqlerrm;
+      insert into tradeflow.incidents (kind, rule, message, hint, sqlstate)
+      values ('schedule_error', due.rule, format('rule "%s", when its schedule was due: %s', due.rule, said),
+              'mend its query; it is run again when its schedule says so.', sqlstate);
+    end;
+    update tradeflow.schedules s
+    set last_run_at = tradeflow.now(), last_firings = fired, last_error = said,
+        next_run_at = tradeflow._next_run(due.schedule, tradeflow.now()), planned_at = tradeflow.now()
+    where s.rule = due.rule;
+    ran := ran + 1;
+  end loop;
+  return ran;
+end
+$$;
+
+comment on function tradeflow._run_schedules() is 'Internal. Part of tick(): runs the schedules that are due. Returns how many.';
+
+create function tradeflow.revert(rule text, version int) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  earlier  jsonb := (select v.definition from tradeflow.rule_versions v where v.rule = revert.rule and v.version = revert.version);
+  columns  text[];
+  done     int;
+begin
+  if earlier is null then
+    raise exception 'there is no earlier version % of rule "%"', revert.version, revert.rule
+      using errcode = 'undefined_object',
+            hint = coalesce('earlier versions: ' || (select string_agg(v.version::text, ', ' order by v.version) from tradeflow.rule_versions v where v.rule = revert.rule),
+                            'It has had one definition only.');
+  end if;
+  -- What that definition did not know, being older, gets its default.
+  select array_agg(a.attname::text order by a.attnum) into columns
+  from pg_attribute a
+  where a.attrelid = 'tradeflow.rules'::regclass and a.attnum > 0 and not a.attisdropped
+    and a.attname <> all ('{name,version,invalid,updated_at,updated_by,paused_at,paused_reason}');
+  if exists (select from tradeflow.rules r where r.name = revert.rule) then
+    execute format(
+      'update tradeflow.rules r set %s from jsonb_populate_record(null::tradeflow.rules, $1) e where r.name = $2 returning r.version',
+      (select string_agg(format('%I = %s', c, case when earlier ? c then format('e.%I', c) else 'default' end), ', ') from unnest(columns) c))
+    into done using earlier, revert.rule;
+  else
+    -- It was deleted.
+    execute format(
+      'insert into tradeflow.rules (name, %1$s) select $2, %1$s from jsonb_populate_record(null::tradeflow.rules, $1) e returning version',
+      (select string_agg(quote_ident(c), ', ') from unnest(columns) c where earlier ? c))
+    into done using earlier, revert.rule;
+  end if;
+  return done;
+end
+$$;
+
+comment on function tradeflow.revert(text, int) is
+  'Makes an earlier definition of a rule its definition again, as a new version; brings back a rule that was deleted. Its actions stay as they are (those of a deleted rule are gone). Returns the new version. Errors: 42704 no such version; whatever writing that definition would fail with.';
+
+create function tradeflow.backfill(rule text, "where" text default null, "limit" int default null, mode text default null) returns int
+language sql
+as $$ select tradeflow._backfill(rule, "where", "limit", mode) $$;
+
+comment on function tradeflow.backfill(text, text, int, text) is
+  'Fires a rule for what is there already, as if each row had just become so. where: a condition over the source''s (or the view''s) columns; limit: at most so many, in the order of the key; mode: NULL as the rule''s own, shadow (only recorded), held (executed when released), live. The question is asked with the caller''s rights. More than max_firings are held. Returns how many fired. Errors: 42704 no such rule; 42501 no member of its owner; 55000 it is off, paused or invalid, or has a schedule; 54000 more than 100,000 at once.';
+
+create function tradeflow._lease(worker text, max int, lease interval, kinds text[]) returns setof tradeflow.outbox
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with free as (
+    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
+    -- than what runs), and nothing is ready before it. A head that another worker
+    -- holds is skipped, and still blocks the rest of its lane.
+    select o.id
+    from tradeflow.outbox o
+    where o.state = 'ready'
+      and o.run_at <= clock_timestamp()
+      and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (
+        select from tradeflow.outbox b
+        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
+    order by o.run_at, o.id
+    limit _lease.max
+    for update of o skip locked
+  )
+  update tradeflow.outbox o
+  set state = 'running', attempt = o.attempt + 1, worker = _lease.worker,
+      lease_until = clock_timestamp() + _lease.lease, started_at = null
+  from free
+  where o.id = free.id
+  returning o.*
+$$;
+
+comment on function tradeflow._lease(text, int, interval, text[]) is 'Internal. Leases up to max ready actions, the first of each lane.';
+
+create function tradeflow._ask_again(o tradeflow.outbox) returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  fresh jsonb;
+begin
+  begin
+    if o.event = 'view' then
+      -- What the view says is in members, since the end of the transaction that changed it.
+      select o.facts into fresh from tradeflow.members m
+      where m.rule = o.rule and m.subject = o.subject and m.occurrence = o.occurrence and m.entered_at is not null;
+    else
+      fresh := tradeflow._still(o.rule, o.key, o.subject, o.occurrence);
+    end if;
+  exception when others then
+    update tradeflow.outbox x
+    set state = 'held', reason = 'its question could not be asked again', error = sqlerrm, worker = null, lease_until = null
+    where x.id = o.id;
+    perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, before an execution: %s', o.rule, o.subject, sqlerrm),
+                                format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+    return null;
+  end;
+  if fresh is null then
+    perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds before execution');
+  else
+    update tradeflow.outbox x set facts = fresh where x.id = o.id;
+  end if;
+  return fresh;
+end
+$$;
+
+comment on function tradeflow._ask_again(tradeflow.outbox) is
+  'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
+
+create or replace function tradeflow.claim(worker text, max int, lease interval, kinds text[] default null)
+returns table (
+  id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
+  occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
+  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  if claim.max is null or claim.max not between 1 and 10000 then
+    raise exception 'max must be between 1 and 10000, not %', coalesce(claim.max::text, 'NULL') using errcode = 'invalid_parameter_value';
+  elsif claim.lease is null or claim.lease not between interval '1 second' and interval '1 day' then
+    raise exception 'lease must be between 1 second and 1 day, not %', coalesce(claim.lease::text, 'NULL')
+      using errcode = 'invalid_parameter_value', hint = 'a lease is how long a dead worker delays an action; extend() prolongs it.';
+  elsif coalesce(claim.worker, '') = '' then
+    raise exception 'worker must be named' using errcode = 'invalid_parameter_value', hint = 'host and process, for people who ask who holds a lease.';
+  end if;
+
+  return query
+  with held as (
+    select * from tradeflow._lease(claim.worker, claim.max, claim.lease, claim.kinds)
+  )
+  select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
+         h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
+         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
+  from held h
+  left join lateral (
+    -- Without a key, or a view to look into, there is nobody to ask about.
+    select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
+    from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
+  left join lateral (select tradeflow._ask_again(h.*) as facts where a.asks offset 0) again on true
+  cross join tradeflow.installation i
+  cross join (select coalesce(jsonb_object_agg(x.name, x.value), '{}') as settings from tradeflow.settings x) s
+  where a.asks is not true or again.facts is not null
+  order by h.run_at, h.id;
+end
+$$;
+
+comment on function tradeflow.claim(text, int, interval, text[]) is
+  'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+
+create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  o      tradeflow.outbox;
+  fresh  jsonb;
+begin
+  due := 0;
+  cancelled := 0;
+  for o in
+    select * from tradeflow.outbox x
+    where x.state = 'waiting' and x.run_at <= tradeflow.now()
+    order by x.run_at, x.id limit 1000
+    for update skip locked
+  loop
+    begin
+      -- Later steps follow from a step that was done: they are not asked again.
+      fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key, o.subject, o.occurrence) end;
+    exception when others then
+      update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
+      perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
+                                  format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+      continue;
+    end;
+    if fresh is null then
+      perform tradeflow._withdraw(array[o.id], 'no longer holds when due');
+      cancelled := cancelled + 1;
+    else
+      -- Without an action the firing itself is the record.
+      update tradeflow.outbox x
+      set state = case when o.step is null then 'done' else 'ready' end, facts = fresh, run_at = clock_timestamp()
+      where x.id = o.id;
+      due := due + 1;
+    end if;
+  end loop;
+  return next;
+end
+$$;
+
+create or replace function tradeflow._partitions() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  parent  record;
+  day     date;
+  part    text;
+  made    int := 0;
+  today   date := (clock_timestamp() at time zone 'UTC')::date;
+begin
+  for parent in
+    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
+    from (values ('outbox_history', 'finished_at', 'history_days', 90),
+                 ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
+  loop
+    foreach day in array array[today, today + 1] loop
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('tradeflow.' || part) is null then
+        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name);
+        execute format(
+          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
+          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
+        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+        made := made + 1;
+      end if;
+    end loop;
+    for part in
+      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = ('tradeflow.' || parent.name)::regclass
+        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+    loop
+      execute format('drop table tradeflow.%I', part);
+    end loop;
+  end loop;
+  return made;
+end
+$$;
+
+comment on function tradeflow._partitions() is 'Internal. Makes the next days of outbox_history and change_log, drops those past settings history_days and change_log_days.';
+
+create or replace function tradeflow._merge_incidents() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  merged int;
+begin
+  with same as (
+    select min(i.id) as keep, array_agg(i.id) as ids, sum(i.count)::int as total, max(i.last_seen_at) as last_seen
+    from tradeflow.incidents i
+    where i.acked_at is null and i.kind in ('rule_error', 'rule_invalid', 'schedule_error', 'held_loop')
+    group by i.kind, i.rule, i.source, i.message, i.sqlstate
+    having count(*) > 1
+  ), gone as (
+    delete from tradeflow.incidents i using same s where i.id = any (s.ids) and i.id <> s.keep returning i.id
+  ), kept as (
+    update tradeflow.incidents i set count = s.total, last_seen_at = s.last_seen from same s where i.id = s.keep returning 1
+  )
+  select count(*)::int into merged from gone;
+
+  update tradeflow.rules r set invalid = i.message
+  from tradeflow.incidents i
+  where i.kind = 'rule_invalid' and i.acked_at is null and i.rule = r.name and r.invalid is null
+    and i.created_at > r.updated_at and not tradeflow._compiles(r);
+  return merged;
+end
+$$;
+
+create or replace function tradeflow.tick() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rescue  record;
+  timers  record;
+  swept   int;
+  done    jsonb;
+begin
+  -- One at a time is enough; the others return at once.
+  if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick')) then
+    return '{"busy": true}';
+  end if;
+  select * into rescue from tradeflow._rescue();
+  select * into timers from tradeflow._wake_timers();
+  swept := tradeflow._archive(array(
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+  delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
+  done := jsonb_build_object(
+    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
+    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  if rescue.rescued + timers.due > 0 then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return done;
+end
+$$;
+
+create function tradeflow._condition_parts(condition text) returns text[]
+language c immutable strict as 'MODULE_PATHNAME', 'tradeflow_condition_parts';
+
+comment on function tradeflow._condition_parts(text) is 'Internal. What AND joins at the top of a condition, as written.';
+
+create function tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamptz default null) returns text
+language c as 'MODULE_PATHNAME', 'tradeflow_ask_parts';
+
+comment on function tradeflow._ask_parts(text, regclass, text[], jsonb, jsonb, timestamptz) is
+  'Internal. Evaluates parts of a condition over a row given as JSON, as the definition''s owner, at this time (NULL: now): a JSON array of {part, value, reads_old, error}.';
+
+create function tradeflow._read_as(query text, search_path text, owner regrole) returns text
+language c strict as 'MODULE_PATHNAME', 'tradeflow_read_as';
+
+comment on function tradeflow._read_as(text, text, regrole) is
+  'Internal. The first column of the first row of a SELECT, run as this role, read-only.';
+
+create function tradeflow._definition(r tradeflow.rules) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select jsonb_build_object(
+    'name', r.name, 'events', r.events, 'condition', r.condition, 'fires', r.fires, 'still', r.still, 'columns', r.columns,
+    'query', r.query, 'fire_at', r.fire_at, 'max_firings', r.max_firings, 'search_path', r.search_path,
+    'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
+    'delayed', exists (select from tradeflow.actions a where a.rule = r.name and a.edge = 'enter' and a.delay <> '0'),
+    'leaves', exists (select from tradeflow.actions a where a.rule = r.name and a.edge = 'leave'))::text
+$$;
+
+comment on function tradeflow._definition(tradeflow.rules) is 'Internal. A rule as the library takes it: JSON.';
+
+create function tradeflow._caller() returns name
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$ select coalesce(nullif(current_setting('role'), 'none'), session_user)::name $$;
+
+comment on function tradeflow._caller() is 'Internal. The role that the session acts as.';
+
+create function tradeflow._require_reader(r tradeflow.rules) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller name := tradeflow._caller();
+begin
+  if not pg_has_role(caller, 'tradeflow_operator', 'member')
+     and not exists (select from pg_roles where rolname = r.owner and pg_has_role(caller, rolname, 'member'))
+     and not coalesce(has_table_privilege(caller, to_regclass(coalesce(r.source, r.view)), 'select'), false) then
+    raise exception 'permission denied to explain rule "%"', r.name
+      using errcode = 'insufficient_privilege',
+            hint = format('An explanation shows values of %s: it takes SELECT there, membership in role %I, or tradeflow_operator.',
+                          coalesce(r.source, r.view, 'the rows its query reads'), r.owner);
+  end if;
+end
+$$;
+
+comment on function tradeflow._require_reader(tradeflow.rules) is 'Internal. Errors: 42501 unless the caller may see what the rule sees.';
+
+create function tradeflow._key_of(source text, key text) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  columns  text[] := (select w.key from tradeflow.watched_tables w where w.name = source);
+  found    jsonb;
+begin
+  if key ~ '^\s*\{\s*"' then
+    begin
+      found := key::jsonb;
+      if jsonb_typeof(found) = 'object' and found ?& columns then
+        return found;
+      end if;
+    exception when invalid_text_representation then
+      null;  -- a text array
+    end;
+  end if;
+  if cardinality(columns) = 1 then
+    return jsonb_build_object(columns[1], key);
+  elsif key ~ '^\{.*\}$' and cardinality(key::text[]) = cardinality(columns) then
+    return jsonb_object(columns, key::text[]);
+  end if;
+  raise exception 'the key of % is (%), which "%" is not', source, array_to_string(columns, ', '), key
+    using errcode = 'invalid_parameter_value',
+          hint = format('as JSON: %s', (select jsonb_object_agg(c, '…') from unnest(columns) c));
+end
+$$;
+
+comment on function tradeflow._key_of(text, text) is 'Internal. A key as JSON. Errors: 22023.';
+
+create function tradeflow._firings_of(the_rule text, subjects text[]) returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  with acts as (
+    select o.firing_id, o.rule_version, o.event, o.edge, o.subject, o.occurrence, o.created_at, o.id, o.step, o.action, o.kind, o.target, o.state,
+           o.reason, o.error, o.attempt, o.run_at, null::timestamptz as finished_at
+    from tradeflow.outbox o where o.rule = the_rule and o.subject = any (subjects)
+    union all
+    select h.firing_id, h.rule_version, h.event, h.edge, h.subject, h.occurrence, h.created_at, h.id, h.step, h.action, h.kind, h.target, h.state,
+           h.reason, h.error, h.attempt, h.run_at, h.finished_at
+    from tradeflow.outbox_history h where h.rule = the_rule and h.subject = any (subjects)
+  ), fired as (
+    select a.firing_id,
+           jsonb_build_object(
+             'firing_id', a.firing_id, 'fired_at', min(a.created_at), 'event', min(a.event), 'edge', min(a.edge),
+             'subject', min(a.subject), 'occurrence', min(a.occurrence), 'rule_version', min(a.rule_version),
+             'actions', jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+               'id', a.id, 'step', a.step, 'action', a.action, 'kind', a.kind, 'target', a.target, 'state', a.state, 'reason', a.reason,
+               'error', a.error, 'attempt', a.attempt, 'run_at', a.run_at, 'finished_at', a.finished_at)) order by a.step, a.id)) as firing
+    from acts a group by a.firing_id order by a.firing_id desc limit 20
+  )
+  select coalesce(jsonb_agg(f.firing order by f.firing_id desc), '[]') from fired f
+$$;
+
+comment on function tradeflow._firings_of(text, text[]) is 'Internal. The last 20 firings about these subjects, as JSON.';
+
+create function tradeflow._first_no(parts jsonb) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select p.value ->> 'part' from jsonb_array_elements(parts) with ordinality p(value, n)
+  where p.value -> 'value' is distinct from 'true'::jsonb
+  order by p.n limit 1
+$$;
+
+comment on function tradeflow._first_no(jsonb) is 'Internal. The first part of a condition that is not true.';
+
+create function tradeflow._explain_row(r tradeflow.rules, key text) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  owner        regrole := to_regrole(quote_ident(r.owner));
+  the_key      jsonb := tradeflow._key_of(r.source, key);
+  key_columns  text[] := (select w.key from tradeflow.watched_tables w where w.name = r.source);
+  where_key    text := (select string_agg(format('new.%I = %L', k, the_key ->> k), ' and ') from unnest(key_columns) k);
+  parts        text[] := tradeflow._condition_parts(r.condition);
+  found        jsonb;
+  the_subject  text;
+  last         tradeflow.change_log;
+  now_parts    jsonb;
+  last_parts   jsonb;
+  answers      jsonb;
+  subjects     text[];
+  -- Who owns the rule may be allowed some of the columns only.
+  whole        boolean := has_table_privilege(owner, to_regclass(r.source), 'select');
+begin
+  found := tradeflow._read_as(format('select to_jsonb(new) from %s as new where %s', r.source, where_key), r.search_path, owner)::jsonb;
+  the_subject := case when cardinality(key_columns) > 1 then (select array_agg(coalesce(found, the_key) ->> k order by i)::text from unnest(key_columns) with ordinality u(k, i))
+                  else coalesce(found, the_key) ->> key_columns[1] end;
+  if found is not null and parts is not null then
+    now_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, null, found, tradeflow.now());
+    -- What reads old is about a change, not about the row: nothing can be said about it now.
+    now_parts := (select jsonb_agg(case when p.value @> '{"reads_old": true}' then p.value || '{"value": null}' else p.value end order by p.n)
+                  from jsonb_array_elements(now_parts) with ordinality p(value, n));
+  end if;
+  select * into last from tradeflow.change_log l where l.source = r.source and l.subject = the_subject
+  order by l.changed_at desc, l.id desc limit 1;
+  if last.id is not null and parts is not null then
+    last_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, last.old, last.new, coalesce(last.clock, last.changed_at));
+  end if;
+  subjects := array[the_subject];
+  if found is not null and r.query is not null then
+    answers := tradeflow._read_as(format(
+      E'select coalesce(jsonb_agg(to_jsonb(answer)), ''[]'') from %1$s as new cross join lateral (select (null::%1$s).*) as old cross join lateral (\n%2$s\n) as answer where %3$s',
+      r.source, rtrim(r.query, E'; \n\t'), where_key), r.search_path, owner);
+    subjects := subjects || array(select distinct a ->> 'subject' from jsonb_array_elements(answers) a where a ->> 'subject' is not null);
+  end if;
+  return jsonb_build_object(
+    'subject', the_subject,
+    'row', found,
+    'parts', now_parts,
+    'first_no', tradeflow._first_no((select jsonb_agg(p) from jsonb_array_elements(now_parts) p where not p @> '{"reads_old": true}')),
+    'last_change', case when last.id is not null then jsonb_build_object(
+        'changed_at', last.changed_at, 'event', last.event, 'silent', last.silent,
+        'old', case when whole then last.old end, 'new', case when whole then last.new end,
+        'parts', last_parts, 'first_no', tradeflow._first_no(last_parts)) end,
+    'query_rows', answers,
+    'firings', tradeflow._firings_of(r.name, subjects));
+end
+$$;
+
+comment on function tradeflow._explain_row(tradeflow.rules, text) is 'Internal. What explain() says about a row rule.';
+
+create function tradeflow._explain_subject(r tradeflow.rules, key text) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rows  jsonb;
+begin
+  rows := tradeflow._read_as(format('select coalesce(jsonb_agg(to_jsonb(v)), ''[]'') from %s as v where v.subject = %L', r.view, key),
+                             r.search_path, to_regrole(quote_ident(r.owner)));
+  return jsonb_build_object(
+    'subject', key,
+    'in_view', rows <> '[]',
+    'view_rows', rows,
+    'members', (select coalesce(jsonb_agg(to_jsonb(m) - '{rule}'::text[] order by m.occurrence), '[]')
+                from tradeflow.members m where m.rule = r.name and m.subject = key),
+    'inputs', (select coalesce(jsonb_object_agg(i.source, i.subject), '{}') from tradeflow.rule_inputs i where i.rule = r.name),
+    'firings', tradeflow._firings_of(r.name, array[key]));
+end
+$$;
+
+comment on function tradeflow._explain_subject(tradeflow.rules, text) is 'Internal. What explain() says about a view rule.';
+
+create function tradeflow.explain(rule text, key text) returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  r      tradeflow.rules;
+  said   jsonb;
+  last   jsonb;
+  fired  text;
+begin
+  select * into r from tradeflow.rules x where x.name = explain.rule;
+  if not found then
+    raise exception 'rule "%" does not exist', explain.rule using errcode = 'undefined_object';
+  end if;
+  perform tradeflow._require_reader(r);
+  said := case when r.source is not null then tradeflow._explain_row(r, key)
+               when r.view is not null then tradeflow._explain_subject(r, key)
+               else jsonb_build_object('subject', key, 'firings', tradeflow._firings_of(r.name, array[key])) end;
+  last := nullif(said -> 'last_change', 'null');
+  fired := said #>> '{firings,0,fired_at}';
+
+  said := said || jsonb_build_object('verdict', case
+    when fired is not null then format('It fired %s time(s), last at %s.', jsonb_array_length(said -> 'firings'), fired)
+    when r.mode = 'off' then 'The rule is off.'
+    when r.invalid is not null then 'The rule is not asked: ' || r.invalid
+    when r.paused_at is not null then 'The rule is paused: ' || coalesce(r.paused_reason, 'it failed too often')
+    when r.schedule is not null then 'Its query has not returned this subject yet.'
+    when r.view is not null and (said ->> 'in_view')::boolean and said -> 'members' = '[]' then 'It is in the view, and the rule was not asked about it yet: does rule_inputs name every table the view reads?'
+    when r.view is not null and (said ->> 'in_view')::boolean then format('It is in the view, and a member without a firing: it was there when the rule was written, or its time has not come. tradeflow.backfill(%L) fires for such.', r.name)
+    when r.view is not null then 'It is not in the view.'
+    when said ->> 'row' is null and last is null then 'There is no such row.'
+    when said ->> 'first_no' is not null then format('It does not hold for the row: %s is not true.', said ->> 'first_no')
+    when last ->> 'first_no' is not null then format('The last change did not fulfil it: %s was not true.', last ->> 'first_no')
+    when last @> '{"silent": true}' then 'The last change was made in silent mode.'
+    when said ->> 'row' is null then 'There is no such row any more.'
+    when said -> 'query_rows' = '[]' then 'Its condition holds, and its query returns no row.'
+    when exists (select from jsonb_array_elements(said -> 'parts') p where p @> '{"reads_old": true}')
+      then 'What it asks about the row holds. The rest is about a change: watch the table with log => true to have the last one explained.'
+    else format('It holds, and no change since the rule was written made it so: a rule fires when the answer becomes yes. tradeflow.backfill(%L) fires for rows that were there before.', r.name)
+  end);
+  return jsonb_build_object(
+    'rule', r.name, 'version', r.version, 'mode', r.mode, 'condition', r.condition, 'fires', r.fires, 'events', r.events)
+    || jsonb_strip_nulls(jsonb_build_object('invalid', r.invalid, 'paused_at', r.paused_at, 'paused_reason', r.paused_reason, 'columns', r.columns,
+                                            'view', r.view, 'schedule', r.schedule))
+    || said
+    || jsonb_build_object('incidents', (
+         select coalesce(jsonb_agg(jsonb_build_object('id', i.id, 'kind', i.kind, 'message', i.message, 'count', i.count, 'last_seen_at', i.last_seen_at) order by i.id desc), '[]')
+         from (select * from tradeflow.incidents x
+               where x.rule = r.name and x.acked_at is null and (x.subject is null or x.subject = said ->> 'subject')
+               order by x.id desc limit 5) i));
+end
+$$;
+
+comment on function tradeflow.explain(text, text) is
+  'Why a rule did or did not fire for a row: each part of its condition with its value for the row as it is and for its last logged change, the first part that said no, the firings with what became of each action, open incidents; for a view rule the subject''s membership. key: the row''s key as text, several columns as text array or JSON object. Errors: 42704 no such rule, 22023 no such key, 42501.';
+
+create function tradeflow.explain(rule text, key bigint) returns jsonb
+language sql
+set search_path = pg_catalog, pg_temp
+as $$ select tradeflow.explain(rule, key::text) $$;
+
+comment on function tradeflow.explain(text, bigint) is 'As explain(text, text).';
+
+create function tradeflow.explain(rule text, key jsonb) returns jsonb
+language sql
+set search_path = pg_catalog, pg_temp
+as $$ select tradeflow.explain(rule, key #>> '{}') $$;
+
+comment on function tradeflow.explain(text, jsonb) is 'As explain(text, text), with the key as {"column": value, …}.';
+
+create function tradeflow._simulated(firing bigint, incident bigint) returns jsonb
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with own as materialized (select (pg_current_xact_id()::text::numeric::bigint >> 32) << 32 as epoch)
+  select jsonb_build_object(
+    'firings', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+          'rule', f.rule, 'source', f.source, 'event', f.event, 'edge', f.edge, 'subject', f.subject, 'occurrence', f.occurrence,
+          'state', f.state, 'run_at', f.run_at, 'facts', f.facts,
+          'actions', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                          'step', a.step, 'name', a.name, 'kind', a.kind, 'target', a.target, 'params', a.params,
+                          'delay', nullif(a.delay, '0'))) order by a.step), '[]')
+                      from tradeflow.actions a where a.rule = f.rule and a.edge = f.edge)) order by f.firing_id), '[]')
+      from own, tradeflow.outbox f
+      where f.firing_id > firing and pg_xact_status((own.epoch + f.xmin::text::bigint)::text::xid8) = 'in progress'),
+    'incidents', (
+      select coalesce(jsonb_agg(i.message order by i.id), '[]')
+      from own, tradeflow.incidents i
+      where i.id > incident and pg_xact_status((own.epoch + i.xmin::text::bigint)::text::xid8) = 'in progress'))
+$$;
+
+comment on function tradeflow._simulated(bigint, bigint) is 'Internal. What the current transaction has fired since these numbers, as JSON.';
+
+create function tradeflow._before_simulation(out firing bigint, out incident bigint)
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select (select case when is_called then last_value else 0 end from tradeflow.firing_id),
+         (select case when is_called then last_value else 0 end from tradeflow.incidents_id_seq)
+$$;
+
+comment on function tradeflow._before_simulation() is 'Internal. The last numbers given so far.';
+
+create function tradeflow.simulate(sql text)
+returns table (rule text, source text, event text, edge text, subject text, occurrence text, state text, run_at timestamptz, facts jsonb, actions jsonb)
+language plpgsql
+as $$
+declare
+  before   record;
+  result   jsonb;  -- variables outlive the rollback
+  message  text;
+begin
+  select * into before from tradeflow._before_simulation();
+  begin
+    execute simulate.sql;
+    -- What is asked at the end of the transaction is asked now.
+    set constraints all immediate;
+    result := tradeflow._simulated(before.firing, before.incident);
+    raise sqlstate 'TF002' using message = 'a simulation ends';
+  exception when sqlstate 'TF002' then
+    if result is null then
+      raise;
+    end if;
+  end;
+  for message in select pg_catalog.jsonb_array_elements_text(result -> 'incidents') loop
+    raise warning '%', message using detail = 'It would be an incident.';
+  end loop;
+  return query
+    select * from pg_catalog.jsonb_to_recordset(result -> 'firings') f(
+      rule text, source text, event text, edge text, subject text, occurrence text, state text, run_at pg_catalog.timestamptz, facts jsonb, actions jsonb);
+end
+$$;
+
+comment on function tradeflow.simulate(text) is
+  'Runs a statement as the caller, returns the firings it would cause with their actions, and rolls everything back: nothing is kept, nothing is sent. What rules fail with comes as warnings. Sequences do advance. Errors: those of the statement.';
+
+create function tradeflow._replay(
+  definition text, source regclass, source_name text, since timestamptz, until timestamptz,
+  out log_id bigint, out changed_at timestamptz, out event text, out edge text, out subject text, out occurrence text,
+  out fire_at timestamptz, out facts jsonb, out error text
+) returns setof record
+language c as 'MODULE_PATHNAME', 'tradeflow_replay';
+
+comment on function tradeflow._replay(text, regclass, text, timestamptz, timestamptz) is
+  'Internal. Asks a definition about the logged changes of a table, as its owner, of whom the caller must be a member. Errors of the rule come as a row of their own.';
+
+create function tradeflow._backtest(draft jsonb, stored tradeflow.rules, since timestamptz, until timestamptz)
+returns table (difference text, changed_at timestamptz, event text, edge text, subject text, occurrence text, fire_at timestamptz, facts jsonb, firing_id bigint, error text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  r        tradeflow.rules;
+  rel      regclass;
+  unknown  text;
+  logged   timestamptz;
+begin
+  select k into unknown from jsonb_object_keys(draft) k
+  where not exists (select from pg_attribute a where a.attrelid = 'tradeflow.rules'::regclass and a.attnum > 0 and a.attname = k)
+  limit 1;
+  if found then
+    raise exception 'a rule has no "%"', unknown
+      using errcode = 'undefined_column', hint = 'A draft has the columns of tradeflow.rules: {"source": "store.quotes", "condition": "…"}.';
+  end if;
+  r := jsonb_populate_record(stored, draft);
+  if r.source is null or r.view is not null or r.schedule is not null then
+    raise exception 'rule "%" is not about the changes of a table', coalesce(r.name, 'draft')
+      using errcode = 'feature_not_supported', hint = 'A backtest replays the logged changes of one table: it needs a source.';
+  end if;
+  rel := to_regclass(r.source);
+  if rel is null then
+    raise exception 'table "%" does not exist', r.source using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
+  end if;
+  r.source := tradeflow._qualified_name(rel);
+  select w.logged_since into logged from tradeflow.watched_tables w where w.name = r.source;
+  if logged is null then
+    raise exception 'the changes of % are not logged', r.source
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L, log => true); and come back when there is something to replay.', r.source);
+  end if;
+  r.name := coalesce(r.name, 'draft');
+  r.events := coalesce(r.events, '{insert,update}');
+  r.fires := case when r.condition is null then 'always' else coalesce(r.fires, 'enter') end;
+  r.max_firings := coalesce(r.max_firings, 1000);
+
+  return query
+  with answers as materialized (
+    select * from tradeflow._replay(tradeflow._definition(r), rel, r.source, since, until)
+  ), replayed as (
+    select a.*, row_number() over (partition by a.changed_at, a.edge, a.subject, a.occurrence order by a.log_id) as n
+    from (select x.*, row_number() over (partition by x.edge, x.subject, x.occurrence order by x.log_id) as nth from answers x where x.error is null) a
+    -- The first answer ever: nothing before what is replayed.
+    where r.fires <> 'once'
+       or (a.nth = 1 and not exists (select from tradeflow.firings f where f.rule = r.name and f.subject = a.subject and f.occurrence = a.occurrence
+                                     and f.edge = a.edge and f.created_at < greatest(since, logged)))
+  ), fired as (
+    select f.firing_id, f.created_at, f.event, f.edge, f.subject, f.occurrence, f.facts,
+           row_number() over (partition by f.created_at, f.edge, f.subject, f.occurrence order by f.firing_id) as n
+    from tradeflow.firings f
+    where f.rule = r.name and f.event in ('insert', 'update', 'delete')
+      and f.created_at >= greatest(since, logged) and f.created_at < coalesce(until, 'infinity')
+  )
+  select case when f.firing_id is null then 'added' when a.log_id is null then 'missing' else 'same' end,
+         coalesce(a.changed_at, f.created_at), coalesce(a.event, f.event), coalesce(a.edge, f.edge), coalesce(a.subject, f.subject),
+         coalesce(a.occurrence, f.occurrence), a.fire_at, coalesce(a.facts, f.facts), f.firing_id, null::text
+  from replayed a
+  full join fired f on (f.created_at, f.edge, f.subject, f.occurrence, f.n) = (a.changed_at, a.edge, a.subject, a.occurrence, a.n)
+  union all
+  select 'error', null, null, null, e.subject, null, null, null, null, e.error from answers e where e.error is not null
+  order by 2, 5, 6;
+end
+$$;
+
+comment on function tradeflow._backtest(jsonb, tradeflow.rules, timestamptz, timestamptz) is 'Internal. A backtest of a draft laid over a stored rule.';
+
+create function tradeflow.backtest(rule text, since timestamptz default null, until timestamptz default null)
+returns table (difference text, changed_at timestamptz, event text, edge text, subject text, occurrence text, fire_at timestamptz, facts jsonb, firing_id bigint, error text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  stored tradeflow.rules;
+begin
+  select * into stored from tradeflow.rules r where r.name = backtest.rule;
+  if not found then
+    raise exception 'rule "%" does not exist', backtest.rule
+      using errcode = 'undefined_object', hint = 'For a rule that is not stored: tradeflow.backtest(''{"source": "…", "condition": "…"}''::jsonb).';
+  end if;
+  perform tradeflow._require_member(stored.owner, stored.name);
+  return query select * from tradeflow._backtest('{}', stored, since, until);
+end
+$$;
+
+comment on function tradeflow.backtest(text, timestamptz, timestamptz) is
+  'Replays the logged changes of a rule''s table (watched with log => true) through the rule as it is now, and compares with what it fired then. difference: same; added (fires in the replay only); missing (fired then, not in the replay); error. A query reads the other tables as they are now. Silent changes are left out. The caller must be a member of the rule''s owner. Errors: 42704 no such rule, 0A000 no row rule, 55000 not logged.';
+
+create function tradeflow.backtest(draft jsonb, since timestamptz default null, until timestamptz default null)
+returns table (difference text, changed_at timestamptz, event text, edge text, subject text, occurrence text, fire_at timestamptz, facts jsonb, firing_id bigint, error text)
+language sql
+as $$
+  select b.*
+  from (select 1) one
+  left join tradeflow.rules s on s.name operator(pg_catalog.=) (draft operator(pg_catalog.->>) 'name')
+  cross join lateral tradeflow._backtest(
+    draft operator(pg_catalog.||) pg_catalog.jsonb_build_object(
+      'owner', current_user,
+      'source', coalesce(tradeflow._qualified_name(pg_catalog.to_regclass(draft operator(pg_catalog.->>) 'source')), draft operator(pg_catalog.->>) 'source', s.source),
+      'search_path', coalesce(draft operator(pg_catalog.->>) 'search_path', s.search_path,
+        (select pg_catalog.string_agg(pg_catalog.quote_ident(p), ', ' order by i)
+         from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality u(p, i)), '')),
+    s, since, until) b
+$$;
+
+comment on function tradeflow.backtest(jsonb, timestamptz, timestamptz) is
+  'The same for a draft: {"source": "store.quotes", "condition": "…"}, with any column of tradeflow.rules. With the name of a stored rule it is laid over that one, and compared with what that one fired. Runs as the caller.';
+
+create function tradeflow._check_watch(name text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  w        tradeflow.watched_tables;
+  rel      record;
+  anew     boolean := false;
+  problem  text;
+begin
+  select * into w from tradeflow.watched_tables x where x.name = _check_watch.name;
+  if not found then
+    return;
+  end if;
+  begin
+    select c.oid, c.relkind, c.relispartition into rel from pg_class c where c.oid = to_regclass(w.name);
+    if not found then
+      problem := 'there is no table of this name';
+    elsif rel.relkind not in ('r', 'p') then
+      problem := 'what bears this name is no table';
+    elsif rel.relispartition then
+      problem := 'it has become a partition of another table: watch that one';
+    else
+      perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
+      anew := tradeflow._install_triggers(rel.oid);
+      if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
+                 and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
+        problem := 'its triggers are disabled';
+      end if;
+    end if;
+  exception when others then
+    problem := sqlerrm;
+  end;
+
+  if problem is distinct from w.lost then
+    update tradeflow.watched_tables x set lost = problem where x.name = w.name;
+  end if;
+  if problem is not null and w.lost is null then
+    insert into tradeflow.incidents (kind, source, message, detail, hint)
+    values ('watch_lost', w.name, format('changes of %s are not seen any more: %s', w.name, problem),
+            (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r
+             where r.source = w.name or exists (select from tradeflow.rule_inputs i where i.rule = r.name and i.source = w.name)),
+            'bring a table with its key back under this name: it is watched again by itself. Or give its rules another source, then delete it from tradeflow.watched_tables.');
+    raise notice 'tradeflow does not see the changes of % any more: %', w.name, problem;
+  elsif problem is null and w.lost is not null then
+    perform tradeflow._resolve_incidents('watch_lost', null, w.name);
+  end if;
+  if problem is null and (anew or w.lost is not null) then
+    perform tradeflow._invalidate(rel.oid);
+    perform tradeflow._check_rules(array[w.name]);
+  end if;
+end
+$$;
+
+comment on function tradeflow._check_watch(text) is
+  'Internal. Sees to it that the table that bears a watched name has its triggers; if that cannot be, says so in watched_tables.lost and in an incident.';
+
+create function tradeflow._resolve_incidents(kind text, rule text, source text) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from tradeflow.incidents i
+  where i.kind = _resolve_incidents.kind and i.acked_at is null and i.created_at = now()
+    and i.rule is not distinct from _resolve_incidents.rule and i.source is not distinct from _resolve_incidents.source;
+  update tradeflow.incidents i set acked_at = now(), acked_by = 'tradeflow'
+  where i.kind = _resolve_incidents.kind and i.acked_at is null
+    and i.rule is not distinct from _resolve_incidents.rule and i.source is not distinct from _resolve_incidents.source;
+$$;
+
+comment on function tradeflow._resolve_incidents(text, text, text) is
+  'Internal. Closes the open incidents of this kind, rule and source, whose cause is gone.';
+
+create function tradeflow._check_rules(names text[]) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  r        tradeflow.rules;
+  problem  text;
+  state    text;
+  rest     text;
+begin
+  for r in
+    select * from tradeflow.rules x
+    where exists (select from unnest(names) n
+                  where position(n in concat_ws(' ', x.source, x.view, x.condition, x.query, x.fire_at, x.still)) > 0)
+      -- Of rules whose table is gone, the incident watch_lost tells.
+      and (x.source is null or to_regclass(x.source) is not null)
+    order by x.name
+  loop
+    begin
+      problem := tradeflow._rule_missing(r);
+      state := null;
+    exception when others then
+      get stacked diagnostics problem = message_text, state = returned_sqlstate;
+      problem := replace(problem, format('rule "%s": ', r.name), '');
+    end;
+    if problem is not distinct from r.invalid then
+      continue;
+    end if;
+    begin
+      update tradeflow.rules x set invalid = problem where x.name = r.name;
+      if problem is null then
+        perform tradeflow._resolve_incidents('rule_invalid', r.name, r.source);
+      elsif r.invalid is null and r.mode <> 'off' then
+        insert into tradeflow.incidents (kind, rule, source, message, hint, sqlstate)
+        values ('rule_invalid', r.name, r.source, format('rule "%s" no longer compiles: %s', r.name, problem),
+                'change the rule, or bring back what it reads; until then it is not evaluated', state);
+        raise warning 'tradeflow rule "%" no longer compiles: %', r.name, problem;
+      end if;
+    exception when others then
+      get stacked diagnostics rest = message_text;
+      raise warning 'tradeflow rule "%": % (%)', r.name, problem, rest;
+    end;
+  end loop;
+end
+$$;
+
+comment on function tradeflow._check_rules(text[]) is
+  'Internal. Asks the rules that mention one of these names whether they still compile; marks and reports those that do not, and those that do again.';
+
+create function tradeflow._restoring() returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$ select not current_setting('check_function_bodies')::boolean and not current_setting('row_security')::boolean $$;
+
+comment on function tradeflow._restoring() is 'Internal. Whether the session restores a dump.';
+
+create function tradeflow._ddl_ended() returns event_trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  touched  oid[];
+  names    text[];
+  watched  text;
+begin
+  if tradeflow._restoring() then
+    return;
+  end if;
+  -- Nothing but temporary tables, or tradeflow's own: the common case of a busy database.
+  if tg_tag not like 'DROP %' then
+    select array_agg(c.objid), array_agg(distinct coalesce(k.relname, p.proname))
+    into touched, names
+    from pg_event_trigger_ddl_commands() c
+    left join pg_class k on c.classid = 'pg_class'::regclass and k.oid = c.objid
+    left join pg_proc p on c.classid = 'pg_proc'::regclass and p.oid = c.objid
+    where not c.in_extension and c.schema_name is distinct from 'tradeflow' and c.schema_name is distinct from 'pg_temp';
+    if touched is null then
+      return;
+    end if;
+  end if;
+  for watched in
+    select w.name
+    from tradeflow.watched_tables w
+    left join pg_class c on c.oid = to_regclass(w.name)
+    where c.oid is null and w.lost is null
+       or c.oid = any (touched)
+       or w.lost is not null and c.oid is not null
+       or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
+                                 and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
+    order by w.name
+  loop
+    perform tradeflow._check_watch(watched);
+  end loop;
+  -- A new or replaced table or function may mend a rule; an altered one may break it.
+  names := array_remove(names, null);
+  if cardinality(names) > 0 then
+    perform tradeflow._check_rules(names);
+  end if;
+exception when others then
+  raise warning 'tradeflow could not look after its watched tables: %', sqlerrm;
+end
+$$;
+
+comment on function tradeflow._ddl_ended() is
+  'Internal. After a command that makes, alters, renames or drops tables: watches the watched names again, and asks the rules concerned whether they still compile. Never fails the command.';
+
+create function tradeflow._dropped() returns event_trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  names text[];
+begin
+  if tradeflow._restoring() then
+    return;
+  end if;
+  select array_agg(distinct case when d.object_type in ('table column', 'function') then
+                                   coalesce(d.address_names[2], d.object_name) else d.object_name end)
+  into names
+  from pg_event_trigger_dropped_objects() d
+  where d.object_type in ('table', 'table column', 'view', 'materialized view', 'foreign table', 'function', 'type')
+    and not d.is_temporary and d.schema_name is distinct from 'tradeflow'
+    -- A table's row type, and the columns that go with it, say nothing new.
+    and (d.original or d.object_type in ('table', 'view', 'materialized view', 'foreign table', 'function'));
+  names := array_remove(names, null);
+  if cardinality(names) > 0 then
+    perform tradeflow._check_rules(names);
+  end if;
+exception when others then
+  raise warning 'tradeflow could not look after its rules: %', sqlerrm;
+end
+$$;
+
+comment on function tradeflow._dropped() is
+  'Internal. After something was dropped: asks the rules that mention it whether they still compile. Never fails the command.';
+
+create function tradeflow._truncated() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_name text := tradeflow._qualified_name(tg_relid);
+begin
+  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+  from tradeflow.outbox o
+  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  insert into tradeflow.view_checks (rule, subjects, silent)
+  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  from tradeflow.rule_inputs i
+  join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
+  join tradeflow.members m on m.rule = i.rule
+  where i.source = the_name
+  group by i.rule;
+  return null;
+end
+$$;
+
+comment on function tradeflow._truncated() is
+  'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled, and views are asked about all their members.';
+
+create event trigger tradeflow_ddl on ddl_command_end
+  when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'DROP TABLE', 'ALTER SCHEMA', 'DROP SCHEMA', 'DROP OWNED',
+               'DROP TRIGGER', 'CREATE VIEW', 'ALTER VIEW', 'CREATE FUNCTION', 'ALTER FUNCTION')
+  execute function tradeflow._ddl_ended();
+
+comment on event trigger tradeflow_ddl is 'Watches again the tables that tools swap, rename and make anew.';
+
+create event trigger tradeflow_drop on sql_drop execute function tradeflow._dropped();
+
+comment on event trigger tradeflow_drop is 'Reports the rules that something dropped was needed by.';
+
+grant usage on schema tradeflow to public;
+
+revoke execute on all functions in schema tradeflow from public;
+
+grant execute on function
+  tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
+  tradeflow._flush(), tradeflow.now(), tradeflow.version()
+to public;
+
+grant select on tradeflow.clock to public;
+
+grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
+
+grant select, insert, update, delete on tradeflow.watched_tables, tradeflow.rule_inputs to tradeflow_author;
+
+grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targets, tradeflow.outbox, tradeflow.outbox_history,
+  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock, tradeflow.members to tradeflow_author;
+
+grant execute on function
+  tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
+  tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
+  tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
+  tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
+  tradeflow._is_asked(tradeflow.rules), tradeflow._as_written(text), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
+  tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
+  tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
+  tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
+to tradeflow_author;
+
+grant select on tradeflow.schedules to tradeflow_author;
+
+grant select on tradeflow.dependencies, tradeflow.members, tradeflow.rule_inputs to tradeflow_author;
+
+grant execute on function
+  tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb),
+  tradeflow.simulate(text), tradeflow._before_simulation(), tradeflow._simulated(bigint, bigint),
+  tradeflow.backtest(text, timestamptz, timestamptz), tradeflow.backtest(jsonb, timestamptz, timestamptz),
+  tradeflow._backtest(jsonb, tradeflow.rules, timestamptz, timestamptz), tradeflow._definition(tradeflow.rules),
+  tradeflow._replay(text, regclass, text, timestamptz, timestamptz)
+to tradeflow_author;
+
+grant execute on function tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb) to tradeflow_operator;
+
+grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
+  tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock to tradeflow_executor;
+
+grant execute on function
+  tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
+  tradeflow.fail(bigint, int, text, text, interval), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+to tradeflow_executor;
+
+grant select on all tables in schema tradeflow to tradeflow_operator;
+
+grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
+
+grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
+
+grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+
+grant execute on function
+  tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
+  tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
+  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick()
+to tradeflow_operator;
+
+-- Up to here: written by scripts/upgrade_script.py
+
+
+-- TRUNCATE has a trigger of its own now; what was lost before, is said now.
+select tradeflow._check_watch(w.name) from tradeflow.watched_tables w;

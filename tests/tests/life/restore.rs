@@ -1,0 +1,100 @@
+//! Dump and restore keep everything: rules, who is a member, what waits and what is ready.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::fired;
+use tradeflow_tests::database::Database;
+
+/// Every table of tradeflow's with its rows, as text.
+async fn contents(db: &Database) -> Vec<String> {
+    let tables: Vec<String> = db
+        .column(
+            "select c.oid::regclass::text from pg_class c where c.relnamespace = 'tradeflow'::regnamespace
+             and c.relkind = 'r' and not c.relispartition order by 1",
+        )
+        .await;
+    let mut all = Vec::new();
+    for table in
+        tables.iter().chain(&["tradeflow.outbox_history".to_owned(), "tradeflow.change_log".to_owned()])
+    {
+        let rows: Vec<String> =
+            db.column(&format!("select to_jsonb(x)::text from {table} x order by 1")).await;
+        all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+    }
+    all
+}
+
+fn output(mut command: Command, input: &[u8]) -> Vec<u8> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut stdin = child.stdin.take().expect("it has one");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("the writer does not panic").expect("it reads all");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[tokio::test]
+async fn a_restored_dump_goes_on_where_it_was() {
+    let db = Database::with_extension().await;
+    let author = db.role(&["tradeflow_author"]).await;
+    db.sql(&format!(
+        "create table t (id int primary key, company int, n int, due timestamptz);
+         create table extra (id int, name text);
+         grant select on t, extra to {author};
+         create view gold as select company as subject, sum(n) as total from t group by company having sum(n) >= 100;
+         alter view gold owner to {author};
+         select tradeflow.watch('public.t', ignore => '{{due}}');
+         insert into tradeflow.settings (name, value) values ('limit', '10');
+         insert into tradeflow.targets (name, system, base_url) values ('erp', 'http', 'https://erp.example.com');
+         set role {author};
+         insert into tradeflow.rules (name, source, condition, query) values
+           ('big', 'public.t', $$ new.n > tradeflow.setting('limit')::int $$, $$ select new.n, e.name from extra e where e.id = new.id $$);
+         insert into tradeflow.rules (name, source, condition, fire_at) values ('timer', 'public.t', 'new.n > 0', 'new.due');
+         insert into tradeflow.rules (name, source, condition, fires) values ('first', 'public.t', 'new.n > 0', 'once');
+         insert into tradeflow.rules (name, view) values ('gold', 'public.gold');
+         insert into tradeflow.rule_inputs values ('gold', 'public.t', 'new.company');
+         insert into tradeflow.actions (rule, kind, target, params) values ('big', 'http', 'erp', '{{\"path\": \"/\"}}');
+         update tradeflow.rules set description = 'for version 2' where name = 'big';
+         reset role;
+         insert into extra values (1, 'one'), (2, 'two');
+         insert into t values (1, 7, 60, now() + interval '1 hour'), (2, 7, 50, now() + interval '2 hours');
+         select tradeflow.tick()"
+    ))
+    .await;
+    let dump = output(db.program("pg_dump"), b"");
+    let copy = Database::empty().await;
+    let mut psql = copy.program("psql");
+    psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
+    output(psql, &dump);
+
+    let (before, after) = (contents(&db).await, contents(&copy).await);
+    assert!(before.len() > 20, "there is something to keep");
+    assert_eq!(after, before);
+    assert_eq!(fired(&copy).await.iter().filter(|f| f.starts_with("gold")).count(), 1);
+
+    // Nothing fires again by itself; what changes fires, by the same rules.
+    let known = fired(&copy).await.len();
+    copy.sql("update t set n = n, due = due; select tradeflow.tick()").await;
+    assert_eq!(fired(&copy).await.len(), known);
+    copy.sql("insert into extra values (3, 'three'); insert into t values (3, 7, 11, null)").await;
+    assert_eq!(fired(&copy).await[known..], ["big 3", "first 3", "timer 3"], "gold is one already");
+    copy.sql("select tradeflow.set_clock(now() + interval '90 minutes'); select tradeflow.tick()").await;
+    let timers: Vec<String> =
+        copy.column("select subject || ' ' || state from tradeflow.firings where rule = 'timer' and facts ->> 'due' is not null order by 1").await;
+    assert_eq!(timers, ["1 done", "2 waiting"]);
+    assert_eq!(
+        copy.column::<String>("select subject from tradeflow.claim('me', 10, '1 minute') order by id").await,
+        ["1", "2", "3"]
+    );
+    // What its owner may no longer do, it does no longer.
+    let invalid: i64 = copy.one("select count(*) from tradeflow.rules where invalid is not null").await;
+    assert_eq!(invalid, 0);
+}
