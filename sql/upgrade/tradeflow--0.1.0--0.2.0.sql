@@ -2231,3 +2231,6 @@ to tradeflow_operator;
 
 -- TRUNCATE has a trigger of its own now; what was lost before, is said now.
 select tradeflow._check_watch(w.name) from tradeflow.watched_tables w;
+
+-- What each rule reads is noted when it is written: these were written before.
+select tradeflow._note_dependencies(r.name) from tradeflow.rules r;

@@ -104,6 +104,11 @@ async fn an_updated_installation_is_like_a_new_one_and_keeps_its_data() {
             ["big", "timer"]
         );
         assert_eq!(db.one::<i64>("select count(*) from tradeflow.rule_versions").await, 1);
+        assert_eq!(
+            db.one::<i64>("select count(*) from tradeflow.rules r where not exists (select from tradeflow.dependencies d where d.rule = r.name and d.part <> 'source')").await,
+            0,
+            "what each rule reads is noted"
+        );
         db.sql("insert into t values (2, 12, null)").await;
         assert_eq!(fired(&db).await, ["big 1", "timer 1", "big 9", "big 2", "timer 2"]);
         db.sql("select tradeflow.set_clock(now() + interval '2 hours'); select tradeflow.tick()").await;
