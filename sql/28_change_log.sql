@@ -11,8 +11,8 @@ create table tradeflow.change_log (
   clock       timestamptz,
   changed_at  timestamptz not null default now()
 ) partition by range (changed_at);
-create index on tradeflow.change_log (source, subject);
 create table tradeflow.change_log_default partition of tradeflow.change_log default;
+create index on tradeflow.change_log_default (source, subject);  -- not of the whole: see outbox_history
 select pg_catalog.pg_extension_config_dump('tradeflow.change_log_default', '');
 select pg_catalog.pg_extension_config_dump('tradeflow.change_log_id_seq', '');
 comment on table tradeflow.change_log is 'A row is one change of a table watched with log => true: what backtest() replays and explain() looks at. Partitioned by day; days older than setting change_log_days (default 14) are dropped by tick(). Changes of ignored columns alone are none.';

@@ -102,7 +102,7 @@ begin
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
       if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name);
+        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
         execute format(
           'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
           'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);

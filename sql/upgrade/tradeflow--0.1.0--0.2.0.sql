@@ -28,6 +28,18 @@ alter table tradeflow.outbox
   drop constraint outbox_event_check,
   add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill'));
 
+-- Indexes of the history belong to its partitions.
+drop index tradeflow.outbox_history_id_idx, tradeflow.outbox_history_firing_id_idx, tradeflow.outbox_history_rule_subject_idx;
+do $indexes$
+declare
+  part regclass;
+begin
+  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass loop
+    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject)', part);
+  end loop;
+end
+$indexes$;
+
 alter table tradeflow.incidents
   drop constraint incidents_kind_check,
   add constraint incidents_kind_check check (kind in ('rule_error', 'rule_invalid', 'rule_paused', 'held_burst', 'held_loop', 'dead_action',
@@ -864,9 +876,9 @@ create table tradeflow.change_log (
   changed_at  timestamptz not null default now()
 ) partition by range (changed_at);
 
-create index on tradeflow.change_log (source, subject);
-
 create table tradeflow.change_log_default partition of tradeflow.change_log default;
+
+create index on tradeflow.change_log_default (source, subject);
 
 select pg_catalog.pg_extension_config_dump('tradeflow.change_log_default', '');
 
@@ -897,6 +909,12 @@ comment on column tradeflow.change_log.changed_at is 'The start of the transacti
 comment on column tradeflow.outbox.event is 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
 
 comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave: it is yes no longer.';
+
+create index on tradeflow.outbox_history_default (id);
+
+create index on tradeflow.outbox_history_default (firing_id);
+
+create index on tradeflow.outbox_history_default (rule, subject);
 
 do $comments$
 declare
@@ -1372,7 +1390,7 @@ begin
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
       if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name);
+        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
         execute format(
           'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
           'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
