@@ -150,6 +150,8 @@ struct Replay<'a> {
     needed: Vec<usize>,
     /// The columns that are not decoded: they may have changed.
     unknown: ColumnSet,
+    /// The index does not look at old.
+    by_new_alone: bool,
     entries: [Rc<Entry>; 3],
     clock: Clock,
     faults: Vec<Fault>,
@@ -183,6 +185,7 @@ impl<'a> Replay<'a> {
             decoder: unsafe { Decoder::new(table) },
             needed,
             unknown,
+            by_new_alone: !rule.mentions_old && !rule.follows(),
             entries: [Event::Insert, Event::Update, Event::Delete].map(entry),
             faults: Vec::new(),
             result,
@@ -278,9 +281,25 @@ impl<'a> Replay<'a> {
                 Some(2) => Event::Update,
                 _ => Event::Delete,
             };
-            let [json_old, json_new] = [json_at(rows, row, 3), json_at(rows, row, 4)];
-            self.decoder.fill(old, json_old, &self.needed);
+            let versions = Versions {
+                old: if event == Event::Insert { std::ptr::null_mut() } else { old },
+                new: if event == Event::Delete { std::ptr::null_mut() } else { new },
+                now: rows.datum(row, 1).map_or(0, |d| d.value() as i64),
+            };
+            let concerned = |changed| {
+                let mut found = Vec::new();
+                table.index(event).candidates(event, &table.rules, changed, &versions, &mut found);
+                !found.is_empty()
+            };
+            let json_new = json_at(rows, row, 4);
             self.decoder.fill(new, json_new, &self.needed);
+            // Most changes do not concern the rule, and most of those are told by new alone.
+            if self.by_new_alone && event != Event::Delete && !concerned(change::ALL) {
+                pg_sys::MemoryContextSwitchTo(outer);
+                return Ok(());
+            }
+            let json_old = json_at(rows, row, 3);
+            self.decoder.fill(old, json_old, &self.needed);
             pg_sys::MemoryContextSwitchTo(outer);
             self.clock.set(rows.datum(row, 6).or(rows.datum(row, 1)), rows.datum(row, 1));
 
@@ -288,14 +307,7 @@ impl<'a> Replay<'a> {
                 Event::Update => change::changes(&table.columns, old, new) | self.unknown,
                 Event::Insert | Event::Delete => change::ALL,
             };
-            let versions = Versions {
-                old: if event == Event::Insert { std::ptr::null_mut() } else { old },
-                new: if event == Event::Delete { std::ptr::null_mut() } else { new },
-                now: rows.datum(row, 1).map_or(0, |d| d.value() as i64),
-            };
-            let mut found = Vec::new();
-            table.index(event).candidates(event, &table.rules, changed, &versions, &mut found);
-            if found.is_empty() {
+            if !concerned(changed) {
                 return Ok(());
             }
             let before = (results.firings.len(), results.asked.len());
