@@ -79,3 +79,13 @@ async fn a_timer_that_is_replaced_again_and_again_is_no_loop() {
     }
     assert_eq!(db.one::<String>("select string_agg(state, ', ') from tradeflow.outbox").await, "waiting");
 }
+
+#[tokio::test]
+async fn a_burst_of_a_hundred_thousand_held_takes_no_longer_than_one_that_is_not() {
+    let db = sheet().await;
+    db.sql("update tradeflow.rules set max_firings = 200000, max_per_subject = 1, query = 'select 1 as one from generate_series(1, 2)'").await;
+    // Every subject is over its limit: what compares all with all would take hours.
+    db.sql("set statement_timeout = '120s'; insert into sheet select g, 0 from generate_series(1, 50000) g")
+        .await;
+    assert_eq!(db.one::<String>(STATES).await, "held 50000, ready 50000");
+}

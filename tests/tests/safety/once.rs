@@ -110,3 +110,12 @@ async fn a_view_has_its_own_memory() {
         db.error("insert into tradeflow.rules (name, view, fires) values ('v', 'public.v', 'once')").await;
     assert_eq!(error.code, "22023");
 }
+
+#[tokio::test]
+async fn a_backfill_tells_those_who_were_not_told() {
+    let db = welcome().await;
+    db.sql("insert into users values (1, true); alter table users disable trigger user; insert into users values (2, true)").await;
+    assert_eq!(db.fired().await, ["welcome 1"]);
+    assert_eq!(db.one::<i32>("select tradeflow.backfill('welcome')").await, 1);
+    assert_eq!(db.fired().await, ["welcome 2"]);
+}

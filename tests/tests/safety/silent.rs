@@ -81,3 +81,21 @@ async fn a_word_that_is_no_mode_is_refused() {
     db.sql("set tradeflow.mode = 'normal'; insert into rows values (1, 11)").await;
     assert_eq!(db.fired().await, ["big 1"]);
 }
+
+#[tokio::test]
+async fn views_know_who_came_and_went_in_silence() {
+    let db = rows().await;
+    db.sql(
+        "create view bigs as select n as subject, count(*) as n_rows from rows group by n having count(*) > 1;
+         insert into tradeflow.rules (name, view) values ('bigs', 'public.bigs');
+         insert into tradeflow.rule_inputs values ('bigs', 'public.rows', 'new.n');
+         delete from tradeflow.rules where name = 'big'",
+    )
+    .await;
+    db.sql("begin; set local tradeflow.mode = 'silent'; insert into rows values (1, 5), (2, 5); commit")
+        .await;
+    assert!(db.fired().await.is_empty());
+    assert_eq!(db.column::<String>("select subject from tradeflow.members").await, ["5"]);
+    db.sql("insert into rows values (3, 5), (4, 6), (5, 6)").await;
+    assert_eq!(db.fired().await, ["bigs 6"], "5 was in already");
+}
