@@ -176,3 +176,18 @@ async fn query(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<tokio_pos
     let client: &Client = transaction.client();
     Ok(client.query(sql, &[]).await.map_err(db::Error::from)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_store_is_applied_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/store");
+        let files = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<String> = files.filter(|name| name.ends_with(".sql")).collect();
+        files.sort();
+        let applied: Vec<&str> = STORE.iter().chain([&WATCH]).map(|(name, _)| *name).collect();
+        assert_eq!(applied, files);
+    }
+}
