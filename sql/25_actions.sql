@@ -173,6 +173,9 @@ begin
   if tg_op = 'DELETE' then
     return old;
   end if;
+  if tg_op = 'UPDATE' and old.rule <> new.rule then
+    perform tradeflow._require_member(r.owner, r.name) from tradeflow.rules r where r.name = old.rule;
+  end if;
 
   select * into kind from tradeflow.action_kinds k where k.name = new.kind;
   if not found then

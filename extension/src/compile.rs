@@ -104,7 +104,7 @@ pub unsafe fn compile(
     let fire_at = compile_part(&definition.fire_at, Wanted::FireAt)?;
     let query = match &definition.query {
         // SAFETY: the caller's promise.
-        Some(text) => Some(unsafe { query::compile(text, relation, columns)? }),
+        Some(text) => Some(unsafe { query::compile(text, relation, columns, lookup)? }),
         None => None,
     };
 

@@ -3,11 +3,13 @@
 mod changes;
 mod columns;
 mod errors;
+mod hijack;
 mod options;
 mod oracle;
 mod partitions;
 mod query;
 mod reentrancy;
+mod rights;
 mod statements;
 mod timers;
 mod transactions;
