@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
-use tokio_postgres::config::{Config as PgConfig, SslMode};
+use tokio_postgres::config::{Config as PgConfig, Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::Config;
@@ -95,6 +95,11 @@ impl Pool {
         if pg.get_hosts().is_empty() {
             return Err(Error::Url("it names no host".into()));
         }
+        // A socket file has no name to ask TLS for, and needs none.
+        #[cfg(unix)]
+        if pg.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
+            pg.ssl_mode(SslMode::Disable);
+        }
         pg.application_name(name);
         pg.connect_timeout(config.database_connect_timeout);
         pg.keepalives_idle(Duration::from_secs(30));
@@ -184,7 +189,6 @@ impl Error {
 }
 
 fn describe_config(config: &PgConfig) -> String {
-    use tokio_postgres::config::Host;
     let ports = config.get_ports();
     let hosts = config.get_hosts().iter().enumerate().map(|(i, host)| {
         let port = ports.get(i).or(ports.first()).copied().unwrap_or(5432);
