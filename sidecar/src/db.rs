@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Config as PgConfig, Host, SslMode};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::Config;
-use crate::tls;
+use crate::tls::{self, PostgresTls};
 
 /// How a running sidecar calls itself in pg_stat_activity; `tradeflow doctor` looks for it.
 pub const SIDECAR: &str = "tradeflow-sidecar";
@@ -21,7 +20,7 @@ pub type Client = deadpool_postgres::Client;
 pub struct Pool {
     inner: deadpool_postgres::Pool,
     config: PgConfig,
-    tls: MakeRustlsConnect,
+    tls: PostgresTls,
 }
 
 /// Why the database could not be asked.
@@ -110,7 +109,7 @@ impl Pool {
             true => tls::client_config(roots)?,
             false => tls::unverified_client_config()?,
         };
-        let tls = MakeRustlsConnect::new(tls);
+        let tls = PostgresTls::new(tls);
         let manager = Manager::from_config(
             pg.clone(),
             tls.clone(),
@@ -155,7 +154,7 @@ impl Pool {
             tokio_postgres::Client,
             tokio_postgres::Connection<
                 tokio_postgres::Socket,
-                <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+                <PostgresTls as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
             >,
         ),
         Error,
