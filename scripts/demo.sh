@@ -5,8 +5,8 @@
 #   scripts/demo.sh           stays until ctrl-C when a person watches (DEMO_ONCE=1: ends after the report)
 #   scripts/demo.sh --clean   removes the demo's folder
 #
-# DEMO_DIR: another folder than .run. PROFILE=dev: debug builds. TRADEFLOW_BIN and TRADEFLOW_STAGE, both set: what was
-# built already, as scripts/test.sh does.
+# DEMO_DIR: another folder than .run. PROFILE=release: optimised builds, which take three times as long to make.
+# TRADEFLOW_BIN and TRADEFLOW_STAGE, both set: what was built already, as scripts/test.sh does.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
 cd "$project"
@@ -69,7 +69,7 @@ value() { psql_demo -At -c "$1"; }
 
 if [ -z "${TRADEFLOW_BIN:-}" ] || [ -z "${TRADEFLOW_STAGE:-}" ]; then
   title "Building tradeflow (the first time takes some minutes)"
-  profile=${PROFILE:-release}
+  profile=${PROFILE:-dev}
   cargo build --quiet -p tradeflow-sidecar --profile "$profile"
   TRADEFLOW_BIN=$(target_dir)/$(profile_folder "$profile")/tradeflow
   TRADEFLOW_STAGE=$(target_dir)/stage/$profile
