@@ -97,10 +97,12 @@ create table tradeflow.outbox_history (
   request      jsonb,
   finished_at  timestamptz not null default clock_timestamp()
 ) partition by range (finished_at);
-create index on tradeflow.outbox_history (id);
-create index on tradeflow.outbox_history (firing_id);
-create index on tradeflow.outbox_history (rule, subject);
 create table tradeflow.outbox_history_default partition of tradeflow.outbox_history default;
+-- Each partition has its own, none is the parent's: pg_dump writes the days' tables with their indexes, and a parent
+-- that comes with the extension would have made them already.
+create index on tradeflow.outbox_history_default (id);
+create index on tradeflow.outbox_history_default (firing_id);
+create index on tradeflow.outbox_history_default (rule, subject);
 select pg_catalog.pg_extension_config_dump('tradeflow.outbox_history_default', '');
 comment on table tradeflow.outbox_history is 'Finished actions (done, cancelled, shadow), partitioned by day; days older than setting history_days (default 90) are dropped by tick().';
 comment on table tradeflow.outbox_history_default is 'Catches rows of a day whose partition tick() has not made yet.';

@@ -82,9 +82,15 @@ language sql
 set search_path = pg_catalog, pg_temp
 as $$
   with finished as (
-    select o.*, coalesce(f.outcome, '{}') as outcome
+    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
     from unnest(ids, outcomes) f(id, outcome)
     join tradeflow.outbox o on o.id = f.id
+    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
+    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
+    where case when o.attempt > 1 and mine.on_failure = 'continue' then
+      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
+      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
+      else true end
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,

@@ -96,7 +96,7 @@ begin
   foreach day in array array[(clock_timestamp() at time zone 'UTC')::date, (clock_timestamp() at time zone 'UTC')::date + 1] loop
     part := 'outbox_history_' || to_char(day, 'YYYYMMDD');
     if to_regclass('tradeflow.' || part) is null then
-      execute format('create table tradeflow.%I (like tradeflow.outbox_history including all)', part);
+      execute format('create table tradeflow.%I (like tradeflow.outbox_history_default including all)', part);
       execute format(
         'with gone as (delete from tradeflow.outbox_history_default d where d.finished_at >= %1$L and d.finished_at < %2$L returning d.*) '
         'insert into tradeflow.%3$I select * from gone', day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
