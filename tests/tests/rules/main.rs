@@ -2,6 +2,7 @@
 
 mod changes;
 mod columns;
+mod dump;
 mod errors;
 mod hijack;
 mod options;
