@@ -27,7 +27,7 @@ create table tradeflow.outbox (
   run_at        timestamptz not null default now(),
   fire_at       timestamptz,
   attempt       int not null default 0,
-  max_attempts  int not null default 8,
+  max_attempts  int not null default 20,
   worker        text,
   lease_until   timestamptz,
   started_at    timestamptz,
