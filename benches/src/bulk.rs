@@ -2,10 +2,9 @@
 
 use crate::case::Case;
 use crate::contender::Contender;
-use crate::pairs::Pairs;
+use crate::pairs::{Cost, Pairs};
 use crate::workload::{Twin, Twins};
 use anyhow::{ensure, Result};
-use std::time::Duration;
 use tokio_postgres::Client;
 
 /// What the payload of each statement is.
@@ -20,8 +19,6 @@ pub enum Change {
 /// What a case gave.
 pub struct Measured {
     pub pairs: Pairs,
-    /// The first statement of the session: with rules it compiles them.
-    pub first: (f64, f64),
     pub firings: i64,
 }
 
@@ -42,18 +39,18 @@ pub async fn measure(
         version
     };
     client.batch_execute("checkpoint").await?;
-    let mut pair = async |bare_first: bool| -> Result<(f64, f64)> {
+    let mut pair = async |bare_first: bool| -> Result<[Cost; 2]> {
         let version = next();
         let order = if bare_first { [Twin::Bare, Twin::With] } else { [Twin::With, Twin::Bare] };
-        let mut times = [Duration::ZERO; 2];
+        let mut costs = [Cost::default(); 2];
         for twin in order {
-            times[twin as usize] = twins.upsert(twin, version).await?;
+            costs[twin as usize] = twins.upsert(twin, version).await?;
         }
-        Ok((times[0].as_secs_f64(), times[1].as_secs_f64()))
+        Ok(costs)
     };
 
     // Warm-up: rules are compiled, pages are in memory and in the log once, free space is where it will be.
-    let first = pair(true).await?;
+    pair(true).await?;
     let firings = twins.firings().await?;
     twins.tidy().await?;
     pair(false).await?;
@@ -73,7 +70,7 @@ pub async fn measure(
     }
     check(case, &twins, change, firings, rows).await?;
     twins.drop().await?;
-    Ok(Measured { pairs: result, first, firings })
+    Ok(Measured { pairs: result, firings })
 }
 
 /// A contender that does not do what it is measured for makes no figure.

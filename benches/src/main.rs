@@ -8,7 +8,7 @@
 //! | [`contender`] | the ways to have rules: tradeflow, and the others |
 //! | [`workload`] | the twin tables, the upsert |
 //! | [`bulk`], [`single`], [`memory`] | the measurements |
-//! | [`pairs`] | ratios, medians, ranges |
+//! | [`stopwatch`], [`pairs`] | what work costs; ratios, medians, ranges |
 //! | [`machine`], [`report`] | where the figures come from, and how they are told |
 
 mod bulk;
@@ -21,6 +21,7 @@ mod pairs;
 mod report;
 mod rules;
 mod single;
+mod stopwatch;
 mod workload;
 
 use crate::case::{Case, Kind};
@@ -105,11 +106,6 @@ async fn measure(cluster: &Cluster, case: &Case, options: &Options, earlier: &[F
             let measured = bulk::measure(&client, case, change, options.pairs(), options.rows()).await?;
             figure.firings = Some(measured.firings);
             figure.judge(case, measured.pairs, earlier);
-            if let (Some(bare), Some(with), true) = (figure.bare_seconds, figure.with_seconds, case.rules > 0)
-            {
-                let (first_bare, first_with) = measured.first;
-                figure.compile_seconds = Some((first_with - with.median) - (first_bare - bare.median));
-            }
         }
         Kind::Single(rows) => {
             let pairs = single::measure(&client, case, rows, options.pairs().max(9), options.block()).await?;

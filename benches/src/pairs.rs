@@ -11,9 +11,18 @@ pub enum Measure {
     Rate,
 }
 
-/// Seconds for the same work, bare and with the contender, one pair after the other.
+/// What some work cost, in seconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Cost {
+    /// As the client's clock has it.
+    pub wall: f64,
+    /// The backend's time on a processor: without waiting, and without what others do to the machine.
+    pub cpu: f64,
+}
+
+/// The cost of the same work, bare and with the contender, one pair after the other.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Pairs(pub Vec<(f64, f64)>);
+pub struct Pairs(pub Vec<[Cost; 2]>);
 
 /// Median, least and greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -40,18 +49,24 @@ impl Spread {
 
 impl Pairs {
     pub fn ratio(&self, measure: Measure) -> Spread {
-        Spread::of(self.0.iter().map(|(bare, with)| match measure {
-            Measure::Time => with / bare,
-            Measure::Rate => bare / with,
+        Spread::of(self.0.iter().map(|[bare, with]| match measure {
+            Measure::Time => with.wall / bare.wall,
+            Measure::Rate => bare.wall / with.wall,
         }))
     }
 
+    /// The same of the backend's own time.
+    pub fn cpu_ratio(&self, measure: Measure) -> Spread {
+        let cpu = |cost: &Cost| Cost { wall: cost.cpu, cpu: cost.cpu };
+        Pairs(self.0.iter().map(|[bare, with]| [cpu(bare), cpu(with)]).collect()).ratio(measure)
+    }
+
     pub fn bare(&self) -> Spread {
-        Spread::of(self.0.iter().map(|(bare, _)| *bare))
+        Spread::of(self.0.iter().map(|[bare, _]| bare.wall))
     }
 
     pub fn with(&self) -> Spread {
-        Spread::of(self.0.iter().map(|(_, with)| *with))
+        Spread::of(self.0.iter().map(|[_, with]| with.wall))
     }
 }
 
@@ -61,9 +76,11 @@ mod tests {
 
     #[test]
     fn the_median_of_the_ratios_is_not_the_ratio_of_the_medians() {
-        let pairs = Pairs(vec![(1.0, 1.0), (2.0, 4.0), (10.0, 11.0)]);
+        let cost = |wall| Cost { wall, cpu: wall / 2.0 };
+        let pairs = Pairs([(1.0, 1.0), (2.0, 4.0), (10.0, 11.0)].map(|(b, w)| [cost(b), cost(w)]).to_vec());
         assert_eq!(pairs.ratio(Measure::Time), Spread { median: 1.1, min: 1.0, max: 2.0 });
         assert_eq!(pairs.ratio(Measure::Rate).max, 1.0);
+        assert_eq!(pairs.cpu_ratio(Measure::Time), pairs.ratio(Measure::Time));
         assert_eq!(pairs.with().median / pairs.bare().median, 2.0);
     }
 

@@ -18,6 +18,8 @@ pub struct Figure {
     pub rules: usize,
     /// Bulk: time with ÷ bare. Single-row: rate with ÷ bare.
     pub ratio: Option<Spread>,
+    /// The same of the backend's processor time.
+    pub cpu_ratio: Option<Spread>,
     /// Seconds for the upsert, or for the block of single-row upserts.
     pub bare_seconds: Option<Spread>,
     pub with_seconds: Option<Spread>,
@@ -25,8 +27,6 @@ pub struct Figure {
     pub met: Option<bool>,
     /// Upserts per second, bare and with.
     pub per_second: Option<(f64, f64)>,
-    /// What the session's first statement took longer than the later ones: compiling the rules.
-    pub compile_seconds: Option<f64>,
     pub firings: Option<i64>,
     pub memory: Option<Memory>,
     pub pairs: Option<Pairs>,
@@ -53,12 +53,12 @@ impl Figure {
             mix: case.mix.name(),
             rules: case.rules,
             ratio: None,
+            cpu_ratio: None,
             bare_seconds: None,
             with_seconds: None,
             goal: None,
             met: None,
             per_second: None,
-            compile_seconds: None,
             firings: None,
             memory: None,
             pairs: None,
@@ -86,6 +86,7 @@ impl Figure {
         };
         (self.goal, self.met) = (goal, met);
         (self.bare_seconds, self.with_seconds) = (Some(pairs.bare()), Some(pairs.with()));
+        self.cpu_ratio = Some(pairs.cpu_ratio(measure));
         self.ratio = Some(ratio);
         self.pairs = Some(pairs);
     }
@@ -117,10 +118,9 @@ impl Figure {
             (Some(goal), _) => format!("{goal}: NOT MET"),
             _ => String::new(),
         };
-        let compile =
-            self.compile_seconds.map(|s| format!("  first statement +{:.0} ms", s * 1e3)).unwrap_or_default();
+        let cpu = self.cpu_ratio.map(|cpu| format!("cpu {:.2}", cpu.median)).unwrap_or_default();
         format!(
-            "{:<40} {:>5.2}  ({:.2} to {:.2})  {what}  {goal}{compile}",
+            "{:<40} {:>5.2}  ({:.2} to {:.2})  {cpu}  {what}  {goal}",
             self.name, ratio.median, ratio.min, ratio.max
         )
     }

@@ -1,12 +1,12 @@
 //! Figure 2: single-row upserts, each its own transaction, prepared, by one client.
 
 use crate::case::Case;
-use crate::pairs::Pairs;
+use crate::pairs::{Cost, Pairs};
+use crate::stopwatch::Stopwatch;
 use crate::workload::{upsert, Twin, Twins, COLUMNS};
 use anyhow::Result;
 use bytes::BytesMut;
 use std::error::Error;
-use std::time::Instant;
 use tokio_postgres::types::{to_sql_checked, Format, IsNull, ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
@@ -89,14 +89,20 @@ impl Payload {
         block
     }
 
-    async fn run(&self, client: &Client, statement: &Statement, block: &[(usize, usize)]) -> Result<f64> {
-        let began = Instant::now();
+    async fn run(
+        &self,
+        client: &Client,
+        watch: &Stopwatch,
+        statement: &Statement,
+        block: &[(usize, usize)],
+    ) -> Result<Cost> {
+        let running = watch.start()?;
         for (row, version) in block {
             let values: Vec<&(dyn ToSql + Sync)> =
                 self.versions[*version][*row].iter().map(|v| v as &(dyn ToSql + Sync)).collect();
             client.execute(statement, &values).await?;
         }
-        Ok(began.elapsed().as_secs_f64())
+        running.stop()
     }
 }
 
@@ -115,13 +121,14 @@ pub async fn measure(client: &Client, case: &Case, rows: Rows, pairs: usize, blo
     // The first pair is the warm-up.
     for n in 0..=pairs {
         let rows = payload.next(block);
-        let mut times = [0.0; 2];
+        let mut costs = [Cost::default(); 2];
         let order = if n % 2 == 0 { [Twin::Bare, Twin::With] } else { [Twin::With, Twin::Bare] };
         for twin in order {
-            times[twin as usize] = payload.run(client, &statements[twin as usize], &rows).await?;
+            costs[twin as usize] =
+                payload.run(client, &twins.watch, &statements[twin as usize], &rows).await?;
         }
         if n > 0 {
-            result.0.push((times[0], times[1]));
+            result.0.push(costs);
         }
         twins.tidy().await?;
     }

@@ -1,9 +1,10 @@
 //! Two tables of the same rows and the same past: one bare, one with a contender's triggers.
 
 use crate::contender::{Contender, TABLE};
+use crate::pairs::Cost;
 use crate::rules::Mix;
+use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result};
-use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 /// The table without triggers.
@@ -44,6 +45,7 @@ pub struct Twins<'a> {
     client: &'a Client,
     contender: Contender,
     mix: Mix,
+    pub watch: Stopwatch,
 }
 
 impl<'a> Twins<'a> {
@@ -54,7 +56,7 @@ impl<'a> Twins<'a> {
         mix: Mix,
         rules: usize,
     ) -> Result<Twins<'a>> {
-        let twins = Twins { client, contender, mix };
+        let twins = Twins { client, contender, mix, watch: Stopwatch::of(client).await? };
         twins.clean().await?;
         for twin in [Twin::Bare, Twin::With] {
             let table = twin.table();
@@ -111,12 +113,12 @@ impl<'a> Twins<'a> {
         Ok(())
     }
 
-    /// The upsert of all rows of a version, timed on this session.
-    pub async fn upsert(&self, twin: Twin, version: usize) -> Result<Duration> {
+    /// The upsert of all rows of a version.
+    pub async fn upsert(&self, twin: Twin, version: usize) -> Result<Cost> {
         let statement = upsert(twin, &format!("select * from bench.{}_{version}", self.mix.payload()));
-        let began = Instant::now();
+        let running = self.watch.start()?;
         self.client.execute(&statement, &[]).await?;
-        Ok(began.elapsed())
+        running.stop()
     }
 
     /// How many firings the last statements have left.
