@@ -76,7 +76,7 @@ impl Expression {
         let mut null = false;
         // SAFETY: the caller's promise. An error of the expression leaves through the boundary as a panic.
         let datum = unsafe {
-            let Some(evaluate) = (*self.state).evalfunc else { return None };
+            let evaluate = (*self.state).evalfunc?;
             pg_sys::ffi::pg_guard_ffi_boundary(|| evaluate(self.state, context, &mut null))
         };
         (!null).then_some(datum)

@@ -67,10 +67,11 @@ impl Lookup {
         unsafe {
             let user = pg_sys::GetUserId();
             let allowed = pg_sys::AclResult::ACLCHECK_OK;
-            pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT.into()) == allowed || {
+            pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT as pg_sys::AclMode) == allowed || {
                 let name = std::ffi::CString::new(column.name.as_str()).unwrap_or_default();
                 let attno = pg_sys::get_attnum(self.root, name.as_ptr());
-                pg_sys::pg_attribute_aclcheck(self.root, attno, user, pg_sys::ACL_SELECT.into()) == allowed
+                pg_sys::pg_attribute_aclcheck(self.root, attno, user, pg_sys::ACL_SELECT as pg_sys::AclMode)
+                    == allowed
             }
         }
     }

@@ -222,10 +222,9 @@ async fn a_delayed_step_waits_and_its_rule_may_change_meanwhile() {
     assert_eq!(db.one::<String>("select state from tradeflow.outbox where step = 2").await, "ready");
     // An action that was deleted meanwhile is claimed with no parameters: the worker says so.
     db.sql("delete from tradeflow.actions where step = 2").await;
-    assert_eq!(
+    assert!(
         db.one::<bool>("select params is null from tradeflow.claim('w', 10, '1 minute') where step = 2")
-            .await,
-        true
+            .await
     );
 }
 

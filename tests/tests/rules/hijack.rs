@@ -205,7 +205,7 @@ async fn constants_are_folded_as_the_owner() {
     shop.db.sql("insert into t values (1)").await;
     let who: Vec<String> =
         shop.db.column("select facts ->> 'who' from tradeflow.outbox where rule = 'w'").await;
-    assert_eq!(who, [shop.author.clone()]);
+    assert_eq!(who, std::slice::from_ref(&shop.author));
     let log: Vec<String> = shop.db.column("select distinct who from log").await;
     assert!(log.iter().all(|who| *who == shop.author), "{log:?}");
 }

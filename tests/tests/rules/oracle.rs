@@ -171,7 +171,8 @@ impl Oracle {
         let seed = match std::env::var("TRADEFLOW_SEED") {
             Err(_) => 0x7472_6164 ^ salt,
             Ok(given) => given.parse().unwrap_or_else(|_| {
-                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+                let now =
+                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
                 now.as_micros() as u64 ^ salt
             }),
         };
