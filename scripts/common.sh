@@ -73,3 +73,11 @@ target_dir() {
     *) printf '%s\n' "$project/$dir" ;;
   esac
 }
+
+# profile_folder PROFILE: where cargo puts what it builds with that profile.
+profile_folder() {
+  case $1 in
+    dev) echo debug ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}

@@ -4,6 +4,9 @@
 #
 #   scripts/demo.sh           stays until ctrl-C when a person watches (DEMO_ONCE=1: ends after the report)
 #   scripts/demo.sh --clean   removes the demo's folder
+#
+# DEMO_DIR: another folder than .run. PROFILE=release: optimised builds, which take three times as long to make.
+# TRADEFLOW_BIN and TRADEFLOW_STAGE, both set: what was built already, as scripts/test.sh does.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
 cd "$project"
@@ -22,11 +25,11 @@ choose_folder() {
     echo "$far"
   fi
 }
-run=$(choose_folder)
+run=${DEMO_DIR:-$(choose_folder)}
 
 if [ "${1:-}" = --clean ]; then
   # Without Debian's packages there is no server's user, and then no demo has run either.
-  if [ -d "$run/pg" ]; then pg_stop "$run/pg"; fi
+  if [ -d "$run/pg/server" ]; then pg_stop "$run/pg"; fi
   rm -rf "$run"
   exit
 fi
@@ -64,20 +67,21 @@ show() {
 }
 value() { psql_demo -At -c "$1"; }
 
-title "Building tradeflow (the first time takes some minutes)"
-cargo build --release --quiet -p tradeflow-sidecar
-stage=$(target_dir)/stage/release
-DESTDIR=$stage scripts/install-extension.sh
-tradeflow=$(target_dir)/release/tradeflow
-note "done"
+if [ -z "${TRADEFLOW_BIN:-}" ] || [ -z "${TRADEFLOW_STAGE:-}" ]; then
+  title "Building tradeflow (the first time takes some minutes)"
+  profile=${PROFILE:-dev}
+  cargo build --quiet -p tradeflow-sidecar --profile "$profile"
+  TRADEFLOW_BIN=$(target_dir)/$(profile_folder "$profile")/tradeflow
+  TRADEFLOW_STAGE=$(target_dir)/stage/$profile
+  DESTDIR=$TRADEFLOW_STAGE PROFILE=$profile scripts/install-extension.sh
+  note "done"
+fi
 
 title "Starting a private Postgres in $run/pg"
 case $run in "$project"/*) ;; *) note "(not below the checkout: the server's user \"$(server_user)\" has no way to it there)" ;; esac
-if [ -d "$run/pg" ] && ! [ -e "$run/pg/data/PG_VERSION" ]; then rm -rf "$run/pg"; fi
-[ -d "$run/pg" ] || pg_create "$run/pg" 9>&-
 # A demo that was killed may have left its server.
-pg_stop "$run/pg"
-pg_give_extension "$run/pg" "$stage"
+if [ -d "$run/pg/server" ]; then pg_stop "$run/pg"; fi
+pg_prepare "$run/pg" "$TRADEFLOW_STAGE" 9>&-
 pg_start "$run/pg" any 9>&-
 psql -X -q "$(pg_conninfo "$run/pg") dbname=postgres" \
   -c "drop database if exists $database with (force)" -c "create database $database" 2>"$run/psql.log"
@@ -89,7 +93,7 @@ psql_demo -c "do \$\$ begin if to_regrole('demo_sidecar') is null then create ro
 # Two words for whoever wants to go on: psql and tradeflow, told where the database is.
 owner_url=$(pg_url "$run/pg" "$database")
 printf '#!/bin/sh\nexec psql "%s dbname=%s" "$@"\n' "$(pg_conninfo "$run/pg")" "$database" >"$run/psql"
-printf '#!/bin/sh\nTRADEFLOW_DATABASE_URL="%s" exec "%s" "$@"\n' "$owner_url" "$tradeflow" >"$run/tradeflow"
+printf '#!/bin/sh\nTRADEFLOW_DATABASE_URL="%s" exec "%s" "$@"\n' "$owner_url" "$TRADEFLOW_BIN" >"$run/tradeflow"
 chmod 700 "$run/psql" "$run/tradeflow"
 note "done: Postgres $(value 'show server_version' | cut -d ' ' -f 1), extension tradeflow $(value 'select tradeflow.version()')"
 
@@ -131,7 +135,7 @@ values ('smtp', 'smtp', :'url', 'Northwind Supply <quotes@northwind.example>');
 SQL
 sidecar_url=postgresql://demo_sidecar:$password@127.0.0.1:$(cat "$run/pg/port")/$database
 TRADEFLOW_DATABASE_URL=$sidecar_url TRADEFLOW_LOG=info TRADEFLOW_LISTEN_ADDRESS=127.0.0.1:0 \
-  setpriv --pdeathsig TERM -- "$tradeflow" run >"$run/sidecar.log" 2>&1 </dev/null 9>&- &
+  setpriv --pdeathsig TERM -- "$TRADEFLOW_BIN" run >"$run/sidecar.log" 2>&1 </dev/null 9>&- &
 sidecar=$!
 note "mails can be seen at $bold$mails_url$plain"
 
@@ -184,6 +188,8 @@ note "Check:      $run/tradeflow doctor"
 
 if [ -t 1 ] && [ -z "${DEMO_ONCE:-}" ]; then
   title "Running until ctrl-C"
+  # The demo has done its work: ending it now is no failure.
+  trap 'exit 0' INT
   wait -n "$sidecar" "$sink" || true
   tail -n 20 "$run/sidecar.log" "$run/sink.err" >&2
   die "the sidecar or the mail server has ended by itself"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the extension and puts it where Postgres looks: the library into pkglibdir, control file and SQL into
-# sharedir/extension, as told by PG_CONFIG. With DESTDIR everything goes below that folder instead, which a server
-# of Debian's finds with `extension_destdir` and which needs no rights (tests and demo do so).
+# sharedir/extension, as told by PG_CONFIG. With DESTDIR everything goes below that folder instead, which needs no
+# rights: packages are made so, and tests and demo put it into their private servers (scripts/postgres.sh).
 #
 #   scripts/install-extension.sh                          # into the Postgres of PG_CONFIG (root, or sudo)
 #   DESTDIR=/tmp/stage scripts/install-extension.sh       # staged
@@ -18,8 +18,7 @@ version=$(sed -nE "s/^default_version *= *'([^']+)'.*/\1/p" "$control")
 cargo build --manifest-path "$project/Cargo.toml" --quiet -p tradeflow-extension --profile "$profile" \
   --no-default-features --features "pg$major"
 
-case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
-library=$(target_dir)/$folder/libtradeflow.so
+library=$(target_dir)/$(profile_folder "$profile")/libtradeflow.so
 [ -f "$library" ] || die "cargo built no $library"
 
 made=$(mktemp -d)

@@ -1,39 +1,52 @@
 # shellcheck shell=bash
-# A private Postgres in one folder: data, socket, log, port, password and a copy of the staged extension, all owned
-# by the server's user and closed to others. Sourced by test-cluster.sh and demo.sh after common.sh.
+# A private Postgres in one folder: the server's programs with the staged extension installed into them, data, socket,
+# log, port and password, all owned by the server's user and closed to others. Sourced by test-cluster.sh and demo.sh
+# after common.sh.
 #
 # Local connections (the socket lies in the closed folder) need no password; TCP on the loopback address does.
 
-pg_bin() { "$PG_CONFIG" --bindir; }
+# pg_program DIR NAME: a program of the private installation.
+pg_program() { printf '%s/server%s/%s\n' "$1" "$("$PG_CONFIG" --bindir)" "$2"; }
 
-# pg_create DIR: makes the cluster, once.
-pg_create() {
-  local dir=$1 user
+# pg_prepare DIR STAGE: the installation, anew each time, and the cluster unless there is one.
+#
+# Postgres finds its libraries and extensions from where its program lies. So the programs are copied, all other files
+# of the machine's Postgres are linked, and the staged extension is put beside them: installed as `make install` does it,
+# for this server alone, without rights and without touching the machine's own.
+pg_prepare() {
+  local dir=$1 stage=$2 user folder program
   user=$(server_user)
   mkdir -p "$dir"
   chmod 700 "$dir"
-  head -c 18 /dev/urandom | base64 | tr '+/' '-_' >"$dir/password"
+  rm -rf "$dir/server"
+  for folder in --pkglibdir --sharedir; do
+    folder=$("$PG_CONFIG" $folder)
+    mkdir -p "$dir/server$(dirname "$folder")"
+    cp --recursive --symbolic-link "$folder" "$dir/server$folder"
+  done
+  mkdir -p "$dir/server$("$PG_CONFIG" --bindir)"
+  for program in postgres initdb pg_ctl; do
+    cp "$("$PG_CONFIG" --bindir)/$program" "$(pg_program "$dir" "$program")"
+  done
+  # --remove-destination: an extension that is installed on the machine too is not written through its link.
+  cp --recursive --remove-destination "$stage/." "$dir/server"
+  if [ ! -e "$dir/data/PG_VERSION" ]; then
+    rm -rf "$dir/data"
+    head -c 18 /dev/urandom | base64 | tr '+/' '-_' >"$dir/password"
+  fi
+  mkdir -p "$dir/socket"
   chown -R "$user" "$dir"
-  as_server_user mkdir -p "$dir/socket"
-  as_server_user "$(pg_bin)/initdb" --pgdata="$dir/data" --username=postgres --pwfile="$dir/password" \
+  [ -e "$dir/data/PG_VERSION" ] || pg_create "$dir"
+}
+
+pg_create() {
+  local dir=$1
+  as_server_user "$(pg_program "$dir" initdb)" --pgdata="$dir/data" --username=postgres --pwfile="$dir/password" \
     --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync --no-instructions \
     >"$dir/initdb.log" 2>&1 || {
     cat "$dir/initdb.log" >&2
     die "initdb failed (its output stands above)"
   }
-}
-
-# pg_give_extension DIR STAGE: copies the staged extension into the cluster's folder, since the server's user may not
-# be able to read the checkout. The old copy is replaced by rename: running backends keep what they have mapped.
-pg_give_extension() {
-  local dir=$1 stage=$2 user
-  user=$(server_user)
-  rm -rf "$dir/extension.new" "$dir/extension.old"
-  cp -r "$stage" "$dir/extension.new"
-  chown -R "$user" "$dir/extension.new"
-  [ ! -e "$dir/extension" ] || mv "$dir/extension" "$dir/extension.old"
-  mv "$dir/extension.new" "$dir/extension"
-  rm -rf "$dir/extension.old"
 }
 
 free_port() {
@@ -48,10 +61,10 @@ pg_start() {
   for _ in 1 2 3 4 5; do
     if [ "$wanted" = any ]; then port=$(free_port); else port=$wanted; fi
     options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir/socket"
-    options+=" -c extension_destdir=$dir/extension -c timezone=UTC -c log_timezone=UTC"
+    options+=" -c timezone=UTC -c log_timezone=UTC"
     for setting in "$@"; do options+=" -c $setting"; done
     as_server_user truncate -s 0 "$dir/log" 2>/dev/null || true
-    if as_server_user "$(pg_bin)/pg_ctl" --pgdata="$dir/data" --log="$dir/log" --wait --timeout=120 \
+    if as_server_user "$(pg_program "$dir" pg_ctl)" --pgdata="$dir/data" --log="$dir/log" --wait --timeout=120 \
       --options="$options" start >/dev/null 2>&1; then
       printf '%s\n' "$port" >"$dir/port"
       return
@@ -63,14 +76,14 @@ pg_start() {
 }
 
 pg_running() {
-  [ -e "$1/data/postmaster.pid" ] && as_server_user "$(pg_bin)/pg_ctl" --pgdata="$1/data" status >/dev/null 2>&1
+  [ -e "$1/data/postmaster.pid" ] && as_server_user "$(pg_program "$1" pg_ctl)" --pgdata="$1/data" status >/dev/null 2>&1
 }
 
 # pg_stop DIR [MODE]
 pg_stop() {
   local dir=$1 mode=${2:-fast}
   if pg_running "$dir"; then
-    as_server_user "$(pg_bin)/pg_ctl" --pgdata="$dir/data" --mode="$mode" --wait stop >/dev/null 2>&1 || true
+    as_server_user "$(pg_program "$dir" pg_ctl)" --pgdata="$dir/data" --mode="$mode" --wait stop >/dev/null 2>&1 || true
   fi
 }
 

@@ -2,7 +2,8 @@
 # Starts a private, throw-away Postgres that has the extension, prints how to connect, and lives until its standard
 # input closes: whoever started it may end in any way, even SIGKILL, and nothing is left behind.
 #
-#   TRADEFLOW_STAGE=DIR   use the extension staged there instead of building it
+#   TRADEFLOW_STAGE=DIR              use the extension staged there instead of building it
+#   TRADEFLOW_PG_SETTINGS='a=1 b=2'  further settings of the server; they win over the ones below
 #
 # On standard output: one line `conninfo=…`, then `ready`. On standard input, one word a line, each answered `ok`:
 #   stop (fast) · crash (as SIGQUIT: sessions are cut, recovery follows) · start (again, on the same port)
@@ -30,9 +31,10 @@ fi
 # by logical replication are tested too.
 settings=(fsync=off full_page_writes=off max_connections=200 shared_buffers=128MB
   max_wal_size=2GB wal_level=logical)
+# shellcheck disable=SC2206 # one setting a word
+settings+=(${TRADEFLOW_PG_SETTINGS:-})
 
-pg_create "$dir"
-pg_give_extension "$dir" "$stage"
+pg_prepare "$dir" "$stage"
 pg_start "$dir" any "${settings[@]}"
 printf 'conninfo=%s\n' "$(pg_conninfo "$dir")"
 echo ready

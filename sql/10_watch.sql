@@ -102,6 +102,9 @@ declare
   the_name   text := tradeflow._qualified_name("table");
   the_key    text[] := key;
 begin
+  if "table" is null then
+    raise exception 'no table is named' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.watch(''store.quotes'');';
+  end if;
   select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
   if rel.relkind not in ('r', 'p') then

@@ -375,6 +375,18 @@ begin
 end
 $$;
 comment on function tradeflow._settings_after_write() is 'Internal. A setting is a constant of the rules that read it: they are compiled again.';
+create function tradeflow._settings_before_update() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$;
+comment on function tradeflow._settings_before_update() is 'Internal. Notes when a setting was last written.';
+create trigger settings_before_update before update on tradeflow.settings
+  for each row when (old.value is distinct from new.value) execute function tradeflow._settings_before_update();
 create trigger settings_after_write after insert or delete on tradeflow.settings
   for each row execute function tradeflow._settings_after_write();
 create trigger settings_after_update after update on tradeflow.settings

@@ -87,7 +87,9 @@ begin
       raise exception 'template "%" does not compile: %', new.name, problem using errcode = 'syntax_error';
     end if;
   end loop;
-  new.updated_at := now();
+  if tg_op = 'UPDATE' then
+    new.updated_at := now();
+  end if;
   return new;
 end
 $$;
@@ -106,7 +108,7 @@ create table tradeflow.actions (
   params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),
   delay         interval not null default '0',
   if_late       text not null default 'run' check (if_late in ('run', 'skip')),
-  max_attempts  int not null default 8 check (max_attempts between 1 and 100),
+  max_attempts  int not null default 20 check (max_attempts between 1 and 100),
   on_failure    text not null default 'stop' check (on_failure in ('stop', 'continue')),
   recheck       boolean not null default false,
   primary key (rule, edge, step),
@@ -123,7 +125,7 @@ comment on column tradeflow.actions.target is 'One of targets.';
 comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
 comment on column tradeflow.actions.delay is 'Added to fire_at, or to now. May be negative: -7 days.';
 comment on column tradeflow.actions.if_late is 'When the due time has passed already at the firing: run at once, or skip.';
-comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead.';
+comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 comment on column tradeflow.actions.on_failure is 'When this action is dead: stop, or continue with the next step.';
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
@@ -174,6 +176,9 @@ begin
   end if;
   if tg_op = 'DELETE' then
     return old;
+  end if;
+  if tg_op = 'UPDATE' and old.rule <> new.rule then
+    perform tradeflow._require_member(r.owner, r.name) from tradeflow.rules r where r.name = old.rule;
   end if;
 
   select * into kind from tradeflow.action_kinds k where k.name = new.kind;

@@ -27,7 +27,7 @@ create table tradeflow.outbox (
   run_at        timestamptz not null default now(),
   fire_at       timestamptz,
   attempt       int not null default 0,
-  max_attempts  int not null default 8,
+  max_attempts  int not null default 20,
   worker        text,
   lease_until   timestamptz,
   started_at    timestamptz,
@@ -98,7 +98,8 @@ create table tradeflow.outbox_history (
   finished_at  timestamptz not null default clock_timestamp()
 ) partition by range (finished_at);
 create table tradeflow.outbox_history_default partition of tradeflow.outbox_history default;
--- Of the partitions, not of the whole: attaching a restored day must not make the indexes that its dump makes next.
+-- Each partition has its own, none is the parent's: pg_dump writes the days' tables with their indexes, and a parent
+-- that comes with the extension would have made them already.
 create index on tradeflow.outbox_history_default (id);
 create index on tradeflow.outbox_history_default (firing_id);
 create index on tradeflow.outbox_history_default (rule, subject);

@@ -88,12 +88,19 @@ begin
   if tg_op = 'DELETE' then
     return old;
   end if;
+  if tg_op = 'UPDATE' and old.rule <> new.rule then
+    perform tradeflow._require_member(r.owner, r.name) from tradeflow.rules r where r.name = old.rule;
+  end if;
 
   select * into kind from tradeflow.action_kinds k where k.name = new.kind;
   if not found then
     raise exception 'action % of rule "%": there is no kind "%"', new.step, new.rule, new.kind
       using errcode = 'invalid_parameter_value',
             hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  if jsonb_typeof(new.params) <> 'object' then
+    raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
+      using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
   select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
   from unnest(kind.required) want
@@ -180,7 +187,7 @@ CREATE TABLE tradeflow.outbox (
     run_at timestamp with time zone DEFAULT now() NOT NULL,
     fire_at timestamp with time zone,
     attempt integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 8 NOT NULL,
+    max_attempts integer DEFAULT 20 NOT NULL,
     worker text,
     lease_until timestamp with time zone,
     started_at timestamp with time zone,
@@ -453,7 +460,8 @@ CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     AS $$
   with again as (
     update tradeflow.outbox o
-    set state = case when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+    set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
+                     when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
         run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
         reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
     where o.id = any (ids)
@@ -501,9 +509,15 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   with finished as (
-    select o.*, coalesce(f.outcome, '{}') as outcome
+    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
     from unnest(ids, outcomes) f(id, outcome)
     join tradeflow.outbox o on o.id = f.id
+    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
+    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
+    where case when o.attempt > 1 and mine.on_failure = 'continue' then
+      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
+      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
+      else true end
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -539,7 +553,7 @@ begin
   foreach day in array array[(clock_timestamp() at time zone 'UTC')::date, (clock_timestamp() at time zone 'UTC')::date + 1] loop
     part := 'outbox_history_' || to_char(day, 'YYYYMMDD');
     if to_regclass('tradeflow.' || part) is null then
-      execute format('create table tradeflow.%I (like tradeflow.outbox_history including all)', part);
+      execute format('create table tradeflow.%I (like tradeflow.outbox_history_default including all)', part);
       execute format(
         'with gone as (delete from tradeflow.outbox_history_default d where d.finished_at >= %1$L and d.finished_at < %2$L returning d.*) '
         'insert into tradeflow.%3$I select * from gone', day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
@@ -601,7 +615,12 @@ CREATE FUNCTION tradeflow._require_member(owner name, rule text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  if exists (select from pg_roles where rolname = owner) and not pg_has_role(current_user, owner, 'member') then
+  if not exists (select from pg_roles where rolname = owner) then
+    -- A superuser may: a dump is restored where its roles are not. For others it would be a way to a role made later.
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+      raise exception 'rule "%": its owner, role "%", does not exist', rule, owner using errcode = 'undefined_object';
+    end if;
+  elsif not pg_has_role(current_user, owner, 'member') then
     raise exception 'rule "%" belongs to role "%", and "%" is no member of it', rule, owner, current_user
       using errcode = 'insufficient_privilege',
             hint = 'A rule runs with its owner''s rights, so only members of that role may write it.';
@@ -755,6 +774,10 @@ begin
   end if;
   if tg_op = 'UPDATE' then
     perform tradeflow._require_member(old.owner, old.name);
+    -- Found not to work: noted. Everything else is asked anew, also that it works again.
+    if new.invalid is not null and to_jsonb(new) - 'invalid' = to_jsonb(old) - 'invalid' then
+      return new;
+    end if;
   end if;
   perform tradeflow._require_member(new.owner, new.name);
 
@@ -781,7 +804,10 @@ begin
       using hint = 'It compiles by itself when the missing part comes.';
   end if;
 
-  if tg_op = 'UPDATE' and (to_jsonb(new) - '{version,updated_at,updated_by,invalid}'::text[])
+  if tg_op = 'INSERT' then
+    -- A rule that comes back goes on counting where it ended: no version means two things.
+    new.version := greatest(new.version, 1 + (select max(v.version) from tradeflow.rule_versions v where v.rule = new.name));
+  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid}'::text[])
                           is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid}'::text[]) then
     new.version := old.version + 1;
     new.updated_at := now();
@@ -827,11 +853,23 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. A setting is a constant of the rules that read it: they are compiled again.';
 
-CREATE FUNCTION tradeflow._still(rule text, key jsonb) RETURNS jsonb
+CREATE FUNCTION tradeflow._settings_before_update() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._settings_before_update() IS 'Internal. Notes when a setting was last written.';
+
+CREATE FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) RETURNS jsonb
     LANGUAGE c STRICT
     AS '$libdir/tradeflow', 'tradeflow_still';
 
-COMMENT ON FUNCTION tradeflow._still(rule text, key jsonb) IS 'Internal. Asks a due timer''s question again on the row as it is now, as the rule''s owner: the facts, or NULL for no.';
+COMMENT ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) IS 'Internal. Asks a due timer''s question again on the row as it is now, as the rule''s owner: the facts, or NULL for no.';
 
 CREATE FUNCTION tradeflow._targets_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -864,7 +902,9 @@ begin
       raise exception 'template "%" does not compile: %', new.name, problem using errcode = 'syntax_error';
     end if;
   end loop;
-  new.updated_at := now();
+  if tg_op = 'UPDATE' then
+    new.updated_at := now();
+  end if;
   return new;
 end
 $$;
@@ -889,7 +929,7 @@ begin
   loop
     begin
       -- Later steps follow from a step that was done: they are not asked again.
-      fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key) end;
+      fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key, o.subject, o.occurrence) end;
     exception when others then
       update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
       perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
@@ -948,6 +988,7 @@ COMMENT ON FUNCTION tradeflow.cancel(id bigint, reason text) IS 'Cancels one act
 CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[]) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 begin
@@ -962,7 +1003,8 @@ begin
 
   return query
   with free as (
-    -- The head of each lane: nothing of the lane is running or ready before it. A head that another worker
+    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
+    -- than what runs), and nothing is ready before it. A head that another worker
     -- holds is skipped, and still blocks the rest of its lane.
     select o.id
     from tradeflow.outbox o
@@ -971,7 +1013,7 @@ begin
       and (claim.kinds is null or o.kind = any (claim.kinds))
       and not exists (
         select from tradeflow.outbox b
-        where b.lane = o.lane and b.id < o.id and b.state in ('ready', 'running'))
+        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
     order by o.run_at, o.id
     limit claim.max
     for update of o skip locked
@@ -999,6 +1041,7 @@ COMMENT ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, ki
 CREATE FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1014,7 +1057,7 @@ begin
   -- In the order of ids, as every function here locks: two workers never wait for each other.
   with mine as (
     select o.id, c.result
-    from unnest(ids, attempts, results) c(id, attempt, result)
+    from (select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id) c
     join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
     order by o.id
     for update of o
@@ -1048,6 +1091,7 @@ COMMENT ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) IS 'Cancels 
 CREATE FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1077,6 +1121,7 @@ COMMENT ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease int
 CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 declare
   o tradeflow.outbox;
@@ -1176,6 +1221,7 @@ COMMENT ON FUNCTION tradeflow.setting(name text) IS 'The value of a setting, as 
 CREATE FUNCTION tradeflow.started(id bigint, attempt integer) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
   with mine as (
     update tradeflow.outbox o set started_at = clock_timestamp()
@@ -1190,6 +1236,7 @@ COMMENT ON FUNCTION tradeflow.started(id bigint, attempt integer) IS 'Says that 
 CREATE FUNCTION tradeflow.tick() RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 declare
   rescue  record;
@@ -1259,6 +1306,9 @@ declare
   the_key    text[] := key;
   spec       record;
 begin
+  if "table" is null then
+    raise exception 'no table is named' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.watch(''store.quotes'');';
+  end if;
   select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
   if rel.relkind not in ('r', 'p') then
@@ -1349,7 +1399,7 @@ CREATE TABLE tradeflow.actions (
     params jsonb DEFAULT '{}'::jsonb NOT NULL,
     delay interval DEFAULT '00:00:00'::interval NOT NULL,
     if_late text DEFAULT 'run'::text NOT NULL,
-    max_attempts integer DEFAULT 8 NOT NULL,
+    max_attempts integer DEFAULT 20 NOT NULL,
     on_failure text DEFAULT 'stop'::text NOT NULL,
     CONSTRAINT actions_edge_check CHECK ((edge = 'enter'::text)),
     CONSTRAINT actions_if_late_check CHECK ((if_late = ANY (ARRAY['run'::text, 'skip'::text]))),
@@ -1380,7 +1430,7 @@ COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May b
 
 COMMENT ON COLUMN tradeflow.actions.if_late IS 'When the due time has passed already at the firing: run at once, or skip.';
 
-COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead.';
+COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 
 COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: stop, or continue with the next step.';
 
@@ -1916,15 +1966,9 @@ ALTER TABLE ONLY tradeflow.watched_tables
 
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
 
-CREATE INDEX outbox_history_firing_id_idx ON ONLY tradeflow.outbox_history USING btree (firing_id);
-
 CREATE INDEX outbox_history_default_firing_id_idx ON tradeflow.outbox_history_default USING btree (firing_id);
 
-CREATE INDEX outbox_history_id_idx ON ONLY tradeflow.outbox_history USING btree (id);
-
 CREATE INDEX outbox_history_default_id_idx ON tradeflow.outbox_history_default USING btree (id);
-
-CREATE INDEX outbox_history_rule_subject_idx ON ONLY tradeflow.outbox_history USING btree (rule, subject);
 
 CREATE INDEX outbox_history_default_rule_subject_idx ON tradeflow.outbox_history_default USING btree (rule, subject);
 
@@ -1938,15 +1982,11 @@ CREATE INDEX outbox_resting ON tradeflow.outbox USING btree (state, created_at) 
 
 CREATE INDEX outbox_timer ON tradeflow.outbox USING btree (rule, subject) WHERE (state = 'waiting'::text);
 
+CREATE INDEX outbox_timer_key ON tradeflow.outbox USING btree (rule, key) WHERE (state = 'waiting'::text);
+
 CREATE INDEX outbox_waiting ON tradeflow.outbox USING btree (run_at) WHERE (state = 'waiting'::text);
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
-
-ALTER INDEX tradeflow.outbox_history_firing_id_idx ATTACH PARTITION tradeflow.outbox_history_default_firing_id_idx;
-
-ALTER INDEX tradeflow.outbox_history_id_idx ATTACH PARTITION tradeflow.outbox_history_default_id_idx;
-
-ALTER INDEX tradeflow.outbox_history_rule_subject_idx ATTACH PARTITION tradeflow.outbox_history_default_rule_subject_idx;
 
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
 
@@ -1965,6 +2005,8 @@ CREATE TRIGGER rules_c_after AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rules
 CREATE TRIGGER settings_after_update AFTER UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION tradeflow._settings_after_write();
 
 CREATE TRIGGER settings_after_write AFTER INSERT OR DELETE ON tradeflow.settings FOR EACH ROW EXECUTE FUNCTION tradeflow._settings_after_write();
+
+CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.value IS DISTINCT FROM new.value)) EXECUTE FUNCTION tradeflow._settings_before_update();
 
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
 
@@ -2046,7 +2088,9 @@ REVOKE ALL ON FUNCTION tradeflow._rules_search_path() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._settings_after_write() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._settings_before_update() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
@@ -2116,6 +2160,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.actions TO tradeflow_author
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.clock TO PUBLIC;
 GRANT SELECT ON TABLE tradeflow.clock TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.clock TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.clock TO tradeflow_operator;

@@ -121,7 +121,7 @@ pub unsafe fn compile(
     };
     let query = match &query_text {
         // SAFETY: the caller's promise.
-        Some(text) => Some(unsafe { query::compile(text, relation, columns)? }),
+        Some(text) => Some(unsafe { query::compile(text, relation, columns, lookup)? }),
         None => None,
     };
 
@@ -215,7 +215,7 @@ pub unsafe fn row_expressions(
         // SAFETY: the caller's promise.
         unsafe { expression::compile(&text, Wanted::Internal, relation, lookup, dependencies) }
     };
-    let quoted: Vec<String> = key.iter().map(|k| pgrx::spi::quote_identifier(k)).collect();
+    let quoted: Vec<String> = key.iter().map(pgrx::spi::quote_identifier).collect();
     let subject = match quoted.as_slice() {
         [one] => format!("new.{one}::text"),
         several => {

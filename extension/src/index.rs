@@ -197,7 +197,7 @@ impl EventIndex {
             unsafe { column.visit(row, &mut consider) };
         }
         for (changes, group) in &self.others {
-            if changes.iter().all(|set| changed & set != 0) {
+            if event != Event::Update || changes.iter().all(|set| changed & set != 0) {
                 group.iter().for_each(&mut consider);
             }
         }

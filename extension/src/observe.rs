@@ -46,6 +46,10 @@ unsafe extern "C-unwind" fn transform(
 ) {
     // SAFETY: Postgres' arguments for a type's subscripting transform.
     unsafe {
+        // Elsewhere the executor's slots hold whatever they hold there: a SELECT must not pass for a change.
+        if (*pstate).p_expr_kind != pg_sys::ParseExprKind::EXPR_KIND_TRIGGER_WHEN {
+            pgrx::error!("tradeflow.observer is for the triggers that tradeflow.watch() makes");
+        }
         let subscripts = pgrx::list::PgList::<pg_sys::A_Indices>::from_pg(indirection);
         if is_slice || is_assignment || subscripts.len() != 1 {
             pgrx::error!(
@@ -141,15 +145,17 @@ impl Watch {
     ) -> bool {
         // SAFETY: the slots of the event: insert has new, delete old, update both.
         unsafe {
-            let slot = if new.is_null() { old } else { new };
-            if slot.is_null() {
+            // In a trigger that somebody else made, the subscript may not be that of its event.
+            if (self.event != Event::Insert) == old.is_null()
+                || (self.event != Event::Delete) == new.is_null()
+            {
                 return false;
             }
             // A row that moves between partitions comes here a third time, after its delete and its insert: as an update of
             // the partitioned table, for foreign keys. Its versions are of two tables then, or converted and of none.
-            if self.event == Event::Update
-                && ((*slot).tts_tableOid != (*old).tts_tableOid || (*slot).tts_tableOid == pg_sys::InvalidOid)
-            {
+            let slot = if new.is_null() { old } else { new };
+            let of_two = self.event == Event::Update && (*slot).tts_tableOid != (*old).tts_tableOid;
+            if of_two || (*slot).tts_tableOid == pg_sys::InvalidOid {
                 return false;
             }
             let table = self.table.get_or_insert_with(|| cache::get((*slot).tts_tableOid));

@@ -4,11 +4,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
-use tokio_postgres::config::{Config as PgConfig, SslMode};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::config::{Config as PgConfig, Host, SslMode};
 
 use crate::config::Config;
-use crate::tls;
+use crate::tls::{self, PostgresTls};
 
 /// How a running sidecar calls itself in pg_stat_activity; `tradeflow doctor` looks for it.
 pub const SIDECAR: &str = "tradeflow-sidecar";
@@ -21,7 +20,7 @@ pub type Client = deadpool_postgres::Client;
 pub struct Pool {
     inner: deadpool_postgres::Pool,
     config: PgConfig,
-    tls: MakeRustlsConnect,
+    tls: PostgresTls,
 }
 
 /// Why the database could not be asked.
@@ -95,6 +94,11 @@ impl Pool {
         if pg.get_hosts().is_empty() {
             return Err(Error::Url("it names no host".into()));
         }
+        // A socket file has no name to ask TLS for, and needs none.
+        #[cfg(unix)]
+        if pg.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
+            pg.ssl_mode(SslMode::Disable);
+        }
         pg.application_name(name);
         pg.connect_timeout(config.database_connect_timeout);
         pg.keepalives_idle(Duration::from_secs(30));
@@ -105,7 +109,7 @@ impl Pool {
             true => tls::client_config(roots)?,
             false => tls::unverified_client_config()?,
         };
-        let tls = MakeRustlsConnect::new(tls);
+        let tls = PostgresTls::new(tls);
         let manager = Manager::from_config(
             pg.clone(),
             tls.clone(),
@@ -150,7 +154,7 @@ impl Pool {
             tokio_postgres::Client,
             tokio_postgres::Connection<
                 tokio_postgres::Socket,
-                <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+                <PostgresTls as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
             >,
         ),
         Error,
@@ -184,7 +188,6 @@ impl Error {
 }
 
 fn describe_config(config: &PgConfig) -> String {
-    use tokio_postgres::config::Host;
     let ports = config.get_ports();
     let hosts = config.get_hosts().iter().enumerate().map(|(i, host)| {
         let port = ports.get(i).or(ports.first()).copied().unwrap_or(5432);

@@ -54,6 +54,8 @@ pub enum Error {
     NotInstalled,
     #[error("{user} may not create the extension tradeflow\nhint: have a superuser run `create extension tradeflow` in this database, then init again")]
     NotAllowed { user: String },
+    #[error("{user} may not see or write what is watched\nhint: as a superuser, `grant tradeflow_author to \"{user}\"`, then init again; --schema-only sets up the tables alone")]
+    NoAuthor { user: String },
     #[error("sql/store/{file}: {error}")]
     File { file: &'static str, error: db::Error },
 }
@@ -89,6 +91,9 @@ pub async fn run(args: &Args, pool: &db::Pool) -> Result<Done, Error> {
         true => Extension::Left,
         false => extension(&transaction).await?,
     };
+    if !args.schema_only {
+        author(&transaction).await?;
+    }
     let before = tables(&transaction).await?;
     let watched_before = watched(&transaction, args).await?;
     for (file, sql) in STORE {
@@ -138,21 +143,45 @@ impl Done {
 }
 
 async fn extension(transaction: &Transaction<'_>) -> Result<Extension, Error> {
-    let found = query(transaction, include_str!("db/extension_available.sql")).await?;
-    let Some(row) = found.first() else { return Err(Error::NotInstalled) };
-    let (installed, default): (Option<String>, String) =
-        (row.get("installed_version"), row.get("default_version"));
-    if let Some(version) = installed {
-        let available = (version != default).then_some(default);
+    let found = state(transaction).await?;
+    if let Some(version) = found.installed {
+        let available = found.available.filter(|newer| *newer != version);
         return Ok(Extension::Present { version, available });
     }
-    match transaction.batch_execute("create extension tradeflow").await {
-        Ok(()) => Ok(Extension::Created { version: default }),
-        Err(e) if e.code().is_some_and(|c| c.code() == "42501") => {
-            Err(Error::NotAllowed { user: row.get("user") })
-        }
-        Err(e) => Err(db::Error::from(e).into()),
+    if let Err(error) = transaction.batch_execute("create extension tradeflow").await {
+        return Err(match error.code().map(|c| c.code()) {
+            Some("42501") => Error::NotAllowed { user: found.user },
+            // "is not available", "could not open extension control file"
+            Some("0A000" | "58P01") => Error::NotInstalled,
+            _ => db::Error::from(error).into(),
+        });
     }
+    let version = state(transaction).await?.installed.unwrap_or_default();
+    Ok(Extension::Created { version })
+}
+
+/// Whether the connected user may watch tables.
+async fn author(transaction: &Transaction<'_>) -> Result<(), Error> {
+    let row = query(transaction, include_str!("db/may_watch.sql")).await?;
+    match row.first() {
+        Some(row) if !row.get::<_, bool>("allowed") => Err(Error::NoAuthor { user: row.get("user") }),
+        _ => Ok(()),
+    }
+}
+
+/// Which version of the extension there is.
+struct State {
+    installed: Option<String>,
+    available: Option<String>,
+    user: String,
+}
+
+async fn state(transaction: &Transaction<'_>) -> Result<State, Error> {
+    let row = transaction
+        .query_one(include_str!("db/extension_available.sql"), &[])
+        .await
+        .map_err(db::Error::from)?;
+    Ok(State { installed: row.get("installed"), available: row.get("available"), user: row.get("user") })
 }
 
 async fn apply(transaction: &Transaction<'_>, file: &'static str, sql: &str) -> Result<(), Error> {
@@ -175,4 +204,19 @@ async fn watched(transaction: &Transaction<'_>, args: &Args) -> Result<BTreeSet<
 async fn query(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<tokio_postgres::Row>, Error> {
     let client: &Client = transaction.client();
     Ok(client.query(sql, &[]).await.map_err(db::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_store_is_applied_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/store");
+        let files = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<String> = files.filter(|name| name.ends_with(".sql")).collect();
+        files.sort();
+        let applied: Vec<&str> = STORE.iter().chain([&WATCH]).map(|(name, _)| *name).collect();
+        assert_eq!(applied, files);
+    }
 }

@@ -1,5 +1,6 @@
 //! The command line of tradeflow: flags in, one call into the library, an exit code out.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -120,9 +121,17 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Prints. That nobody reads on (`… | head`) is no error.
+fn say(text: &str) -> std::io::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Config = cli.command {
-        print!("{DEFAULT_FILE}");
+        say(DEFAULT_FILE.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(cli.sources())?;
@@ -135,18 +144,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Init(args) => {
             let done = init::run(&args, &db::Pool::new(&config)?).await?;
-            match args.json {
-                true => println!("{}", serde_json::to_string_pretty(&done)?),
-                false => println!("{}", done.text()),
-            }
+            say(&if args.json { serde_json::to_string_pretty(&done)? } else { done.text() })?;
         }
         Command::Load(args) => load::run(args, &db::Pool::new(&config)?).await?,
         Command::Doctor(args) => {
             let report = doctor::run(&config).await;
-            match args.json {
-                true => println!("{}", serde_json::to_string_pretty(&report)?),
-                false => println!("{}", report.text()),
-            }
+            say(&if args.json { serde_json::to_string_pretty(&report)? } else { report.text() })?;
             if !report.healthy {
                 return Ok(ExitCode::FAILURE);
             }

@@ -8,6 +8,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{pem::PemObject, CertificateDer};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Why no encrypted connection can be made.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,31 @@ pub fn unverified_client_config() -> Result<ClientConfig, Error> {
         .with_custom_certificate_verifier(Arc::new(AnyServer(provider())))
         .with_no_client_auth();
     Ok(config)
+}
+
+/// TLS for tokio-postgres, which asks for it by name even where the server is a socket file, which has none.
+#[derive(Clone)]
+pub struct PostgresTls(MakeRustlsConnect);
+
+impl PostgresTls {
+    pub fn new(config: ClientConfig) -> PostgresTls {
+        PostgresTls(MakeRustlsConnect::new(config))
+    }
+}
+
+impl<S> MakeTlsConnect<S> for PostgresTls
+where
+    MakeRustlsConnect: MakeTlsConnect<S>,
+{
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
+    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<S>>::Error;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
+        // Of a socket file this is never used: its sslmode is disable.
+        let name = if host.is_empty() { "localhost" } else { host };
+        MakeTlsConnect::<S>::make_tls_connect(&mut self.0, name)
+    }
 }
 
 /// Takes every certificate; that the server holds its key is still checked.

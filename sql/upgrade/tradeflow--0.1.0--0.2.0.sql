@@ -157,6 +157,9 @@ declare
   the_name   text := tradeflow._qualified_name("table");
   the_key    text[] := key;
 begin
+  if "table" is null then
+    raise exception 'no table is named' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.watch(''store.quotes'');';
+  end if;
   select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
   if rel.relkind not in ('r', 'p') then
@@ -910,12 +913,6 @@ comment on column tradeflow.outbox.event is 'insert, update, delete; view, sched
 
 comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave: it is yes no longer.';
 
-create index on tradeflow.outbox_history_default (id);
-
-create index on tradeflow.outbox_history_default (firing_id);
-
-create index on tradeflow.outbox_history_default (rule, subject);
-
 do $comments$
 declare
   c record;
@@ -1296,6 +1293,7 @@ returns table (
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -1445,6 +1443,7 @@ $$;
 create or replace function tradeflow.tick() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 declare
   rescue  record;

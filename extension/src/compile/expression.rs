@@ -79,7 +79,7 @@ impl Expression {
         let mut null = false;
         // SAFETY: the caller's promise. An error of the expression leaves through the boundary as a panic.
         let datum = unsafe {
-            let Some(evaluate) = (*self.state).evalfunc else { return None };
+            let evaluate = (*self.state).evalfunc?;
             pg_sys::ffi::pg_guard_ffi_boundary(|| evaluate(self.state, context, &mut null))
         };
         (!null).then_some(datum)
@@ -175,12 +175,13 @@ unsafe fn transform(
                 .hint("It is asked as often as it takes, so it must not write or change by itself. Declare the function STABLE if it only reads; the time is now() or tradeflow.now()."));
         }
 
+        // What is written counts: a condition that mentions old is its own edge, even where planning folds that part away.
+        let (old, new) = (reads(expr, OLD), reads(expr, NEW));
         let (mut relations, mut items) = (std::ptr::null_mut(), std::ptr::null_mut());
         let planned = pg_sys::expression_planner_with_deps(expr.cast(), &mut relations, &mut items);
         for item in pgrx::list::PgList::<pg_sys::PlanInvalItem>::from_pg(items).iter_ptr() {
             dependencies.push(((*item).cacheId, (*item).hashValue));
         }
-        let (old, new) = (reads(planned.cast(), OLD), reads(planned.cast(), NEW));
         pg_sys::ChangeVarNodes(planned.cast(), OLD, pg_sys::INNER_VAR, 0);
         pg_sys::ChangeVarNodes(planned.cast(), NEW, pg_sys::OUTER_VAR, 0);
         pg_sys::free_parsestate(pstate);

@@ -46,8 +46,7 @@ impl Lookup {
     pub fn require_select(&self, columns: &[Column], reads: &Reads) -> Result<(), Failure> {
         // SAFETY: catalogue look-ups.
         unsafe {
-            let user = pg_sys::GetUserId();
-            if pg_sys::check_enable_rls(self.root, user, true)
+            if pg_sys::check_enable_rls(self.root, pg_sys::GetUserId(), true)
                 == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
             {
                 return Err(Failure::new(
@@ -56,18 +55,8 @@ impl Lookup {
                 )
                 .hint("Give the rule an owner who bypasses row security on the table."));
             }
-            if pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT.into())
-                == pg_sys::AclResult::ACLCHECK_OK
-            {
-                return Ok(());
-            }
             let denied = columns.iter().find(|c| {
-                !c.dropped && (reads.whole || reads.attributes.contains(&c.attno)) && {
-                    let name = std::ffi::CString::new(c.name.as_str()).unwrap_or_default();
-                    let attno = pg_sys::get_attnum(self.root, name.as_ptr());
-                    pg_sys::pg_attribute_aclcheck(self.root, attno, user, pg_sys::ACL_SELECT.into())
-                        != pg_sys::AclResult::ACLCHECK_OK
-                }
+                !c.dropped && (reads.whole || reads.attributes.contains(&c.attno)) && !self.may_read(c)
             });
             match denied {
                 None => Ok(()),
@@ -76,6 +65,21 @@ impl Lookup {
                     format!("permission denied for column {} of table {}", column.name, self.name),
                 )
                 .hint("A rule reads with its owner's rights; without a query its facts are the whole row.")),
+            }
+        }
+    }
+
+    /// Whether the current user may read a column of the watched table.
+    pub fn may_read(&self, column: &Column) -> bool {
+        // SAFETY: catalogue look-ups.
+        unsafe {
+            let user = pg_sys::GetUserId();
+            let allowed = pg_sys::AclResult::ACLCHECK_OK;
+            pg_sys::pg_class_aclcheck(self.root, user, pg_sys::ACL_SELECT as pg_sys::AclMode) == allowed || {
+                let name = std::ffi::CString::new(column.name.as_str()).unwrap_or_default();
+                let attno = pg_sys::get_attnum(self.root, name.as_ptr());
+                pg_sys::pg_attribute_aclcheck(self.root, attno, user, pg_sys::ACL_SELECT as pg_sys::AclMode)
+                    == allowed
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A rule's query: a SELECT over old and new, run once for all rows of a statement that passed the condition.
 
+use super::lookup::Lookup;
 use crate::definition::Column;
 use crate::error::{attempt, Failure};
 use crate::spi::{self, Rows};
@@ -31,7 +32,12 @@ const RESERVED: [(&str, &str); 3] = [("subject", "text"), ("occurrence", "text")
 ///
 /// # Safety
 /// `relation` is open, and `columns` are its columns.
-pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]) -> Result<Query, Failure> {
+pub unsafe fn compile(
+    text: &str,
+    relation: pg_sys::Relation,
+    columns: &[Column],
+    lookup: &Lookup,
+) -> Result<Query, Failure> {
     let body = attempt(|| single_select(text)).map_err(|f| f.in_query(text))?;
     // SAFETY: an open relation.
     let row_type = unsafe { (*(*relation).rd_rel).reltype };
@@ -40,34 +46,46 @@ pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]
         let name = pg_sys::format_type_extended(row_type, -1, pg_sys::FORMAT_TYPE_FORCE_QUALIFY as u16);
         (pg_sys::get_array_type(row_type), std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     };
-    let aliases = columns
-        .iter()
-        .filter(|c| !c.dropped)
-        .map(|c| pgrx::spi::quote_identifier(&c.name))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let row = |of: &str| {
-        let columns = columns
+    let quoted = |c: &Column| pgrx::spi::quote_identifier(&c.name);
+    let there: Vec<&Column> = columns.iter().filter(|c| !c.dropped).collect();
+    let names = there.iter().map(|c| quoted(c)).collect::<Vec<_>>().join(", ");
+    // What the owner may not read is no column of new and old; nor is the rows' number.
+    let readable: Vec<(usize, &Column)> =
+        there.into_iter().enumerate().filter(|(_, c)| lookup.may_read(c)).collect();
+    let inner = |of: &str| {
+        readable
             .iter()
-            .filter(|c| !c.dropped)
-            .map(|c| format!("\"tradeflow {of}\".{}", pgrx::spi::quote_identifier(&c.name)));
+            .map(|(n, c)| format!(", {of}.{} as \"tradeflow {of}{n}\"", quoted(c)))
+            .collect::<String>()
+    };
+    let outer = |of: &str| {
+        let columns = readable
+            .iter()
+            .map(|(n, c)| format!("\"tradeflow rows\".\"tradeflow {of}{n}\" as {}", quoted(c)));
         columns.collect::<Vec<_>>().join(", ")
     };
-    // new and old are subqueries of their own, so that the rows' number is no column of theirs; the planner removes them.
-    let from = format!(
-        "from unnest($1::{type_name}[]) with ordinality as \"tradeflow new\"({aliases}, \"tradeflow row\")\n\
-         join unnest($2::{type_name}[]) with ordinality as \"tradeflow old\"({aliases}, \"tradeflow row\") using (\"tradeflow row\")\n\
-         cross join lateral (select {new}) as new\n\
-         cross join lateral (select {old}) as old\n\
-         cross join lateral (\n",
-        new = row("new"),
-        old = row("old"),
-    );
+    // The planner removes the subqueries that only rename.
+    let from = |new: &str, old: &str| {
+        format!(
+            "from (select \"tradeflow row\"{}{}\n\
+             from unnest({new}::{type_name}[]) with ordinality as n({names}, \"tradeflow row\")\n\
+             join unnest({old}::{type_name}[]) with ordinality as o({names}, \"tradeflow row\") using (\"tradeflow row\")\n\
+             ) as \"tradeflow rows\"\n\
+             cross join lateral (select {}) as new\n\
+             cross join lateral (select {}) as old\n\
+             cross join lateral (\n",
+            inner("n"),
+            inner("o"),
+            outer("n"),
+            outer("o"),
+        )
+    };
     let types = [array_type, array_type];
 
     spi::connected(|| {
-        let probe_prefix = format!("select answer.* {from}");
-        let probe = attempt(|| Ok(spi::prepare(&format!("{probe_prefix}{body}\n) as answer"), &types)))
+        // Prepared without parameters first: the author's text must not name ours.
+        let probe_prefix = format!("select answer.* {}", from("null", "null"));
+        let probe = attempt(|| Ok(spi::prepare(&format!("{probe_prefix}{body}\n) as answer"), &[])))
             .map_err(|failure| relocate(failure, &probe_prefix, text))?;
         let given = result_columns(probe);
         let outputs: Vec<String> = RESERVED
@@ -81,8 +99,9 @@ pub unsafe fn compile(text: &str, relation: pg_sys::Relation, columns: &[Column]
             })
             .collect();
         let prefix = format!(
-            "select \"tradeflow row\", to_jsonb(answer) - '{{subject,occurrence,fire_at}}'::text[], {} {from}",
-            outputs.join(", ")
+            "select \"tradeflow row\", to_jsonb(answer) - '{{subject,occurrence,fire_at}}'::text[], {} {}",
+            outputs.join(", "),
+            from("$1", "$2")
         );
         let plan = attempt(|| {
             Ok(spi::prepare(&format!("{prefix}{body}\n) as answer order by \"tradeflow row\""), &types))

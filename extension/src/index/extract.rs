@@ -65,7 +65,7 @@ unsafe fn column_of(node: *mut pg_sys::Node) -> Option<(Side, i16)> {
             return None;
         }
         let var = &*node.cast::<pg_sys::Var>();
-        let side = match var.varno as i32 {
+        let side = match var.varno {
             pg_sys::INNER_VAR => Side::Old,
             pg_sys::OUTER_VAR => Side::New,
             _ => return None,

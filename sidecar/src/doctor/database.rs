@@ -14,25 +14,14 @@ const OVERDUE: f64 = 60.0;
 
 /// Whether the extension is there.
 pub async fn extension(client: &Client, findings: &mut Vec<Finding>) -> Result<bool, db::Error> {
-    let row = client.query_opt(include_str!("../db/extension_available.sql"), &[]).await?;
-    let installed = client.query_opt(include_str!("../db/extension.sql"), &[]).await?;
-    let Some(installed) = installed.map(|r| r.get::<_, String>(0)) else {
-        findings.push(match row {
-            Some(_) => Finding::problem(
-                "extension",
-                "the extension tradeflow is installed on the server, but not in this database",
-                "run `tradeflow init`, or `create extension tradeflow` as a superuser",
-            ),
-            None => Finding::problem(
-                "extension",
-                "this Postgres does not know the extension tradeflow",
-                "run `make install` on the database's server, then `tradeflow init`",
-            ),
-        });
+    let row = client.query_one(include_str!("../db/extension_available.sql"), &[]).await?;
+    let (installed, available): (Option<String>, Option<String>) =
+        (row.get("installed"), row.get("available"));
+    let Some(installed) = installed else {
+        findings.push(Finding::error("extension", &db::Error::NoExtension));
         return Ok(false);
     };
-    let default: Option<String> = row.map(|r| r.get("default_version"));
-    findings.push(match default {
+    findings.push(match available {
         Some(newer) if newer != installed => Finding::notice(
             "extension",
             format!("tradeflow {installed} in this database, {newer} on the server"),

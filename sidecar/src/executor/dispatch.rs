@@ -112,7 +112,7 @@ fn context(claimed: &Claimed) -> Value {
     ]);
     BTreeMap::from([
         ("facts", to_template(&claimed.facts)),
-        ("steps", to_template(&claimed.steps)),
+        ("steps", steps(&claimed.steps)),
         ("settings", to_template(&claimed.settings)),
         ("rule", Value::from(rule)),
         ("source", Value::from(claimed.source.as_str())),
@@ -123,6 +123,17 @@ fn context(claimed: &Claimed) -> Value {
         ("idempotency_key", Value::from(action.idempotency_key.as_str())),
     ])
     .into()
+}
+
+/// Results of earlier steps by name and by number: `steps.tell_owner`, `steps.1`.
+fn steps(results: &Json) -> Value {
+    let pairs = results.as_object().into_iter().flatten();
+    let keyed = pairs.flat_map(|(key, result)| {
+        let value = to_template(result);
+        let number = key.parse::<i64>().ok().map(|n| (Value::from(n), value.clone()));
+        number.into_iter().chain([(Value::from(key.as_str()), value)])
+    });
+    keyed.collect::<BTreeMap<_, _>>().into()
 }
 
 /// The lease of one action.
@@ -165,5 +176,23 @@ impl Start for Lease<'_> {
                     retry_after: None,
                 })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::Renderer;
+
+    #[test]
+    fn steps_are_read_by_name_and_by_number() {
+        let results = json!({"1": {"status": 200}, "tell": {"status": 200}, "2": {"id": "x"}});
+        let context = Value::from(BTreeMap::from([("steps", steps(&results))]));
+        let render = |text: &str| Renderer::new(vec![]).params(&json!(text), &[], &context).unwrap();
+        assert_eq!(render("{{ steps.1.status }}"), json!(200));
+        assert_eq!(render("{{ steps.tell.status + 1 }}"), json!(201));
+        assert_eq!(render("{{ steps['2'].id }}{{ steps[2].id }}"), json!("xx"));
     }
 }

@@ -86,6 +86,10 @@ async fn a_setting_is_a_constant_that_follows_its_change_in_every_backend() {
     db.sql("update tradeflow.settings set value = '100' where name = 'limit'").await;
     other.batch_execute("insert into t values (4, 99), (5, 101); commit").await.expect("it writes");
     assert_eq!(db.fired().await, ["r 4", "r 5", "s 5"]);
+    let written: Vec<String> = db
+        .column("select name from tradeflow.settings where updated_at = (select max(updated_at) from tradeflow.settings)")
+        .await;
+    assert_eq!(written, ["limit"]);
 }
 
 #[tokio::test]

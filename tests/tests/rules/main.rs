@@ -2,12 +2,15 @@
 
 mod changes;
 mod columns;
+mod dump;
 mod errors;
+mod hijack;
 mod options;
 mod oracle;
 mod partitions;
 mod query;
 mod reentrancy;
+mod rights;
 mod statements;
 mod timers;
 mod transactions;

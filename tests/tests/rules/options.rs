@@ -110,6 +110,18 @@ async fn keys_of_several_columns_and_of_other_types_name_the_subject() {
     );
 }
 
+/// Its schema has another name in each session, so no golden file shows this.
+#[tokio::test]
+async fn a_temporary_table_is_refused() {
+    let db = Database::with_extension().await;
+    let error = db.error("create temp table s (id int primary key); select tradeflow.watch('s')").await;
+    assert_eq!(error.code, "42809");
+    assert!(
+        error.message.ends_with(".s is a temporary table") && error.hint.contains("permanent"),
+        "{error:?}"
+    );
+}
+
 #[tokio::test]
 async fn watching_again_changes_key_and_ignored_columns_at_once() {
     let db = table().await;
