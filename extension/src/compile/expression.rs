@@ -175,12 +175,15 @@ unsafe fn transform(
                 .hint("It is asked as often as it takes, so it must not write or change by itself. Declare the function STABLE if it only reads; the time is now() or tradeflow.now()."));
         }
 
+        // As it is written, not as it is planned: a condition that mentions old is its own edge, also where planning finds
+        // that old does not matter.
+        let old = reads(expr, OLD);
         let (mut relations, mut items) = (std::ptr::null_mut(), std::ptr::null_mut());
         let planned = pg_sys::expression_planner_with_deps(expr.cast(), &mut relations, &mut items);
         for item in pgrx::list::PgList::<pg_sys::PlanInvalItem>::from_pg(items).iter_ptr() {
             dependencies.push(((*item).cacheId, (*item).hashValue));
         }
-        let (old, new) = (reads(planned.cast(), OLD), reads(planned.cast(), NEW));
+        let new = reads(planned.cast(), NEW);
         pg_sys::ChangeVarNodes(planned.cast(), OLD, pg_sys::INNER_VAR, 0);
         pg_sys::ChangeVarNodes(planned.cast(), NEW, pg_sys::OUTER_VAR, 0);
         pg_sys::free_parsestate(pstate);
