@@ -29,12 +29,15 @@ alter table tradeflow.outbox
   add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill'));
 
 -- Indexes of the history belong to its partitions.
-drop index tradeflow.outbox_history_id_idx, tradeflow.outbox_history_firing_id_idx, tradeflow.outbox_history_rule_subject_idx;
 do $indexes$
 declare
   part regclass;
 begin
-  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass loop
+  if to_regclass('tradeflow.outbox_history_id_idx') is null then
+    return;
+  end if;
+  drop index tradeflow.outbox_history_id_idx, tradeflow.outbox_history_firing_id_idx, tradeflow.outbox_history_rule_subject_idx;
+  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass loop
     execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject)', part);
   end loop;
 end

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use super::fired;
 use tradeflow_tests::database::Database;
 
-/// Every table of tradeflow's with its rows, as text.
+/// Every table of tradeflow's with its rows, as text; but for what counts the last hour's firings, which a crash empties too.
 async fn contents(db: &Database) -> Vec<String> {
     let tables: Vec<String> = db
         .column(
             "select c.oid::regclass::text from pg_class c where c.relnamespace = 'tradeflow'::regnamespace
-             and c.relkind = 'r' and not c.relispartition order by 1",
+             and c.relkind = 'r' and c.relpersistence = 'p' and not c.relispartition order by 1",
         )
         .await;
     let mut all = Vec::new();
@@ -61,6 +61,7 @@ async fn a_restored_dump_goes_on_where_it_was() {
          insert into tradeflow.rules (name, source, condition, fires) values ('first', 'public.t', 'new.n > 0', 'once');
          insert into tradeflow.rules (name, view) values ('gold', 'public.gold');
          insert into tradeflow.rule_inputs values ('gold', 'public.t', 'new.company');
+         insert into tradeflow.rules (name, schedule, query) values ('daily', '0 9 * * * Europe/Berlin', 'select count(*) from t');
          insert into tradeflow.actions (rule, kind, target, params) values ('big', 'http', 'erp', '{{\"path\": \"/\"}}');
          update tradeflow.rules set description = 'for version 2' where name = 'big';
          reset role;
@@ -77,7 +78,9 @@ async fn a_restored_dump_goes_on_where_it_was() {
 
     let (before, after) = (contents(&db).await, contents(&copy).await);
     assert!(before.len() > 20, "there is something to keep");
-    assert_eq!(after, before);
+    let lost: Vec<_> = before.iter().filter(|row| !after.contains(row)).collect();
+    let more: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
+    assert!(after == before, "lost {lost:#?}, more {more:#?}");
     assert_eq!(fired(&copy).await.iter().filter(|f| f.starts_with("gold")).count(), 1);
 
     // Nothing fires again by itself; what changes fires, by the same rules.
@@ -85,7 +88,7 @@ async fn a_restored_dump_goes_on_where_it_was() {
     copy.sql("update t set n = n, due = due; select tradeflow.tick()").await;
     assert_eq!(fired(&copy).await.len(), known);
     copy.sql("insert into extra values (3, 'three'); insert into t values (3, 7, 11, null)").await;
-    assert_eq!(fired(&copy).await[known..], ["big 3", "first 3", "timer 3"], "gold is one already");
+    assert_eq!(fired(&copy).await[known..], ["first 3", "timer 3", "big 3"], "gold is one already");
     copy.sql("select tradeflow.set_clock(now() + interval '90 minutes'); select tradeflow.tick()").await;
     let timers: Vec<String> =
         copy.column("select subject || ' ' || state from tradeflow.firings where rule = 'timer' and facts ->> 'due' is not null order by 1").await;
