@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::pairs::{Cost, Pairs};
 use crate::stopwatch::Stopwatch;
 use crate::workload::{upsert, Twin, Twins, COLUMNS};
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use bytes::BytesMut;
 use std::error::Error;
 use tokio_postgres::types::{to_sql_checked, Format, IsNull, ToSql, Type};
@@ -60,7 +60,7 @@ impl Payload {
         let columns: Vec<String> = COLUMNS.iter().map(|c| format!("{c}::text")).collect();
         for (version, list) in versions.iter_mut().enumerate() {
             let read = format!(
-                "select {} from bench.{}_{version} order by quote_id",
+                "select {} from bench.{}_{version} p order by p.quote_id",
                 columns.join(", "),
                 case.mix.payload()
             );
@@ -117,6 +117,7 @@ pub async fn measure(client: &Client, case: &Case, rows: Rows, pairs: usize, blo
     }
     client.batch_execute("checkpoint; set synchronous_commit = off").await?;
 
+    let rows_fire = rows == Rows::Any;
     let mut result = Pairs::default();
     // The first pair is the warm-up.
     for n in 0..=pairs {
@@ -130,6 +131,9 @@ pub async fn measure(client: &Client, case: &Case, rows: Rows, pairs: usize, blo
         if n > 0 {
             result.0.push(costs);
         }
+        let fired = twins.firings().await?;
+        let fires = case.rules > 0 && rows_fire;
+        ensure!((fired > 0) == fires, "{}: {fired} firings", case.name);
         twins.tidy().await?;
     }
     client.batch_execute("reset synchronous_commit").await?;
