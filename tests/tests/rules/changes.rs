@@ -133,7 +133,8 @@ async fn a_rule_whose_setting_or_target_is_missing_waits_for_it() {
 }
 
 /// Where event triggers are off, nothing tells that something a rule needs is gone: the backends find out by themselves.
-const NOBODY_TELLS: &str = "alter event trigger tradeflow_drop disable; alter event trigger tradeflow_ddl disable";
+const NOBODY_TELLS: &str =
+    "alter event trigger tradeflow_drop disable; alter event trigger tradeflow_ddl disable";
 
 /// What a rule stands on goes: writes go on, an incident says so once, and the rule comes back with its part.
 #[tokio::test]
