@@ -56,11 +56,11 @@ begin
       raise;
     end if;
   end;
-  for message in select pg_catalog.jsonb_array_elements_text(result -> 'incidents') loop
+  for message in select pg_catalog.jsonb_array_elements_text(result operator(pg_catalog.->) 'incidents') loop
     raise warning '%', message using detail = 'It would be an incident.';
   end loop;
   return query
-    select * from pg_catalog.jsonb_to_recordset(result -> 'firings') f(
+    select * from pg_catalog.jsonb_to_recordset(result operator(pg_catalog.->) 'firings') f(
       rule text, source text, event text, edge text, subject text, occurrence text, state text, run_at pg_catalog.timestamptz, facts jsonb, actions jsonb);
 end
 $$;

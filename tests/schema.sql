@@ -88,9 +88,6 @@ begin
   if tg_op = 'DELETE' then
     return old;
   end if;
-  if tg_op = 'UPDATE' and old.rule <> new.rule then
-    perform tradeflow._require_member(r.owner, r.name) from tradeflow.rules r where r.name = old.rule;
-  end if;
 
   select * into kind from tradeflow.action_kinds k where k.name = new.kind;
   if not found then
@@ -153,12 +150,16 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) IS 'Internal. Moves actions to the history, in this state (NULL: as they are); results are in the order of ids. Returns how many.';
 
-CREATE FUNCTION tradeflow._backoff(attempt integer) RETURNS interval
-    LANGUAGE sql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select random() * least(interval '10 minutes', interval '1 second' * 2 ^ least(attempt, 20)) $$;
+CREATE FUNCTION tradeflow._as_written(name text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(
+    (select pg_catalog.format('%I.%I', n.nspname, c.relname)
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.oid = pg_catalog.to_regclass(name)), name)
+$$;
 
-COMMENT ON FUNCTION tradeflow._backoff(attempt integer) IS 'Internal. How long to wait after this attempt.';
+COMMENT ON FUNCTION tradeflow._as_written(name text) IS 'Internal. The qualified name of what a name means to the current user now.';
 
 SET default_tablespace = '';
 
@@ -187,14 +188,14 @@ CREATE TABLE tradeflow.outbox (
     run_at timestamp with time zone DEFAULT now() NOT NULL,
     fire_at timestamp with time zone,
     attempt integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 20 NOT NULL,
+    max_attempts integer DEFAULT 8 NOT NULL,
     worker text,
     lease_until timestamp with time zone,
     started_at timestamp with time zone,
     error text,
     result jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT outbox_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text]))),
+    CONSTRAINT outbox_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text, 'view'::text, 'schedule'::text, 'backfill'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['ready'::text, 'waiting'::text, 'running'::text, 'done'::text, 'dead'::text, 'held'::text, 'cancelled'::text, 'uncertain'::text, 'shadow'::text])))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0.0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0.0', autovacuum_analyze_threshold='2000', autovacuum_vacuum_cost_delay='0');
@@ -211,7 +212,7 @@ COMMENT ON COLUMN tradeflow.outbox.rule_version IS 'The version of the rule that
 
 COMMENT ON COLUMN tradeflow.outbox.source IS 'The table whose row changed.';
 
-COMMENT ON COLUMN tradeflow.outbox.event IS 'insert, update or delete.';
+COMMENT ON COLUMN tradeflow.outbox.event IS 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
 
 COMMENT ON COLUMN tradeflow.outbox.subject IS 'Who it is about: the key of the row as text (several columns: a text array), or what the query says.';
 
@@ -219,7 +220,7 @@ COMMENT ON COLUMN tradeflow.outbox.occurrence IS 'Which of several answers about
 
 COMMENT ON COLUMN tradeflow.outbox.key IS 'The row''s key columns with their values; kept for timers, which ask again about the row.';
 
-COMMENT ON COLUMN tradeflow.outbox.edge IS 'enter: the answer became yes.';
+COMMENT ON COLUMN tradeflow.outbox.edge IS 'enter: the answer became yes; leave: it is yes no longer.';
 
 COMMENT ON COLUMN tradeflow.outbox.step IS 'The step of the rule''s actions. NULL: the rule has none, and the firing itself is the record.';
 
@@ -259,6 +260,224 @@ COMMENT ON COLUMN tradeflow.outbox.result IS 'What executing it returned.';
 
 COMMENT ON COLUMN tradeflow.outbox.created_at IS 'The start of the transaction that fired.';
 
+CREATE FUNCTION tradeflow._ask_again(o tradeflow.outbox) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  fresh jsonb;
+begin
+  begin
+    if o.event = 'view' then
+      -- What the view says is in members, since the end of the transaction that changed it.
+      select o.facts into fresh from tradeflow.members m
+      where m.rule = o.rule and m.subject = o.subject and m.occurrence = o.occurrence and m.entered_at is not null;
+    else
+      fresh := tradeflow._still(o.rule, o.key, o.subject, o.occurrence);
+    end if;
+  exception when others then
+    update tradeflow.outbox x
+    set state = 'held', reason = 'its question could not be asked again', error = sqlerrm, worker = null, lease_until = null
+    where x.id = o.id;
+    perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, before an execution: %s', o.rule, o.subject, sqlerrm),
+                                format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+    return null;
+  end;
+  if fresh is null then
+    perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds before execution');
+  else
+    update tradeflow.outbox x set facts = fresh where x.id = o.id;
+  end if;
+  return fresh;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._ask_again(o tradeflow.outbox) IS 'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
+
+CREATE FUNCTION tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS text
+    LANGUAGE c
+    AS '$libdir/tradeflow', 'tradeflow_ask_parts';
+
+COMMENT ON FUNCTION tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamp with time zone) IS 'Internal. Evaluates parts of a condition over a row given as JSON, as the definition''s owner, at this time (NULL: now): a JSON array of {part, value, reads_old, error}.';
+
+CREATE FUNCTION tradeflow._backfill(rule text, "where" text, "limit" integer, mode text) RETURNS integer
+    LANGUAGE c
+    AS '$libdir/tradeflow', 'tradeflow_backfill';
+
+COMMENT ON FUNCTION tradeflow._backfill(rule text, "where" text, "limit" integer, mode text) IS 'Internal. What tradeflow.backfill() does.';
+
+CREATE FUNCTION tradeflow._backoff(attempt integer) RETURNS interval
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select random() * least(interval '10 minutes', interval '1 second' * 2 ^ least(attempt, 20)) $$;
+
+COMMENT ON FUNCTION tradeflow._backoff(attempt integer) IS 'Internal. How long to wait after this attempt.';
+
+CREATE TABLE tradeflow.rules (
+    name text NOT NULL,
+    source text,
+    view text,
+    schedule text,
+    events text[] DEFAULT '{insert,update}'::text[] NOT NULL,
+    condition text,
+    fires text NOT NULL,
+    still text,
+    columns text[],
+    query text,
+    fire_at text,
+    mode text DEFAULT 'live'::text NOT NULL,
+    project text,
+    description text,
+    max_firings integer DEFAULT 1000 NOT NULL,
+    max_per_subject integer DEFAULT 20 NOT NULL,
+    owner name DEFAULT CURRENT_USER NOT NULL,
+    search_path text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    invalid text,
+    paused_at timestamp with time zone,
+    paused_reason text,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_by name DEFAULT CURRENT_USER NOT NULL,
+    CONSTRAINT rules_check CHECK ((num_nonnulls(source, view, schedule) = 1)),
+    CONSTRAINT rules_check1 CHECK (((view IS NULL) OR (num_nonnulls(condition, still, query, fire_at, columns) = 0))),
+    CONSTRAINT rules_check2 CHECK (((schedule IS NULL) OR ((query IS NOT NULL) AND (num_nonnulls(condition, still, fire_at, columns) = 0)))),
+    CONSTRAINT rules_columns_check CHECK ((cardinality(columns) > 0)),
+    CONSTRAINT rules_events_check CHECK (((cardinality(events) > 0) AND (events <@ '{insert,update,delete}'::text[]))),
+    CONSTRAINT rules_fires_check CHECK ((fires = ANY (ARRAY['enter'::text, 'always'::text, 'once'::text]))),
+    CONSTRAINT rules_max_firings_check CHECK ((max_firings > 0)),
+    CONSTRAINT rules_max_per_subject_check CHECK ((max_per_subject > 0)),
+    CONSTRAINT rules_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'shadow'::text, 'off'::text]))),
+    CONSTRAINT rules_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text)),
+    CONSTRAINT rules_version_check CHECK ((version > 0))
+);
+
+COMMENT ON TABLE tradeflow.rules IS 'A row is a named question about a changed row. Writing one compiles it; a bad one is rejected with the position of the error.';
+
+COMMENT ON COLUMN tradeflow.rules.name IS 'Unique; letters, digits, underscore, dot, hyphen; at most 63.';
+
+COMMENT ON COLUMN tradeflow.rules.source IS 'The watched table whose changes are asked about.';
+
+COMMENT ON COLUMN tradeflow.rules.view IS 'Instead of source: a view whose rows are the subjects for which the answer is yes. Columns: subject; occurrence, fire_at, recheck_at if it has them; the others are the facts. See rule_inputs.';
+
+COMMENT ON COLUMN tradeflow.rules.schedule IS 'Instead of source: when query is run, as cron with an optional time zone: 0 9 * * 1-5 Europe/Berlin. Each row it returns is a firing.';
+
+COMMENT ON COLUMN tradeflow.rules.events IS 'insert, update (default both), delete.';
+
+COMMENT ON COLUMN tradeflow.rules.condition IS 'SQL boolean over new and old. Old is all NULL on insert, new on delete. No subqueries (use query), no volatile functions. NULL: every change.';
+
+COMMENT ON COLUMN tradeflow.rules.fires IS 'enter (default): it holds for new and did not hold before; always (default without condition): at every real change while it holds. A condition that mentions old is its own edge. once: at the first answer ever about a subject, remembered in members.';
+
+COMMENT ON COLUMN tradeflow.rules.still IS 'Asked instead of condition when a timer is due; over new alone.';
+
+COMMENT ON COLUMN tradeflow.rules.columns IS 'On update, look only when one of these columns changed. NULL: any column.';
+
+COMMENT ON COLUMN tradeflow.rules.query IS 'A SELECT, may mention new and old; run for all rows of the statement that passed the condition at once. Each row it returns is one firing, its columns are the facts; columns named subject, occurrence and fire_at mean these.';
+
+COMMENT ON COLUMN tradeflow.rules.fire_at IS 'Expression over new (and old): when the firing is due, timestamptz. NULL, or a NULL value: now.';
+
+COMMENT ON COLUMN tradeflow.rules.mode IS 'live; shadow: firings are recorded and never executed; off: not evaluated, what waits is cancelled.';
+
+COMMENT ON COLUMN tradeflow.rules.project IS 'The project whose files define the rule: the scope of apply --prune.';
+
+COMMENT ON COLUMN tradeflow.rules.description IS 'For people: what the rule is for.';
+
+COMMENT ON COLUMN tradeflow.rules.max_firings IS 'More firings than this from one statement are held, all of them, with an incident.';
+
+COMMENT ON COLUMN tradeflow.rules.max_per_subject IS 'More firings than this about one subject within an hour are held, with an incident: a loop.';
+
+COMMENT ON COLUMN tradeflow.rules.owner IS 'The role as which condition and query run. Default: who writes the rule; only members of the role may set it.';
+
+COMMENT ON COLUMN tradeflow.rules.search_path IS 'The path its names are looked up in, always: the writer''s own at the time, unless given.';
+
+COMMENT ON COLUMN tradeflow.rules.version IS 'Counts the definitions; earlier ones are in rule_versions.';
+
+COMMENT ON COLUMN tradeflow.rules.invalid IS 'Why the rule is stored but not evaluated: a setting or target is missing, or something it needs was dropped. NULL: it works.';
+
+COMMENT ON COLUMN tradeflow.rules.paused_at IS 'Since when the rule is not asked because it failed too often; see tradeflow.resume(rule). NULL: it is asked.';
+
+COMMENT ON COLUMN tradeflow.rules.paused_reason IS 'Why it was paused.';
+
+COMMENT ON COLUMN tradeflow.rules.updated_at IS 'When this definition was written.';
+
+COMMENT ON COLUMN tradeflow.rules.updated_by IS 'Who wrote this definition.';
+
+CREATE FUNCTION tradeflow._backtest(draft jsonb, stored tradeflow.rules, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(difference text, changed_at timestamp with time zone, event text, edge text, subject text, occurrence text, fire_at timestamp with time zone, facts jsonb, firing_id bigint, error text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  r        tradeflow.rules;
+  rel      regclass;
+  unknown  text;
+  logged   timestamptz;
+begin
+  select k into unknown from jsonb_object_keys(draft) k
+  where not exists (select from pg_attribute a where a.attrelid = 'tradeflow.rules'::regclass and a.attnum > 0 and a.attname = k)
+  limit 1;
+  if found then
+    raise exception 'a rule has no "%"', unknown
+      using errcode = 'undefined_column', hint = 'A draft has the columns of tradeflow.rules: {"source": "store.quotes", "condition": "…"}.';
+  end if;
+  r := jsonb_populate_record(stored, draft);
+  if r.source is null or r.view is not null or r.schedule is not null then
+    raise exception 'rule "%" is not about the changes of a table', coalesce(r.name, 'draft')
+      using errcode = 'feature_not_supported', hint = 'A backtest replays the logged changes of one table: it needs a source.';
+  end if;
+  rel := to_regclass(r.source);
+  if rel is null then
+    raise exception 'table "%" does not exist', r.source using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
+  end if;
+  r.source := tradeflow._qualified_name(rel);
+  select w.logged_since into logged from tradeflow.watched_tables w where w.name = r.source;
+  if logged is null then
+    raise exception 'the changes of % are not logged', r.source
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L, log => true); and come back when there is something to replay.', r.source);
+  end if;
+  r.name := coalesce(r.name, 'draft');
+  r.events := coalesce(r.events, '{insert,update}');
+  r.fires := case when r.condition is null then 'always' else coalesce(r.fires, 'enter') end;
+  r.max_firings := coalesce(r.max_firings, 1000);
+
+  return query
+  with answers as materialized (
+    select * from tradeflow._replay(tradeflow._definition(r), rel, r.source, since, until)
+  ), replayed as (
+    select a.*, row_number() over (partition by a.changed_at, a.edge, a.subject, a.occurrence order by a.log_id) as n
+    from (select x.*, row_number() over (partition by x.edge, x.subject, x.occurrence order by x.log_id) as nth from answers x where x.error is null) a
+    -- The first answer ever: nothing before what is replayed.
+    where r.fires <> 'once'
+       or (a.nth = 1 and not exists (select from tradeflow.firings f where f.rule = r.name and f.subject = a.subject and f.occurrence = a.occurrence
+                                     and f.edge = a.edge and f.created_at < greatest(since, logged)))
+  ), fired as (
+    select f.firing_id, f.created_at, f.event, f.edge, f.subject, f.occurrence, f.facts,
+           row_number() over (partition by f.created_at, f.edge, f.subject, f.occurrence order by f.firing_id) as n
+    from tradeflow.firings f
+    where f.rule = r.name and f.event in ('insert', 'update', 'delete')
+      and f.created_at >= greatest(since, logged) and f.created_at < coalesce(until, 'infinity')
+  )
+  select case when f.firing_id is null then 'added' when a.log_id is null then 'missing' else 'same' end,
+         coalesce(a.changed_at, f.created_at), coalesce(a.event, f.event), coalesce(a.edge, f.edge), coalesce(a.subject, f.subject),
+         coalesce(a.occurrence, f.occurrence), a.fire_at, coalesce(a.facts, f.facts), f.firing_id, null::text
+  from replayed a
+  full join fired f on (f.created_at, f.edge, f.subject, f.occurrence, f.n) = (a.changed_at, a.edge, a.subject, a.occurrence, a.n)
+  union all
+  select 'error', null, null, null, e.subject, null, null, null, null, e.error from answers e where e.error is not null
+  order by 2, 5, 6;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._backtest(draft jsonb, stored tradeflow.rules, since timestamp with time zone, until timestamp with time zone) IS 'Internal. A backtest of a draft laid over a stored rule.';
+
+CREATE FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) RETURNS record
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select (select case when is_called then last_value else 0 end from tradeflow.firing_id),
+         (select case when is_called then last_value else 0 end from tradeflow.incidents_id_seq)
+$$;
+
+COMMENT ON FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) IS 'Internal. The last numbers given so far.';
+
 CREATE FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -283,6 +502,13 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) IS 'Internal. Ends an action as dead or uncertain, with an incident.';
+
+CREATE FUNCTION tradeflow._caller() RETURNS name
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select coalesce(nullif(current_setting('role'), 'none'), session_user)::name $$;
+
+COMMENT ON FUNCTION tradeflow._caller() IS 'Internal. The role that the session acts as.';
 
 CREATE FUNCTION tradeflow._check_params(params jsonb, path text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -314,11 +540,173 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._check_params(params jsonb, path text) IS 'Internal. NULL when every string of the parameters compiles as a template, else where and why not.';
 
+CREATE FUNCTION tradeflow._check_rules(names text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  r        tradeflow.rules;
+  problem  text;
+  state    text;
+  rest     text;
+begin
+  for r in
+    select * from tradeflow.rules x
+    where exists (select from unnest(names) n
+                  where position(n in concat_ws(' ', x.source, x.view, x.condition, x.query, x.fire_at, x.still)) > 0)
+      -- Of rules whose table is gone, the incident watch_lost tells.
+      and (x.source is null or to_regclass(x.source) is not null)
+    order by x.name
+  loop
+    begin
+      problem := tradeflow._rule_missing(r);
+      state := null;
+    exception when others then
+      get stacked diagnostics problem = message_text, state = returned_sqlstate;
+      problem := replace(problem, format('rule "%s": ', r.name), '');
+    end;
+    if problem is not distinct from r.invalid then
+      continue;
+    end if;
+    begin
+      update tradeflow.rules x set invalid = problem where x.name = r.name;
+      if problem is null then
+        perform tradeflow._resolve_incidents('rule_invalid', r.name, r.source);
+      elsif r.invalid is null and r.mode <> 'off' then
+        insert into tradeflow.incidents (kind, rule, source, message, hint, sqlstate)
+        values ('rule_invalid', r.name, r.source, format('rule "%s" no longer compiles: %s', r.name, problem),
+                'change the rule, or bring back what it reads; until then it is not evaluated', state);
+        raise warning 'tradeflow rule "%" no longer compiles: %', r.name, problem;
+      end if;
+    exception when others then
+      get stacked diagnostics rest = message_text;
+      raise warning 'tradeflow rule "%": % (%)', r.name, problem, rest;
+    end;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_rules(names text[]) IS 'Internal. Asks the rules that mention one of these names whether they still compile; marks and reports those that do not, and those that do again.';
+
+CREATE FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) RETURNS void
+    LANGUAGE c STRICT
+    AS '$libdir/tradeflow', 'tradeflow_check_schedule';
+
+COMMENT ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) IS 'Internal. Compiles the query of a schedule rule as its owner, and forgets it. The caller must be a member of the owner.';
+
+CREATE FUNCTION tradeflow._check_source(rule text, source text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rel       regclass := to_regclass(source);
+  the_name  text := tradeflow._qualified_name(rel);
+begin
+  if rel is null then
+    raise exception 'rule "%": table "%" does not exist', rule, source
+      using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
+  elsif not exists (select from tradeflow.watched_tables w where w.name = the_name) then
+    raise exception 'rule "%": table % is not watched', rule, the_name
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', the_name);
+  end if;
+  return the_name;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_source(rule text, source text) IS 'Internal. The qualified name of a watched table. Errors: 42P01 no such table, 55000 not watched.';
+
 CREATE FUNCTION tradeflow._check_template(source text, name text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT
     AS '$libdir/tradeflow', 'tradeflow_check_template';
 
 COMMENT ON FUNCTION tradeflow._check_template(source text, name text) IS 'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';
+
+CREATE FUNCTION tradeflow._check_view(rule text, view text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rel   regclass := to_regclass(view);
+  kind  "char" := (select c.relkind from pg_class c where c.oid = rel);
+begin
+  if rel is null then
+    raise exception 'rule "%": view "%" does not exist', rule, view
+      using errcode = 'undefined_table', hint = 'Write schema and view, as in rules.company_gold.';
+  elsif kind <> 'v' then
+    raise exception 'rule "%": "%" is no view', rule, view
+      using errcode = 'wrong_object_type', hint = 'A view says for whom the answer is yes; a rule about single rows of a table has a source.';
+  elsif tradeflow._view_subject_type(view) is null then
+    raise exception 'rule "%": view "%" has no column subject', rule, view
+      using errcode = 'undefined_column', hint = 'Each of its rows says yes about one subject: select company_id as subject, …';
+  end if;
+  perform tradeflow._check_view_query(rel);
+  return tradeflow._qualified_name(rel);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+
+CREATE FUNCTION tradeflow._check_view_query(view regclass) RETURNS void
+    LANGUAGE c STRICT
+    AS '$libdir/tradeflow', 'tradeflow_check_view';
+
+COMMENT ON FUNCTION tradeflow._check_view_query(view regclass) IS 'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
+
+CREATE FUNCTION tradeflow._check_watch(name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  w        tradeflow.watched_tables;
+  rel      record;
+  anew     boolean := false;
+  problem  text;
+begin
+  select * into w from tradeflow.watched_tables x where x.name = _check_watch.name;
+  if not found then
+    return;
+  end if;
+  begin
+    select c.oid, c.relkind, c.relispartition into rel from pg_class c where c.oid = to_regclass(w.name);
+    if not found then
+      problem := 'there is no table of this name';
+    elsif rel.relkind not in ('r', 'p') then
+      problem := 'what bears this name is no table';
+    elsif rel.relispartition then
+      problem := 'it has become a partition of another table: watch that one';
+    else
+      perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
+      anew := tradeflow._install_triggers(rel.oid);
+      if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
+                 and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
+        problem := 'its triggers are disabled';
+      end if;
+    end if;
+  exception when others then
+    problem := sqlerrm;
+  end;
+
+  if problem is distinct from w.lost then
+    update tradeflow.watched_tables x set lost = problem where x.name = w.name;
+  end if;
+  if problem is not null and w.lost is null then
+    insert into tradeflow.incidents (kind, source, message, detail, hint)
+    values ('watch_lost', w.name, format('changes of %s are not seen any more: %s', w.name, problem),
+            (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r
+             where r.source = w.name or exists (select from tradeflow.rule_inputs i where i.rule = r.name and i.source = w.name)),
+            'bring a table with its key back under this name: it is watched again by itself. Or give its rules another source, then delete it from tradeflow.watched_tables.');
+    raise notice 'tradeflow does not see the changes of % any more: %', w.name, problem;
+  elsif problem is null and w.lost is not null then
+    perform tradeflow._resolve_incidents('watch_lost', null, w.name);
+  end if;
+  if problem is null and (anew or w.lost is not null) then
+    perform tradeflow._invalidate(rel.oid);
+    perform tradeflow._check_rules(array[w.name]);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_watch(name text) IS 'Internal. Sees to it that the table that bears a watched name has its triggers; if that cannot be, says so in watched_tables.lost and in an incident.';
 
 CREATE FUNCTION tradeflow._clock_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -338,74 +726,11 @@ CREATE FUNCTION tradeflow._compile(rule text, source regclass, condition text, f
 
 COMMENT ON FUNCTION tradeflow._compile(rule text, source regclass, condition text, fires text, query text, fire_at text, still text, columns text[], search_path text, owner regrole) IS 'Internal. Compiles a definition as its owner and forgets it. The caller must be a member of the owner. Errors carry the position in the definition''s text; TF001: a setting it names does not exist (yet).';
 
-CREATE TABLE tradeflow.rules (
-    name text NOT NULL,
-    source text NOT NULL,
-    events text[] DEFAULT '{insert,update}'::text[] NOT NULL,
-    condition text,
-    fires text NOT NULL,
-    still text,
-    columns text[],
-    query text,
-    fire_at text,
-    mode text DEFAULT 'live'::text NOT NULL,
-    project text,
-    description text,
-    max_firings integer DEFAULT 1000 NOT NULL,
-    owner name DEFAULT CURRENT_USER NOT NULL,
-    search_path text NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
-    invalid text,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_by name DEFAULT CURRENT_USER NOT NULL,
-    CONSTRAINT rules_columns_check CHECK ((cardinality(columns) > 0)),
-    CONSTRAINT rules_events_check CHECK (((cardinality(events) > 0) AND (events <@ '{insert,update,delete}'::text[]))),
-    CONSTRAINT rules_fires_check CHECK ((fires = ANY (ARRAY['enter'::text, 'always'::text]))),
-    CONSTRAINT rules_max_firings_check CHECK ((max_firings > 0)),
-    CONSTRAINT rules_mode_check CHECK ((mode = ANY (ARRAY['live'::text, 'shadow'::text, 'off'::text]))),
-    CONSTRAINT rules_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text)),
-    CONSTRAINT rules_version_check CHECK ((version > 0))
-);
+CREATE FUNCTION tradeflow._compile_input(rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole) RETURNS void
+    LANGUAGE c
+    AS '$libdir/tradeflow', 'tradeflow_compile_input';
 
-COMMENT ON TABLE tradeflow.rules IS 'A row is a named question about a changed row. Writing one compiles it; a bad one is rejected with the position of the error.';
-
-COMMENT ON COLUMN tradeflow.rules.name IS 'Unique; letters, digits, underscore, dot, hyphen; at most 63.';
-
-COMMENT ON COLUMN tradeflow.rules.source IS 'The watched table whose changes are asked about.';
-
-COMMENT ON COLUMN tradeflow.rules.events IS 'insert, update (default both), delete.';
-
-COMMENT ON COLUMN tradeflow.rules.condition IS 'SQL boolean over new and old. Old is all NULL on insert, new on delete. No subqueries (use query), no volatile functions. NULL: every change.';
-
-COMMENT ON COLUMN tradeflow.rules.fires IS 'enter (default): it holds for new and did not hold before; always (default without condition): at every real change while it holds. A condition that mentions old is its own edge.';
-
-COMMENT ON COLUMN tradeflow.rules.still IS 'Asked instead of condition when a timer is due; over new alone.';
-
-COMMENT ON COLUMN tradeflow.rules.columns IS 'On update, look only when one of these columns changed. NULL: any column.';
-
-COMMENT ON COLUMN tradeflow.rules.query IS 'A SELECT, may mention new and old; run for all rows of the statement that passed the condition at once. Each row it returns is one firing, its columns are the facts; columns named subject, occurrence and fire_at mean these.';
-
-COMMENT ON COLUMN tradeflow.rules.fire_at IS 'Expression over new (and old): when the firing is due, timestamptz. NULL, or a NULL value: now.';
-
-COMMENT ON COLUMN tradeflow.rules.mode IS 'live; shadow: firings are recorded and never executed; off: not evaluated, what waits is cancelled.';
-
-COMMENT ON COLUMN tradeflow.rules.project IS 'The project whose files define the rule: the scope of apply --prune.';
-
-COMMENT ON COLUMN tradeflow.rules.description IS 'For people: what the rule is for.';
-
-COMMENT ON COLUMN tradeflow.rules.max_firings IS 'More firings than this from one statement are held, all of them, with an incident.';
-
-COMMENT ON COLUMN tradeflow.rules.owner IS 'The role as which condition and query run. Default: who writes the rule; only members of the role may set it.';
-
-COMMENT ON COLUMN tradeflow.rules.search_path IS 'The path its names are looked up in, always: the writer''s own at the time, unless given.';
-
-COMMENT ON COLUMN tradeflow.rules.version IS 'Counts the definitions; earlier ones are in rule_versions.';
-
-COMMENT ON COLUMN tradeflow.rules.invalid IS 'Why the rule is stored but not evaluated: a setting or target is missing, or something it needs was dropped. NULL: it works.';
-
-COMMENT ON COLUMN tradeflow.rules.updated_at IS 'When this definition was written.';
-
-COMMENT ON COLUMN tradeflow.rules.updated_by IS 'Who wrote this definition.';
+COMMENT ON FUNCTION tradeflow._compile_input(rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole) IS 'Internal. Compiles what maps a row of an input table to the subjects of a view rule, as its owner, and forgets it.';
 
 CREATE FUNCTION tradeflow._compiles(r tradeflow.rules) RETURNS boolean
     LANGUAGE plpgsql
@@ -419,6 +744,237 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._compiles(r tradeflow.rules) IS 'Internal. Whether a rule compiles now.';
+
+CREATE FUNCTION tradeflow._condition_parts(condition text) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT
+    AS '$libdir/tradeflow', 'tradeflow_condition_parts';
+
+COMMENT ON FUNCTION tradeflow._condition_parts(condition text) IS 'Internal. What AND joins at the top of a condition, as written.';
+
+CREATE FUNCTION tradeflow._ddl_ended() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  touched  oid[];
+  names    text[];
+  watched  text;
+begin
+  if tradeflow._restoring() then
+    return;
+  end if;
+  -- Nothing but temporary tables, or tradeflow's own: the common case of a busy database.
+  if tg_tag not like 'DROP %' then
+    select array_agg(c.objid), array_agg(distinct coalesce(k.relname, p.proname))
+    into touched, names
+    from pg_event_trigger_ddl_commands() c
+    left join pg_class k on c.classid = 'pg_class'::regclass and k.oid = c.objid
+    left join pg_proc p on c.classid = 'pg_proc'::regclass and p.oid = c.objid
+    where not c.in_extension and c.schema_name is distinct from 'tradeflow' and c.schema_name is distinct from 'pg_temp';
+    if touched is null then
+      return;
+    end if;
+  end if;
+  for watched in
+    select w.name
+    from tradeflow.watched_tables w
+    left join pg_class c on c.oid = to_regclass(w.name)
+    where c.oid is null and w.lost is null
+       or c.oid = any (touched)
+       or w.lost is not null and c.oid is not null
+       or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
+                                 and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
+    order by w.name
+  loop
+    perform tradeflow._check_watch(watched);
+  end loop;
+  -- A new or replaced table or function may mend a rule; an altered one may break it.
+  names := array_remove(names, null);
+  if cardinality(names) > 0 then
+    perform tradeflow._check_rules(names);
+  end if;
+exception when others then
+  raise warning 'tradeflow could not look after its watched tables: %', sqlerrm;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._ddl_ended() IS 'Internal. After a command that makes, alters, renames or drops tables: watches the watched names again, and asks the rules concerned whether they still compile. Never fails the command.';
+
+CREATE FUNCTION tradeflow._definition(r tradeflow.rules) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select jsonb_build_object(
+    'name', r.name, 'events', r.events, 'condition', r.condition, 'fires', r.fires, 'still', r.still, 'columns', r.columns,
+    'query', r.query, 'fire_at', r.fire_at, 'max_firings', r.max_firings, 'search_path', r.search_path,
+    'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
+    'delayed', exists (select from tradeflow.actions a where a.rule = r.name and a.edge = 'enter' and a.delay <> '0'),
+    'leaves', exists (select from tradeflow.actions a where a.rule = r.name and a.edge = 'leave'))::text
+$$;
+
+COMMENT ON FUNCTION tradeflow._definition(r tradeflow.rules) IS 'Internal. A rule as the library takes it: JSON.';
+
+CREATE FUNCTION tradeflow._dependencies_after_write() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_table_name = 'rules' then
+    perform tradeflow._note_dependencies(new.name);
+  else
+    perform tradeflow._note_dependencies(coalesce(new.rule, old.rule));
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._dependencies_after_write() IS 'Internal. Notes what the written rule reads.';
+
+CREATE FUNCTION tradeflow._dropped() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  names text[];
+begin
+  if tradeflow._restoring() then
+    return;
+  end if;
+  select array_agg(distinct case when d.object_type in ('table column', 'function') then
+                                   coalesce(d.address_names[2], d.object_name) else d.object_name end)
+  into names
+  from pg_event_trigger_dropped_objects() d
+  where d.object_type in ('table', 'table column', 'view', 'materialized view', 'foreign table', 'function', 'type')
+    and not d.is_temporary and d.schema_name is distinct from 'tradeflow'
+    -- A table's row type, and the columns that go with it, say nothing new.
+    and (d.original or d.object_type in ('table', 'view', 'materialized view', 'foreign table', 'function'));
+  names := array_remove(names, null);
+  if cardinality(names) > 0 then
+    perform tradeflow._check_rules(names);
+  end if;
+exception when others then
+  raise warning 'tradeflow could not look after its rules: %', sqlerrm;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._dropped() IS 'Internal. After something was dropped: asks the rules that mention it whether they still compile. Never fails the command.';
+
+CREATE FUNCTION tradeflow._explain_row(r tradeflow.rules, key text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  owner        regrole := to_regrole(quote_ident(r.owner));
+  the_key      jsonb := tradeflow._key_of(r.source, key);
+  key_columns  text[] := (select w.key from tradeflow.watched_tables w where w.name = r.source);
+  where_key    text := (select string_agg(format('new.%I = %L', k, the_key ->> k), ' and ') from unnest(key_columns) k);
+  parts        text[] := tradeflow._condition_parts(r.condition);
+  found        jsonb;
+  the_subject  text;
+  last         tradeflow.change_log;
+  now_parts    jsonb;
+  last_parts   jsonb;
+  answers      jsonb;
+  subjects     text[];
+  -- Who owns the rule may be allowed some of the columns only.
+  whole        boolean := has_table_privilege(owner, to_regclass(r.source), 'select');
+begin
+  found := tradeflow._read_as(format('select to_jsonb(new) from %s as new where %s', r.source, where_key), r.search_path, owner)::jsonb;
+  the_subject := case when cardinality(key_columns) > 1 then (select array_agg(coalesce(found, the_key) ->> k order by i)::text from unnest(key_columns) with ordinality u(k, i))
+                  else coalesce(found, the_key) ->> key_columns[1] end;
+  if found is not null and parts is not null then
+    now_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, null, found, tradeflow.now());
+    -- What reads old is about a change, not about the row: nothing can be said about it now.
+    now_parts := (select jsonb_agg(case when p.value @> '{"reads_old": true}' then p.value || '{"value": null}' else p.value end order by p.n)
+                  from jsonb_array_elements(now_parts) with ordinality p(value, n));
+  end if;
+  select * into last from tradeflow.change_log l where l.source = r.source and l.subject = the_subject
+  order by l.changed_at desc, l.id desc limit 1;
+  if last.id is not null and parts is not null then
+    last_parts := tradeflow._ask_parts(tradeflow._definition(r), r.source, parts, last.old, last.new, coalesce(last.clock, last.changed_at));
+  end if;
+  subjects := array[the_subject];
+  if found is not null and r.query is not null then
+    answers := tradeflow._read_as(format(
+      E'select coalesce(jsonb_agg(to_jsonb(answer)), ''[]'') from %1$s as new cross join lateral (select (null::%1$s).*) as old cross join lateral (\n%2$s\n) as answer where %3$s',
+      r.source, rtrim(r.query, E'; \n\t'), where_key), r.search_path, owner);
+    subjects := subjects || array(select distinct a ->> 'subject' from jsonb_array_elements(answers) a where a ->> 'subject' is not null);
+  end if;
+  return jsonb_build_object(
+    'subject', the_subject,
+    'row', found,
+    'parts', now_parts,
+    'first_no', tradeflow._first_no((select jsonb_agg(p) from jsonb_array_elements(now_parts) p where not p @> '{"reads_old": true}')),
+    'last_change', case when last.id is not null then jsonb_build_object(
+        'changed_at', last.changed_at, 'event', last.event, 'silent', last.silent,
+        'old', case when whole then last.old end, 'new', case when whole then last.new end,
+        'parts', last_parts, 'first_no', tradeflow._first_no(last_parts)) end,
+    'query_rows', answers,
+    'firings', tradeflow._firings_of(r.name, subjects));
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._explain_row(r tradeflow.rules, key text) IS 'Internal. What explain() says about a row rule.';
+
+CREATE FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rows  jsonb;
+begin
+  rows := tradeflow._read_as(format('select coalesce(jsonb_agg(to_jsonb(v)), ''[]'') from %s as v where v.subject = %L', r.view, key),
+                             r.search_path, to_regrole(quote_ident(r.owner)));
+  return jsonb_build_object(
+    'subject', key,
+    'in_view', rows <> '[]',
+    'view_rows', rows,
+    'members', (select coalesce(jsonb_agg(to_jsonb(m) - '{rule}'::text[] order by m.occurrence), '[]')
+                from tradeflow.members m where m.rule = r.name and m.subject = key),
+    'inputs', (select coalesce(jsonb_object_agg(i.source, i.subject), '{}') from tradeflow.rule_inputs i where i.rule = r.name),
+    'firings', tradeflow._firings_of(r.name, array[key]));
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) IS 'Internal. What explain() says about a view rule.';
+
+CREATE FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with acts as (
+    select o.firing_id, o.rule_version, o.event, o.edge, o.subject, o.occurrence, o.created_at, o.id, o.step, o.action, o.kind, o.target, o.state,
+           o.reason, o.error, o.attempt, o.run_at, null::timestamptz as finished_at
+    from tradeflow.outbox o where o.rule = the_rule and o.subject = any (subjects)
+    union all
+    select h.firing_id, h.rule_version, h.event, h.edge, h.subject, h.occurrence, h.created_at, h.id, h.step, h.action, h.kind, h.target, h.state,
+           h.reason, h.error, h.attempt, h.run_at, h.finished_at
+    from tradeflow.outbox_history h where h.rule = the_rule and h.subject = any (subjects)
+  ), fired as (
+    select a.firing_id,
+           jsonb_build_object(
+             'firing_id', a.firing_id, 'fired_at', min(a.created_at), 'event', min(a.event), 'edge', min(a.edge),
+             'subject', min(a.subject), 'occurrence', min(a.occurrence), 'rule_version', min(a.rule_version),
+             'actions', jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+               'id', a.id, 'step', a.step, 'action', a.action, 'kind', a.kind, 'target', a.target, 'state', a.state, 'reason', a.reason,
+               'error', a.error, 'attempt', a.attempt, 'run_at', a.run_at, 'finished_at', a.finished_at)) order by a.step, a.id)) as firing
+    from acts a group by a.firing_id order by a.firing_id desc limit 20
+  )
+  select coalesce(jsonb_agg(f.firing order by f.firing_id desc), '[]') from fired f
+$$;
+
+COMMENT ON FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) IS 'Internal. The last 20 firings about these subjects, as JSON.';
+
+CREATE FUNCTION tradeflow._first_no(parts jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select p.value ->> 'part' from jsonb_array_elements(parts) with ordinality p(value, n)
+  where p.value -> 'value' is distinct from 'true'::jsonb
+  order by p.n limit 1
+$$;
+
+COMMENT ON FUNCTION tradeflow._first_no(parts jsonb) IS 'Internal. The first part of a condition that is not true.';
 
 CREATE FUNCTION tradeflow._flush() RETURNS trigger
     LANGUAGE c
@@ -435,6 +991,41 @@ CREATE FUNCTION tradeflow._incident(kind text, outbox tradeflow.outbox, message 
 $$;
 
 COMMENT ON FUNCTION tradeflow._incident(kind text, outbox tradeflow.outbox, message text, hint text, sqlstate text) IS 'Internal. Appends an incident about an action.';
+
+CREATE FUNCTION tradeflow._install_triggers("table" regclass) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  the_name  text := tradeflow._qualified_name("table");
+  spec      record;
+  always    text;
+begin
+  for spec in
+    select * from (values
+      ('tradeflow_insert', 'insert', 'row when ((new.tableoid::tradeflow.observer)[1])', '_flush'),
+      ('tradeflow_update', 'update', 'row when ((new.tableoid::tradeflow.observer)[2])', '_flush'),
+      ('tradeflow_delete', 'delete', 'row when ((old.tableoid::tradeflow.observer)[3])', '_flush'),
+      ('tradeflow_truncate', 'truncate', 'statement', '_truncated')) s(name, event, level, function)
+    where not exists (select from pg_trigger t where t.tgrelid = "table" and t.tgname = s.name)
+  loop
+    execute format('create trigger %I after %s on %s for each %s execute function tradeflow.%I()',
+                   spec.name, spec.event, the_name, spec.level, spec.function);
+  end loop;
+  -- ALWAYS: rows applied by logical replication, or written in replica mode, count as well. In one command, since the
+  -- event trigger looks after each.
+  select string_agg(format('enable always trigger %I', t.tgname), ', ' order by t.tgname) into always
+  from pg_trigger t
+  where t.tgrelid = "table" and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')
+    and t.tgenabled in ('O', 'R');
+  if always is not null then
+    execute format('alter table %s %s', the_name, always);
+  end if;
+  return always is not null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._install_triggers("table" regclass) IS 'Internal. Makes a watched table''s triggers, as far as they are missing. Returns whether there was anything to do.';
 
 CREATE FUNCTION tradeflow._installation_replace() RETURNS trigger
     LANGUAGE plpgsql
@@ -453,6 +1044,86 @@ CREATE FUNCTION tradeflow._invalidate(source regclass) RETURNS void
     AS '$libdir/tradeflow', 'tradeflow_invalidate';
 
 COMMENT ON FUNCTION tradeflow._invalidate(source regclass) IS 'Internal. Makes every backend compile the rules of this table anew at its next statement.';
+
+CREATE FUNCTION tradeflow._is_asked(r tradeflow.rules) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select r.mode <> 'off' and r.invalid is null and r.paused_at is null and to_regrole(quote_ident(r.owner)) is not null $$;
+
+COMMENT ON FUNCTION tradeflow._is_asked(r tradeflow.rules) IS 'Internal. False for a rule that is off, paused, invalid, or whose owner is gone.';
+
+CREATE FUNCTION tradeflow._key_of(source text, key text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  columns  text[] := (select w.key from tradeflow.watched_tables w where w.name = source);
+  found    jsonb;
+begin
+  if key ~ '^\s*\{\s*"' then
+    begin
+      found := key::jsonb;
+      if jsonb_typeof(found) = 'object' and found ?& columns then
+        return found;
+      end if;
+    exception when invalid_text_representation then
+      null;  -- a text array
+    end;
+  end if;
+  if cardinality(columns) = 1 then
+    return jsonb_build_object(columns[1], key);
+  elsif key ~ '^\{.*\}$' and cardinality(key::text[]) = cardinality(columns) then
+    return jsonb_object(columns, key::text[]);
+  end if;
+  raise exception 'the key of % is (%), which "%" is not', source, array_to_string(columns, ', '), key
+    using errcode = 'invalid_parameter_value',
+          hint = format('as JSON: %s', (select jsonb_object_agg(c, '…') from unnest(columns) c));
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._key_of(source text, key text) IS 'Internal. A key as JSON. Errors: 22023.';
+
+CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) RETURNS SETOF tradeflow.outbox
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with free as (
+    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
+    -- than what runs), and nothing is ready before it. A head that another worker
+    -- holds is skipped, and still blocks the rest of its lane.
+    select o.id
+    from tradeflow.outbox o
+    where o.state = 'ready'
+      and o.run_at <= clock_timestamp()
+      and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (
+        select from tradeflow.outbox b
+        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
+    order by o.run_at, o.id
+    limit _lease.max
+    for update of o skip locked
+  )
+  update tradeflow.outbox o
+  set state = 'running', attempt = o.attempt + 1, worker = _lease.worker,
+      lease_until = clock_timestamp() + _lease.lease, started_at = null
+  from free
+  where o.id = free.id
+  returning o.*
+$$;
+
+COMMENT ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) IS 'Internal. Leases up to max ready actions, the first of each lane.';
+
+CREATE FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select pg_advisory_xact_lock(1953655923, b.bucket)
+  from (select distinct (hashtextextended(s.rule || ':' || s.subject, 0) & 1023)::int as bucket
+        from unnest(rules, subjects) s(rule, subject)
+        order by bucket) b
+$$;
+
+COMMENT ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) IS 'Internal. Serialises the answers about subjects; 1,024 advisory locks at most.';
 
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     LANGUAGE sql
@@ -484,7 +1155,7 @@ begin
   with same as (
     select min(i.id) as keep, array_agg(i.id) as ids, sum(i.count)::int as total, max(i.last_seen_at) as last_seen
     from tradeflow.incidents i
-    where i.acked_at is null and i.kind in ('rule_error', 'rule_invalid')
+    where i.acked_at is null and i.kind in ('rule_error', 'rule_invalid', 'schedule_error', 'held_loop')
     group by i.kind, i.rule, i.source, i.message, i.sqlstate
     having count(*) > 1
   ), gone as (
@@ -504,20 +1175,20 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._merge_incidents() IS 'Internal. Adds up equal incidents and marks rules that no longer compile.';
 
+CREATE FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS '$libdir/tradeflow', 'tradeflow_next_run';
+
+COMMENT ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) IS 'Internal. The first time after this one that a schedule names. Errors: 22023 for what is no schedule, or never comes.';
+
 CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   with finished as (
-    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
+    select o.*, coalesce(f.outcome, '{}') as outcome
     from unnest(ids, outcomes) f(id, outcome)
     join tradeflow.outbox o on o.id = f.id
-    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
-    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
-    where case when o.attempt > 1 and mine.on_failure = 'continue' then
-      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
-      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
-      else true end
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -540,41 +1211,159 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) IS 'Internal. Begins the next step of the firings of these actions.';
 
+CREATE FUNCTION tradeflow._note_dependencies(the_rule text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  r      tradeflow.rules;
+  part   record;
+  reads  jsonb;
+begin
+  delete from tradeflow.rule_dependencies d where d.rule = the_rule;
+  select * into r from tradeflow.rules x where x.name = the_rule;
+  if not found or to_regrole(quote_ident(r.owner)) is null then
+    return;
+  end if;
+  insert into tradeflow.rule_dependencies (rule, part, table_name, column_name)
+  select r.name, 'source', r.source, null where r.source is not null
+  union all
+  select r.name, 'key', w.name, k from tradeflow.watched_tables w, unnest(w.key) k where w.name = r.source
+  union all
+  select r.name, 'columns', r.source, c from unnest(r.columns) c;
+
+  -- Each part as a statement of its own; a question about changes is one over two rows of the table.
+  for part in
+    select p.name, p.query
+    from (values
+      ('condition', format(E'select (\n%s\n) from %s as new, %s as old', r.condition, r.source, r.source)),
+      ('fire_at', format(E'select (\n%s\n) from %s as new, %s as old', r.fire_at, r.source, r.source)),
+      ('still', format(E'select (\n%s\n) from %s as new', r.still, r.source)),
+      ('query', case when r.source is null then r.query
+                else format(E'select answer.* from %s as new, %s as old, lateral (\n%s\n) as answer', r.source, r.source,
+                            rtrim(rtrim(r.query, E' \n\t'), ';')) end),
+      ('view', format('select * from %s', r.view))) p(name, query)
+    where case p.name when 'condition' then r.condition when 'fire_at' then r.fire_at when 'still' then r.still
+                      when 'query' then r.query else r.view end is not null
+    union all
+    select 'input', case when i.subject ~* '^\s*(select|with)\M'
+                         then format(E'select answer.* from %s as new, %s as old, lateral (\n%s\n) as answer', i.source, i.source, rtrim(i.subject, E'; \n\t'))
+                         else format(E'select (\n%s\n) from %s as new', i.subject, i.source) end
+    from tradeflow.rule_inputs i where i.rule = r.name
+  loop
+    begin
+      reads := tradeflow._reads(part.query, r.search_path, to_regrole(quote_ident(r.owner)))::jsonb;
+    exception when others then
+      continue;  -- the rule waits for something that is missing, and is noted again when that has come
+    end;
+    insert into tradeflow.rule_dependencies (rule, part, table_name, column_name)
+    select distinct r.name, part.name, tradeflow._qualified_name(c.oid), a.attname::text
+    from jsonb_array_elements(reads -> 'columns') x
+    join pg_class c on c.oid = (x ->> 0)::oid
+    join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'information_schema')
+    left join pg_attribute a on a.attrelid = c.oid and a.attnum = (x ->> 1)::int and a.attnum > 0
+    -- A table of which no column is read (count(*), exists, an old that is not mentioned) is named if nothing else names it.
+    where (x ->> 1)::int >= 0
+       or not exists (select from jsonb_array_elements(reads -> 'columns') y where y ->> 0 = x ->> 0 and (y ->> 1)::int >= 0);
+    insert into tradeflow.rule_dependencies (rule, part, function)
+    select distinct r.name, part.name, f::text::oid::regprocedure::text
+    from jsonb_array_elements(reads -> 'functions') f;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._note_dependencies(the_rule text) IS 'Internal. Notes anew what a rule reads.';
+
 CREATE FUNCTION tradeflow._partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-  day   date;
-  part  text;
-  made  int := 0;
-  keep  int := coalesce((select s.value::int from tradeflow.settings s where s.name = 'history_days' and s.value ~ '^[0-9]{1,5}$'), 90);
+  parent  record;
+  day     date;
+  part    text;
+  made    int := 0;
+  today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
-  foreach day in array array[(clock_timestamp() at time zone 'UTC')::date, (clock_timestamp() at time zone 'UTC')::date + 1] loop
-    part := 'outbox_history_' || to_char(day, 'YYYYMMDD');
-    if to_regclass('tradeflow.' || part) is null then
-      execute format('create table tradeflow.%I (like tradeflow.outbox_history_default including all)', part);
-      execute format(
-        'with gone as (delete from tradeflow.outbox_history_default d where d.finished_at >= %1$L and d.finished_at < %2$L returning d.*) '
-        'insert into tradeflow.%3$I select * from gone', day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-      execute format('alter table tradeflow.outbox_history attach partition tradeflow.%I for values from (%L) to (%L)',
-                     part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-      made := made + 1;
-    end if;
-  end loop;
-  for part in
-    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'tradeflow.outbox_history'::regclass
-      and c.relname ~ '^outbox_history_[0-9]{8}$'
-      and to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() at time zone 'UTC')::date - keep
+  for parent in
+    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
+    from (values ('outbox_history', 'finished_at', 'history_days', 90),
+                 ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    execute format('drop table tradeflow.%I', part);
+    foreach day in array array[today, today + 1] loop
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('tradeflow.' || part) is null then
+        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+        execute format(
+          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
+          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
+        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+        made := made + 1;
+      end if;
+    end loop;
+    for part in
+      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = ('tradeflow.' || parent.name)::regclass
+        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+    loop
+      execute format('drop table tradeflow.%I', part);
+    end loop;
   end loop;
   return made;
 end
 $_$;
 
-COMMENT ON FUNCTION tradeflow._partitions() IS 'Internal. Makes the history''s next days, drops those past setting history_days.';
+COMMENT ON FUNCTION tradeflow._partitions() IS 'Internal. Makes the next days of outbox_history and change_log, drops those past settings history_days and change_log_days.';
+
+CREATE FUNCTION tradeflow._pause_failing() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  allowed  int := coalesce((select s.value::int from tradeflow.settings s where s.name = 'pause_after_errors' and s.value ~ '^[1-9][0-9]{0,8}$'), 100);
+  failing  record;
+  paused   int := 0;
+begin
+  for failing in
+    with found as (
+      select i.rule, sum(i.count) as total,
+             coalesce(sum(i.count) filter (where i.last_seen_at < clock_timestamp() - interval '1 hour'), 0) as before
+      from tradeflow.incidents i
+      where i.kind = 'rule_error' and i.acked_at is null
+      group by i.rule
+    ), counted as (
+      insert into tradeflow.rule_failures as f (rule, since, base, total)
+      select x.rule, clock_timestamp(), x.before, x.total
+      from found x
+      join tradeflow.rules r on r.name = x.rule and r.paused_at is null
+      left join tradeflow.rule_failures known on known.rule = x.rule
+      where known.total is distinct from x.total
+      on conflict (rule) do update
+      set base = case when excluded.total < f.total then excluded.total
+                      when f.since < clock_timestamp() - interval '1 hour' then f.total else f.base end,
+          since = case when excluded.total < f.total or f.since < clock_timestamp() - interval '1 hour' then excluded.since else f.since end,
+          total = excluded.total
+      returning f.rule, f.total - f.base as errors
+    )
+    select * from counted c where c.errors >= allowed order by c.rule
+  loop
+    update tradeflow.rules r
+    set paused_at = clock_timestamp(), paused_reason = format('it failed for %s rows within an hour', failing.errors)
+    where r.name = failing.rule;
+    insert into tradeflow.incidents (kind, rule, source, message, hint, count)
+    select 'rule_paused', r.name, coalesce(r.source, r.view), format('rule "%s" is paused: %s', r.name, r.paused_reason),
+           format('its incidents say why it fails. Mend it, then select tradeflow.resume(%1$L); what changed meanwhile: select tradeflow.backfill(%1$L, ''…'');', r.name),
+           failing.errors
+    from tradeflow.rules r where r.name = failing.rule;
+    paused := paused + 1;
+  end loop;
+  return paused;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._pause_failing() IS 'Internal. Part of tick(): pauses rules that keep failing. Returns how many.';
 
 CREATE FUNCTION tradeflow._qualified_name(rel regclass) RETURNS text
     LANGUAGE sql STABLE STRICT
@@ -586,6 +1375,52 @@ CREATE FUNCTION tradeflow._qualified_name(rel regclass) RETURNS text
 $$;
 
 COMMENT ON FUNCTION tradeflow._qualified_name(rel regclass) IS 'Internal. Schema and name of a table, quoted where needed.';
+
+CREATE FUNCTION tradeflow._read_as(query text, search_path text, owner regrole) RETURNS text
+    LANGUAGE c STRICT
+    AS '$libdir/tradeflow', 'tradeflow_read_as';
+
+COMMENT ON FUNCTION tradeflow._read_as(query text, search_path text, owner regrole) IS 'Internal. The first column of the first row of a SELECT, run as this role, read-only.';
+
+CREATE FUNCTION tradeflow._reads(query text, search_path text, owner regrole) RETURNS text
+    LANGUAGE c STRICT
+    AS '$libdir/tradeflow', 'tradeflow_reads';
+
+COMMENT ON FUNCTION tradeflow._reads(query text, search_path text, owner regrole) IS 'Internal. What a SELECT reads: a JSON text with columns [[table''s oid, attribute number; 0 the row, -1 nothing of it]] and functions [oid]. Parsed as this role, not run.';
+
+CREATE FUNCTION tradeflow._recheck_views() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  due      record;
+  settled  int := 0;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    return 0;
+  end if;
+  select array_agg(m.rule) as rules, array_agg(m.subject) as subjects into due
+  from (select x.rule, x.subject from tradeflow.members x
+        where x.recheck_at <= tradeflow.now()
+        order by x.recheck_at limit 10000) m;
+  if due.rules is not null then
+    perform tradeflow._lock_subjects(due.rules, due.subjects);
+    settled := tradeflow._settle(due.rules, due.subjects, false);
+  end if;
+  return settled + tradeflow._settle_checks(array(
+    select c.id from tradeflow.view_checks c
+    where c.xact is distinct from pg_current_xact_id_if_assigned()
+    order by c.id limit 1000 for update skip locked));
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._recheck_views() IS 'Internal. Part of tick(): rechecks that are due, and queued ones.';
+
+CREATE FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) RETURNS SETOF record
+    LANGUAGE c
+    AS '$libdir/tradeflow', 'tradeflow_replay';
+
+COMMENT ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) IS 'Internal. Asks a definition about the logged changes of a table, as its owner, of whom the caller must be a member. Errors of the rule come as a row of their own.';
 
 CREATE FUNCTION tradeflow._require_columns(rel regclass, columns text[], what text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -630,6 +1465,26 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._require_member(owner name, rule text) IS 'Internal. Errors: 42501 unless the current user is a member of the rule''s owner.';
 
+CREATE FUNCTION tradeflow._require_reader(r tradeflow.rules) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  caller name := tradeflow._caller();
+begin
+  if not pg_has_role(caller, 'tradeflow_operator', 'member')
+     and not exists (select from pg_roles where rolname = r.owner and pg_has_role(caller, rolname, 'member'))
+     and not coalesce(has_table_privilege(caller, to_regclass(coalesce(r.source, r.view)), 'select'), false) then
+    raise exception 'permission denied to explain rule "%"', r.name
+      using errcode = 'insufficient_privilege',
+            hint = format('An explanation shows values of %s: it takes SELECT there, membership in role %I, or tradeflow_operator.',
+                          coalesce(r.source, r.view, 'the rows its query reads'), r.owner);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._require_reader(r tradeflow.rules) IS 'Internal. Errors: 42501 unless the caller may see what the rule sees.';
+
 CREATE FUNCTION tradeflow._rescue() RETURNS TABLE(rescued integer, uncertain integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -665,6 +1520,27 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._rescue() IS 'Internal. Takes back actions whose lease ended.';
+
+CREATE FUNCTION tradeflow._resolve_incidents(kind text, rule text, source text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  delete from tradeflow.incidents i
+  where i.kind = _resolve_incidents.kind and i.acked_at is null and i.created_at = now()
+    and i.rule is not distinct from _resolve_incidents.rule and i.source is not distinct from _resolve_incidents.source;
+  update tradeflow.incidents i set acked_at = now(), acked_by = 'tradeflow'
+  where i.kind = _resolve_incidents.kind and i.acked_at is null
+    and i.rule is not distinct from _resolve_incidents.rule and i.source is not distinct from _resolve_incidents.source;
+$$;
+
+COMMENT ON FUNCTION tradeflow._resolve_incidents(kind text, rule text, source text) IS 'Internal. Closes the open incidents of this kind, rule and source, whose cause is gone.';
+
+CREATE FUNCTION tradeflow._restoring() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select not current_setting('check_function_bodies')::boolean and not current_setting('row_security')::boolean $$;
+
+COMMENT ON FUNCTION tradeflow._restoring() IS 'Internal. Whether the session restores a dump.';
 
 CREATE FUNCTION tradeflow._revalidate(mentions text[], what text) RETURNS void
     LANGUAGE plpgsql
@@ -704,6 +1580,72 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._revalidate(mentions text[], what text) IS 'Internal. Compiles again the rules that mention one of these names, or that are invalid. Errors: whatever a rule that worked would fail with.';
 
+CREATE FUNCTION tradeflow._rule_inputs_after_write() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op <> 'INSERT' then
+    perform tradeflow._invalidate(to_regclass(old.source));
+  end if;
+  if tg_op <> 'DELETE' then
+    perform tradeflow._invalidate(to_regclass(new.source));
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._rule_inputs_after_write() IS 'Internal. Has every backend compile the table''s rules anew.';
+
+CREATE FUNCTION tradeflow._rule_inputs_before_write() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  the_rule  tradeflow.rules;
+  rel       regclass;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if found then
+    perform tradeflow._require_member(the_rule.owner, the_rule.name);
+  end if;
+  if tg_op = 'DELETE' then
+    return old;
+  end if;
+  if the_rule.name is not null and the_rule.view is null then
+    raise exception 'rule "%" has no view, so it has no inputs', new.rule
+      using errcode = 'invalid_parameter_value', hint = 'A rule with a source is asked about the changed row itself.';
+  end if;
+  rel := to_regclass(new.source);
+  if rel is null then
+    raise exception 'input of rule "%": table "%" does not exist', new.rule, new.source using errcode = 'undefined_table';
+  end if;
+  new.source := tradeflow._qualified_name(rel);
+  if not exists (select from tradeflow.watched_tables w where w.name = new.source) then
+    raise exception 'input of rule "%": table % is not watched', new.rule, new.source
+      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', new.source);
+  end if;
+  if to_regclass(the_rule.view) is not null and not tradeflow._restoring() then
+    perform tradeflow._compile_input(new.rule, rel, new.subject, tradeflow._view_subject_type(the_rule.view),
+                                     the_rule.search_path, to_regrole(quote_ident(the_rule.owner)));
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._rule_inputs_before_write() IS 'Internal. Checks an input of a view rule and compiles what maps a row to subjects.';
+
+CREATE FUNCTION tradeflow._rule_inputs_source() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  new.source := tradeflow._as_written(new.source);
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._rule_inputs_source() IS 'Internal. Qualifies the name of an input''s table, by the writer''s search_path.';
+
 CREATE FUNCTION tradeflow._rule_missing(r tradeflow.rules) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -713,13 +1655,28 @@ declare
 begin
   if to_regrole(quote_ident(r.owner)) is null then
     return format('its owner, role "%s", does not exist', r.owner);
+  elsif tradeflow._restoring() then
+    -- What its owner may read is granted at the end of a dump; it compiled when it was dumped.
+    return r.invalid;
   end if;
-  begin
-    perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
-                               r.search_path, to_regrole(quote_ident(r.owner)));
-  exception when sqlstate 'TF001' then
-    return replace(sqlerrm, format('rule "%s": ', r.name), '');
-  end;
+  if r.view is not null then
+    perform tradeflow._check_view(r.name, r.view);
+    if not has_table_privilege(r.owner, r.view::regclass, 'select') then
+      raise exception 'rule "%": permission denied for view %', r.name, r.view
+        using errcode = 'insufficient_privilege', hint = format('grant select on %s to %I;', r.view, r.owner);
+    end if;
+  elsif r.source is not null then
+    begin
+      perform tradeflow._compile(r.name, r.source::regclass, r.condition, r.fires, r.query, r.fire_at, r.still, r.columns,
+                                 r.search_path, to_regrole(quote_ident(r.owner)));
+    exception when sqlstate 'TF001' then
+      return replace(sqlerrm, format('rule "%s": ', r.name), '');
+    end;
+  end if;
+  if r.schedule is not null then
+    perform tradeflow._next_run(r.schedule, now());
+    perform tradeflow._check_schedule(r.name, r.query, r.search_path, to_regrole(quote_ident(r.owner)));
+  end if;
   select format('action %s wants target "%s", which does not exist', a.step, a.target) into missing
   from tradeflow.actions a
   where a.rule = r.name and a.target is not null
@@ -754,6 +1711,12 @@ begin
   end if;
   if tg_op <> 'DELETE' then
     perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
+    if new.view is not null and tradeflow._is_asked(new)
+       and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
+            or (old.view, old.owner, old.search_path) is distinct from (new.view, new.owner, new.search_path)) then
+      perform tradeflow._seed_view(new.name);
+    end if;
   end if;
   return null;
 end
@@ -765,14 +1728,18 @@ CREATE FUNCTION tradeflow._rules_before_write() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  rel regclass;
 begin
   if tg_op = 'DELETE' then
     perform tradeflow._require_member(old.owner, old.name);
     return old;
   end if;
   if tg_op = 'UPDATE' then
+    -- Pausing and resuming changes no definition.
+    if new.paused_at is distinct from old.paused_at
+       and to_jsonb(new) - '{paused_at,paused_reason}'::text[] = to_jsonb(old) - '{paused_at,paused_reason}'::text[]
+       and pg_has_role(current_user, 'tradeflow_operator', 'member') then
+      return new;
+    end if;
     perform tradeflow._require_member(old.owner, old.name);
     -- Found not to work: noted. Everything else is asked anew, also that it works again.
     if new.invalid is not null and to_jsonb(new) - 'invalid' = to_jsonb(old) - 'invalid' then
@@ -781,23 +1748,29 @@ begin
   end if;
   perform tradeflow._require_member(new.owner, new.name);
 
-  if new.source is null then
-    raise exception 'rule "%" has no source', new.name
-      using errcode = 'not_null_violation', hint = 'source is the watched table whose changes the rule is asked about.';
-  end if;
-  rel := to_regclass(new.source);
-  if rel is null then
-    raise exception 'rule "%": table "%" does not exist', new.name, new.source
-      using errcode = 'undefined_table', hint = 'Write schema and table, as in store.quotes.';
-  end if;
-  new.source := tradeflow._qualified_name(rel);
-  if not exists (select from tradeflow.watched_tables w where w.name = new.source) then
-    raise exception 'rule "%": table % is not watched', new.name, new.source
-      using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', new.source);
+  if num_nonnulls(new.source, new.view, new.schedule) <> 1 then
+    raise exception 'rule "%" needs one of source, view and schedule', new.name
+      using errcode = 'not_null_violation',
+            hint = 'source: the watched table whose changes it is asked about; view: whose rows are the subjects; schedule: when its query is run.';
+  elsif new.schedule is not null and (new.query is null or num_nonnulls(new.condition, new.still, new.fire_at, new.columns) > 0) then
+    raise exception 'rule "%" has a schedule and no query alone', new.name
+      using errcode = 'invalid_parameter_value',
+            hint = 'A schedule has a query, each row of which is a firing (its column fire_at may say when it is due), and no condition, still, fire_at or columns.';
+  elsif new.view is not null and new.fires = 'once' then
+    raise exception 'rule "%" has a view, which fires on entering', new.name
+      using errcode = 'invalid_parameter_value', hint = 'once is for rules with a source. A view whose rows never leave fires once for each.';
+  elsif new.view is not null then
+    new.view := tradeflow._check_view(new.name, new.view);
+  elsif new.source is not null then
+    new.source := tradeflow._check_source(new.name, new.source);
+    perform tradeflow._require_columns(new.source::regclass, new.columns, format('rule "%s": columns', new.name));
   end if;
 
-  new.fires := case when new.condition is null then 'always' else coalesce(new.fires, 'enter') end;
-  perform tradeflow._require_columns(rel, new.columns, format('rule "%s": columns', new.name));
+  new.fires := case
+    when new.fires = 'once' then 'once'
+    when new.view is null and new.condition is null then 'always'
+    else coalesce(new.fires, 'enter')
+  end;
   new.invalid := tradeflow._rule_missing(new);
   if new.invalid is not null then
     raise warning 'rule "%" is stored, but not evaluated yet: %', new.name, new.invalid
@@ -807,8 +1780,8 @@ begin
   if tg_op = 'INSERT' then
     -- A rule that comes back goes on counting where it ended: no version means two things.
     new.version := greatest(new.version, 1 + (select max(v.version) from tradeflow.rule_versions v where v.rule = new.name));
-  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid}'::text[])
-                          is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid}'::text[]) then
+  elsif (to_jsonb(new) - '{version,updated_at,updated_by,invalid,paused_at,paused_reason}'::text[])
+                          is distinct from (to_jsonb(old) - '{version,updated_at,updated_by,invalid,paused_at,paused_reason}'::text[]) then
     new.version := old.version + 1;
     new.updated_at := now();
     new.updated_by := current_user;
@@ -819,6 +1792,42 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._rules_before_write() IS 'Internal. Checks a rule as it is written and compiles it.';
 
+CREATE FUNCTION tradeflow._rules_plan() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.schedule is null then
+    delete from tradeflow.schedules s where s.rule = new.name;
+  elsif tg_op = 'INSERT' or old.schedule is distinct from new.schedule or (tradeflow._is_asked(new) and not tradeflow._is_asked(old)) then
+    update tradeflow.schedules s
+    set next_run_at = tradeflow._next_run(new.schedule, tradeflow.now()), planned_at = tradeflow.now()
+    where s.rule = new.name;
+    if not found then
+      insert into tradeflow.schedules (rule, next_run_at)
+      values (new.name, tradeflow._next_run(new.schedule, tradeflow.now()));
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._rules_plan() IS 'Internal. Plans the next run of a rule with a schedule.';
+
+CREATE FUNCTION tradeflow._rules_resumed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.rule = new.name and i.kind in ('rule_error', 'rule_paused') and i.acked_at is null;
+  delete from tradeflow.rule_failures f where f.rule = new.name;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._rules_resumed() IS 'Internal. The count of a rule''s errors begins anew when it is resumed.';
+
 CREATE FUNCTION tradeflow._rules_search_path() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -828,11 +1837,91 @@ begin
     (select pg_catalog.string_agg(pg_catalog.quote_ident(s), ', ' order by i)
      from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality u(s, i)),
     '');
+  new.source := tradeflow._as_written(new.source);
+  new.view := tradeflow._as_written(new.view);
   return new;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._rules_search_path() IS 'Internal. Pins the writer''s search_path to a rule that gives none.';
+COMMENT ON FUNCTION tradeflow._rules_search_path() IS 'Internal. Pins the writer''s search_path to a rule that gives none, and qualifies the names of its table or view.';
+
+CREATE FUNCTION tradeflow._run_schedule(rule text) RETURNS integer
+    LANGUAGE c STRICT
+    AS '$libdir/tradeflow', 'tradeflow_run_schedule';
+
+COMMENT ON FUNCTION tradeflow._run_schedule(rule text) IS 'Internal. Runs the query of a schedule rule as its owner; each row is a firing. Returns how many.';
+
+CREATE FUNCTION tradeflow._run_schedules() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  due    record;
+  fired  int;
+  said   text;
+  ran    int := 0;
+begin
+  -- The clock was set back.
+  update tradeflow.schedules s
+  set next_run_at = tradeflow._next_run(r.schedule, tradeflow.now()), planned_at = tradeflow.now()
+  from tradeflow.rules r
+  where r.name = s.rule and s.planned_at > tradeflow.now();
+
+  for due in
+    select s.rule, r.schedule
+    from tradeflow.schedules s join tradeflow.rules r on r.name = s.rule
+    where s.next_run_at <= tradeflow.now() and tradeflow._is_asked(r)
+    order by s.next_run_at, s.rule limit 100
+    for update of s skip locked
+  loop
+    said := null;
+    begin
+      fired := tradeflow._run_schedule(due.rule);
+    exception when others then
+      fired := null;
+      said := sqlerrm;
+      insert into tradeflow.incidents (kind, rule, message, hint, sqlstate)
+      values ('schedule_error', due.rule, format('rule "%s", when its schedule was due: %s', due.rule, said),
+              'mend its query; it is run again when its schedule says so.', sqlstate);
+    end;
+    update tradeflow.schedules s
+    set last_run_at = tradeflow.now(), last_firings = fired, last_error = said,
+        next_run_at = tradeflow._next_run(due.schedule, tradeflow.now()), planned_at = tradeflow.now()
+    where s.rule = due.rule;
+    ran := ran + 1;
+  end loop;
+  return ran;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._run_schedules() IS 'Internal. Part of tick(): runs the schedules that are due. Returns how many.';
+
+CREATE FUNCTION tradeflow._schedules_replace() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  delete from tradeflow.schedules s where s.rule = new.rule;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._schedules_replace() IS 'Internal. Lets a dumped schedule take the place of the new one.';
+
+CREATE FUNCTION tradeflow._seed_view(rule text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tradeflow._restoring() then
+    return;  -- the dump has the members
+  end if;
+  delete from tradeflow.members m where m.rule = _seed_view.rule;
+  perform tradeflow._settle(array[_seed_view.rule], null, true);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._seed_view(rule text) IS 'Internal. Fills members from a view, silently.';
 
 CREATE FUNCTION tradeflow._settings_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -853,17 +1942,80 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. A setting is a constant of the rules that read it: they are compiled again.';
 
-CREATE FUNCTION tradeflow._settings_before_update() RETURNS trigger
+CREATE FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) RETURNS integer
+    LANGUAGE c
+    AS '$libdir/tradeflow', 'tradeflow_settle';
+
+COMMENT ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) IS 'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+
+CREATE FUNCTION tradeflow._settle_checks(checks bigint[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  asked    record;
+  changed  int := 0;
 begin
-  new.updated_at := now();
-  return new;
+  if cardinality(checks) = 0 then
+    return 0;
+  end if;
+  -- First all locks, then a fresh snapshot for each question: locks taken in between could deadlock.
+  perform tradeflow._lock_subjects(array_agg(c.rule), array_agg(s.subject))
+  from tradeflow.view_checks c, unnest(c.subjects) s(subject) where c.id = any (checks);
+  for asked in
+    select x.silent, array_agg(x.rule) as rules, array_agg(x.subject) as subjects
+    from (select distinct c.silent, c.rule, s.subject
+          from tradeflow.view_checks c, unnest(c.subjects) s(subject)
+          where c.id = any (checks)) x
+    group by x.silent
+  loop
+    changed := changed + tradeflow._settle(asked.rules, asked.subjects, asked.silent);
+  end loop;
+  delete from tradeflow.view_checks c where c.id = any (checks);
+  return changed;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._settings_before_update() IS 'Internal. Notes when a setting was last written.';
+COMMENT ON FUNCTION tradeflow._settle_checks(checks bigint[]) IS 'Internal. Locks and asks about the subjects of these rows of view_checks. Returns how many entered or left.';
+
+CREATE FUNCTION tradeflow._settle_transaction() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    return null;
+  end if;
+  perform tradeflow._settle_checks(array(select c.id from tradeflow.view_checks c where c.xact = pg_current_xact_id()));
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._settle_transaction() IS 'Internal. Deferred trigger of view_checks.';
+
+CREATE FUNCTION tradeflow._simulated(firing bigint, incident bigint) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with own as materialized (select (pg_current_xact_id()::text::numeric::bigint >> 32) << 32 as epoch)
+  select jsonb_build_object(
+    'firings', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+          'rule', f.rule, 'source', f.source, 'event', f.event, 'edge', f.edge, 'subject', f.subject, 'occurrence', f.occurrence,
+          'state', f.state, 'run_at', f.run_at, 'facts', f.facts,
+          'actions', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                          'step', a.step, 'name', a.name, 'kind', a.kind, 'target', a.target, 'params', a.params,
+                          'delay', nullif(a.delay, '0'))) order by a.step), '[]')
+                      from tradeflow.actions a where a.rule = f.rule and a.edge = f.edge)) order by f.firing_id), '[]')
+      from own, tradeflow.outbox f
+      where f.firing_id > firing and pg_xact_status((own.epoch + f.xmin::text::bigint)::text::xid8) = 'in progress'),
+    'incidents', (
+      select coalesce(jsonb_agg(i.message order by i.id), '[]')
+      from own, tradeflow.incidents i
+      where i.id > incident and pg_xact_status((own.epoch + i.xmin::text::bigint)::text::xid8) = 'in progress'))
+$$;
+
+COMMENT ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) IS 'Internal. What the current transaction has fired since these numbers, as JSON.';
 
 CREATE FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) RETURNS jsonb
     LANGUAGE c STRICT
@@ -902,14 +2054,42 @@ begin
       raise exception 'template "%" does not compile: %', new.name, problem using errcode = 'syntax_error';
     end if;
   end loop;
-  if tg_op = 'UPDATE' then
-    new.updated_at := now();
-  end if;
+  new.updated_at := now();
   return new;
 end
 $$;
 
 COMMENT ON FUNCTION tradeflow._templates_before_write() IS 'Internal. Rejects a mail template that does not compile. Errors: 42601.';
+
+CREATE FUNCTION tradeflow._truncated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  the_name text := tradeflow._qualified_name(tg_relid);
+begin
+  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+  from tradeflow.outbox o
+  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  insert into tradeflow.view_checks (rule, subjects, silent)
+  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  from tradeflow.rule_inputs i
+  join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
+  join tradeflow.members m on m.rule = i.rule
+  where i.source = the_name
+  group by i.rule;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._truncated() IS 'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled, and views are asked about all their members.';
+
+CREATE FUNCTION tradeflow._view_subject_type(view text) RETURNS regtype
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select a.atttypid::regtype from pg_attribute a where a.attrelid = to_regclass(view) and a.attname = 'subject' and a.attnum > 0 and not a.attisdropped $$;
+
+COMMENT ON FUNCTION tradeflow._view_subject_type(view text) IS 'Internal. The type of a view''s column subject; NULL when it has none.';
 
 CREATE FUNCTION tradeflow._wake_timers() RETURNS TABLE(due integer, cancelled integer)
     LANGUAGE plpgsql
@@ -937,7 +2117,7 @@ begin
       continue;
     end;
     if fresh is null then
-      perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds when due');
+      perform tradeflow._withdraw(array[o.id], 'no longer holds when due');
       cancelled := cancelled + 1;
     else
       -- Without an action the firing itself is the record.
@@ -953,6 +2133,22 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._wake_timers() IS 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
 
+CREATE FUNCTION tradeflow._withdraw(ids bigint[], reason text) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with forgotten as (
+    delete from tradeflow.members m
+    using tradeflow.outbox o, tradeflow.rules r
+    where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
+      and r.name = o.rule and r.fires = 'once' and r.view is null
+      and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence)
+  )
+  select tradeflow._archive(ids, 'cancelled', reason)
+$$;
+
+COMMENT ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) IS 'Internal. Cancels waiting actions whose answer no longer stands. Returns how many.';
+
 CREATE FUNCTION tradeflow.ack(incident bigint) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -965,6 +2161,49 @@ CREATE FUNCTION tradeflow.ack(incident bigint) RETURNS boolean
 $$;
 
 COMMENT ON FUNCTION tradeflow.ack(incident bigint) IS 'Takes note of an incident. False: there is none, or it was noted before.';
+
+CREATE FUNCTION tradeflow.backfill(rule text, "where" text DEFAULT NULL::text, "limit" integer DEFAULT NULL::integer, mode text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE sql
+    AS $$ select tradeflow._backfill(rule, "where", "limit", mode) $$;
+
+COMMENT ON FUNCTION tradeflow.backfill(rule text, "where" text, "limit" integer, mode text) IS 'Fires a rule for what is there already, as if each row had just become so. where: a condition over the source''s (or the view''s) columns; limit: at most so many, in the order of the key; mode: NULL as the rule''s own, shadow (only recorded), held (executed when released), live. The question is asked with the caller''s rights. More than max_firings are held. Returns how many fired. Errors: 42704 no such rule; 42501 no member of its owner; 55000 it is off, paused or invalid, or has a schedule; 54000 more than 100,000 at once.';
+
+CREATE FUNCTION tradeflow.backtest(draft jsonb, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(difference text, changed_at timestamp with time zone, event text, edge text, subject text, occurrence text, fire_at timestamp with time zone, facts jsonb, firing_id bigint, error text)
+    LANGUAGE sql
+    AS $$
+  select b.*
+  from (select 1) one
+  left join tradeflow.rules s on s.name operator(pg_catalog.=) (draft operator(pg_catalog.->>) 'name')
+  cross join lateral tradeflow._backtest(
+    draft operator(pg_catalog.||) pg_catalog.jsonb_build_object(
+      'owner', current_user,
+      'source', coalesce(tradeflow._qualified_name(pg_catalog.to_regclass(draft operator(pg_catalog.->>) 'source')), draft operator(pg_catalog.->>) 'source', s.source),
+      'search_path', coalesce(draft operator(pg_catalog.->>) 'search_path', s.search_path,
+        (select pg_catalog.string_agg(pg_catalog.quote_ident(p), ', ' order by i)
+         from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality u(p, i)), '')),
+    s, since, until) b
+$$;
+
+COMMENT ON FUNCTION tradeflow.backtest(draft jsonb, since timestamp with time zone, until timestamp with time zone) IS 'The same for a draft: {"source": "store.quotes", "condition": "…"}, with any column of tradeflow.rules. With the name of a stored rule it is laid over that one, and compared with what that one fired. Runs as the caller.';
+
+CREATE FUNCTION tradeflow.backtest(rule text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(difference text, changed_at timestamp with time zone, event text, edge text, subject text, occurrence text, fire_at timestamp with time zone, facts jsonb, firing_id bigint, error text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  stored tradeflow.rules;
+begin
+  select * into stored from tradeflow.rules r where r.name = backtest.rule;
+  if not found then
+    raise exception 'rule "%" does not exist', backtest.rule
+      using errcode = 'undefined_object', hint = 'For a rule that is not stored: tradeflow.backtest(''{"source": "…", "condition": "…"}''::jsonb).';
+  end if;
+  perform tradeflow._require_member(stored.owner, stored.name);
+  return query select * from tradeflow._backtest('{}', stored, since, until);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.backtest(rule text, since timestamp with time zone, until timestamp with time zone) IS 'Replays the logged changes of a rule''s table (watched with log => true) through the rule as it is now, and compares with what it fired then. difference: same; added (fires in the replay only); missing (fired then, not in the replay); error. A query reads the other tables as they are now. Silent changes are left out. The caller must be a member of the rule''s owner. Errors: 42704 no such rule, 0A000 no row rule, 55000 not logged.';
 
 CREATE FUNCTION tradeflow.cancel(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -988,7 +2227,6 @@ COMMENT ON FUNCTION tradeflow.cancel(id bigint, reason text) IS 'Cancels one act
 CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[]) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 begin
@@ -1002,46 +2240,30 @@ begin
   end if;
 
   return query
-  with free as (
-    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
-    -- than what runs), and nothing is ready before it. A head that another worker
-    -- holds is skipped, and still blocks the rest of its lane.
-    select o.id
-    from tradeflow.outbox o
-    where o.state = 'ready'
-      and o.run_at <= clock_timestamp()
-      and (claim.kinds is null or o.kind = any (claim.kinds))
-      and not exists (
-        select from tradeflow.outbox b
-        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
-    order by o.run_at, o.id
-    limit claim.max
-    for update of o skip locked
-  ), held as (
-    update tradeflow.outbox o
-    set state = 'running', attempt = o.attempt + 1, worker = claim.worker,
-        lease_until = clock_timestamp() + claim.lease, started_at = null
-    from free
-    where o.id = free.id
-    returning o.*
+  with held as (
+    select * from tradeflow._lease(claim.worker, claim.max, claim.lease, claim.kinds)
   )
   select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
-         h.step, h.action, h.kind, h.target, a.params, h.facts, h.steps, s.settings,
+         h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
          i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
   from held h
-  left join tradeflow.actions a on a.rule = h.rule and a.edge = h.edge and a.step = h.step
+  left join lateral (
+    -- Without a key, or a view to look into, there is nobody to ask about.
+    select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
+    from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
+  left join lateral (select tradeflow._ask_again(h.*) as facts where a.asks offset 0) again on true
   cross join tradeflow.installation i
   cross join (select coalesce(jsonb_object_agg(x.name, x.value), '{}') as settings from tradeflow.settings x) s
+  where a.asks is not true or again.facts is not null
   order by h.run_at, h.id;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[]) IS 'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+COMMENT ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[]) IS 'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
 CREATE FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1088,10 +2310,78 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) IS 'Cancels held actions: of one rule, of these ids, or all. Returns how many.';
 
+CREATE FUNCTION tradeflow.explain(rule text, key bigint) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select tradeflow.explain(rule, key::text) $$;
+
+COMMENT ON FUNCTION tradeflow.explain(rule text, key bigint) IS 'As explain(text, text).';
+
+CREATE FUNCTION tradeflow.explain(rule text, key jsonb) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select tradeflow.explain(rule, key #>> '{}') $$;
+
+COMMENT ON FUNCTION tradeflow.explain(rule text, key jsonb) IS 'As explain(text, text), with the key as {"column": value, …}.';
+
+CREATE FUNCTION tradeflow.explain(rule text, key text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  r      tradeflow.rules;
+  said   jsonb;
+  last   jsonb;
+  fired  text;
+begin
+  select * into r from tradeflow.rules x where x.name = explain.rule;
+  if not found then
+    raise exception 'rule "%" does not exist', explain.rule using errcode = 'undefined_object';
+  end if;
+  perform tradeflow._require_reader(r);
+  said := case when r.source is not null then tradeflow._explain_row(r, key)
+               when r.view is not null then tradeflow._explain_subject(r, key)
+               else jsonb_build_object('subject', key, 'firings', tradeflow._firings_of(r.name, array[key])) end;
+  last := nullif(said -> 'last_change', 'null');
+  fired := said #>> '{firings,0,fired_at}';
+
+  said := said || jsonb_build_object('verdict', case
+    when fired is not null then format('It fired %s time(s), last at %s.', jsonb_array_length(said -> 'firings'), fired)
+    when r.mode = 'off' then 'The rule is off.'
+    when r.invalid is not null then 'The rule is not asked: ' || r.invalid
+    when r.paused_at is not null then 'The rule is paused: ' || coalesce(r.paused_reason, 'it failed too often')
+    when r.schedule is not null then 'Its query has not returned this subject yet.'
+    when r.view is not null and (said ->> 'in_view')::boolean and said -> 'members' = '[]' then 'It is in the view, and the rule was not asked about it yet: does rule_inputs name every table the view reads?'
+    when r.view is not null and (said ->> 'in_view')::boolean then format('It is in the view, and a member without a firing: it was there when the rule was written, or its time has not come. tradeflow.backfill(%L) fires for such.', r.name)
+    when r.view is not null then 'It is not in the view.'
+    when said ->> 'row' is null and last is null then 'There is no such row.'
+    when said ->> 'first_no' is not null then format('It does not hold for the row: %s is not true.', said ->> 'first_no')
+    when last ->> 'first_no' is not null then format('The last change did not fulfil it: %s was not true.', last ->> 'first_no')
+    when last @> '{"silent": true}' then 'The last change was made in silent mode.'
+    when said ->> 'row' is null then 'There is no such row any more.'
+    when said -> 'query_rows' = '[]' then 'Its condition holds, and its query returns no row.'
+    when exists (select from jsonb_array_elements(said -> 'parts') p where p @> '{"reads_old": true}')
+      then 'What it asks about the row holds. The rest is about a change: watch the table with log => true to have the last one explained.'
+    else format('It holds, and no change since the rule was written made it so: a rule fires when the answer becomes yes. tradeflow.backfill(%L) fires for rows that were there before.', r.name)
+  end);
+  return jsonb_build_object(
+    'rule', r.name, 'version', r.version, 'mode', r.mode, 'condition', r.condition, 'fires', r.fires, 'events', r.events)
+    || jsonb_strip_nulls(jsonb_build_object('invalid', r.invalid, 'paused_at', r.paused_at, 'paused_reason', r.paused_reason, 'columns', r.columns,
+                                            'view', r.view, 'schedule', r.schedule))
+    || said
+    || jsonb_build_object('incidents', (
+         select coalesce(jsonb_agg(jsonb_build_object('id', i.id, 'kind', i.kind, 'message', i.message, 'count', i.count, 'last_seen_at', i.last_seen_at) order by i.id desc), '[]')
+         from (select * from tradeflow.incidents x
+               where x.rule = r.name and x.acked_at is null and (x.subject is null or x.subject = said ->> 'subject')
+               order by x.id desc limit 5) i));
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.explain(rule text, key text) IS 'Why a rule did or did not fire for a row: each part of its condition with its value for the row as it is and for its last logged change, the first part that said no, the firings with what became of each action, open incidents; for a view rule the subject''s membership. key: the row''s key as text, several columns as text array or JSON object. Errors: 42704 no such rule, 22023 no such key, 42501.';
+
 CREATE FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -1121,7 +2411,6 @@ COMMENT ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease int
 CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     AS $$
 declare
   o tradeflow.outbox;
@@ -1169,6 +2458,23 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) IS 'Lets held actions go: of one rule, of these ids, or all. Returns how many.';
 
+CREATE FUNCTION tradeflow.resume(rule text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.rules r set paused_at = null, paused_reason = null where r.name = resume.rule and r.paused_at is not null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.resume(rule text) IS 'Has a paused rule asked again, and takes note of the incidents that had it paused. What changed meanwhile is not made up for: see backfill(). False: it is not paused. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
 CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1187,6 +2493,44 @@ CREATE FUNCTION tradeflow.retry(id bigint) RETURNS boolean
     AS $$ select tradeflow.retry(array[id]) = 1 $$;
 
 COMMENT ON FUNCTION tradeflow.retry(id bigint) IS 'Executes one action again. False: it is not dead, uncertain, held or retrying.';
+
+CREATE FUNCTION tradeflow.revert(rule text, version integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  earlier  jsonb := (select v.definition from tradeflow.rule_versions v where v.rule = revert.rule and v.version = revert.version);
+  columns  text[];
+  done     int;
+begin
+  if earlier is null then
+    raise exception 'there is no earlier version % of rule "%"', revert.version, revert.rule
+      using errcode = 'undefined_object',
+            hint = coalesce('earlier versions: ' || (select string_agg(v.version::text, ', ' order by v.version) from tradeflow.rule_versions v where v.rule = revert.rule),
+                            'It has had one definition only.');
+  end if;
+  -- What that definition did not know, being older, gets its default.
+  select array_agg(a.attname::text order by a.attnum) into columns
+  from pg_attribute a
+  where a.attrelid = 'tradeflow.rules'::regclass and a.attnum > 0 and not a.attisdropped
+    and a.attname <> all ('{name,version,invalid,updated_at,updated_by,paused_at,paused_reason}');
+  if exists (select from tradeflow.rules r where r.name = revert.rule) then
+    execute format(
+      'update tradeflow.rules r set %s from jsonb_populate_record(null::tradeflow.rules, $1) e where r.name = $2 returning r.version',
+      (select string_agg(format('%I = %s', c, case when earlier ? c then format('e.%I', c) else 'default' end), ', ') from unnest(columns) c))
+    into done using earlier, revert.rule;
+  else
+    -- It was deleted.
+    execute format(
+      'insert into tradeflow.rules (name, %1$s) select $2, %1$s from jsonb_populate_record(null::tradeflow.rules, $1) e returning version',
+      (select string_agg(quote_ident(c), ', ') from unnest(columns) c where earlier ? c))
+    into done using earlier, revert.rule;
+  end if;
+  return done;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow.revert(rule text, version integer) IS 'Makes an earlier definition of a rule its definition again, as a new version; brings back a rule that was deleted. Its actions stay as they are (those of a deleted rule are gone). Returns the new version. Errors: 42704 no such version; whatever writing that definition would fail with.';
 
 CREATE FUNCTION tradeflow.set_clock(at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql
@@ -1218,10 +2562,40 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.setting(name text) IS 'The value of a setting, as text. In a rule''s condition it is a constant of the compiled rule. Errors: 42704 when there is no such setting.';
 
+CREATE FUNCTION tradeflow.simulate(sql text) RETURNS TABLE(rule text, source text, event text, edge text, subject text, occurrence text, state text, run_at timestamp with time zone, facts jsonb, actions jsonb)
+    LANGUAGE plpgsql
+    AS $$
+declare
+  before   record;
+  result   jsonb;  -- variables outlive the rollback
+  message  text;
+begin
+  select * into before from tradeflow._before_simulation();
+  begin
+    execute simulate.sql;
+    -- What is asked at the end of the transaction is asked now.
+    set constraints all immediate;
+    result := tradeflow._simulated(before.firing, before.incident);
+    raise sqlstate 'TF002' using message = 'a simulation ends';
+  exception when sqlstate 'TF002' then
+    if result is null then
+      raise;
+    end if;
+  end;
+  for message in select pg_catalog.jsonb_array_elements_text(result operator(pg_catalog.->) 'incidents') loop
+    raise warning '%', message using detail = 'It would be an incident.';
+  end loop;
+  return query
+    select * from pg_catalog.jsonb_to_recordset(result operator(pg_catalog.->) 'firings') f(
+      rule text, source text, event text, edge text, subject text, occurrence text, state text, run_at pg_catalog.timestamptz, facts jsonb, actions jsonb);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.simulate(sql text) IS 'Runs a statement as the caller, returns the firings it would cause with their actions, and rolls everything back: nothing is kept, nothing is sent. What rules fail with comes as warnings. Sequences do advance. Errors: those of the statement.';
+
 CREATE FUNCTION tradeflow.started(id bigint, attempt integer) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     AS $$
   with mine as (
     update tradeflow.outbox o set started_at = clock_timestamp()
@@ -1236,7 +2610,6 @@ COMMENT ON FUNCTION tradeflow.started(id bigint, attempt integer) IS 'Says that 
 CREATE FUNCTION tradeflow.tick() RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     AS $$
 declare
   rescue  record;
@@ -1252,9 +2625,11 @@ begin
   select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+  delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'partitions', tradeflow._partitions());
+    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;
@@ -1280,7 +2655,7 @@ begin
             detail = (select 'rules: ' || string_agg(r.name, ', ' order by r.name) from tradeflow.rules r where r.source = the_name),
             hint = 'delete these rules first, or set their mode to off and keep the table watched.';
   end;
-  foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete}'::text[] loop
+  foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
   end loop;
   perform tradeflow._invalidate("table");
@@ -1296,7 +2671,7 @@ CREATE FUNCTION tradeflow.version() RETURNS text
 
 COMMENT ON FUNCTION tradeflow.version() IS 'The installed version of the extension.';
 
-CREATE FUNCTION tradeflow.watch("table" regclass, key text[] DEFAULT NULL::text[], ignore text[] DEFAULT '{}'::text[]) RETURNS void
+CREATE FUNCTION tradeflow.watch("table" regclass, key text[] DEFAULT NULL::text[], ignore text[] DEFAULT '{}'::text[], log boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1304,11 +2679,7 @@ declare
   rel        record;
   the_name   text := tradeflow._qualified_name("table");
   the_key    text[] := key;
-  spec       record;
 begin
-  if "table" is null then
-    raise exception 'no table is named' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.watch(''store.quotes'');';
-  end if;
   select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
   if rel.relkind not in ('r', 'p') then
@@ -1347,24 +2718,19 @@ begin
     raise exception 'a key column of % cannot be ignored', the_name using errcode = 'invalid_parameter_value';
   end if;
 
-  insert into tradeflow.watched_tables as w (name, key, ignore) values (the_name, the_key, watch.ignore)
-  on conflict (name) do update set key = excluded.key, ignore = excluded.ignore
-    where (w.key, w.ignore) is distinct from (excluded.key, excluded.ignore);
+  insert into tradeflow.watched_tables as w (name, key, ignore, log, logged_since)
+  values (the_name, the_key, watch.ignore, watch.log, case when watch.log then now() end)
+  on conflict (name) do update set key = excluded.key, ignore = excluded.ignore, log = excluded.log,
+      logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
+    where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
 
-  for spec in values ('insert', 'new', 1), ('update', 'new', 2), ('delete', 'old', 3) loop
-    if not exists (select from pg_trigger t where t.tgrelid = "table" and t.tgname = 'tradeflow_' || spec.column1) then
-      execute format(
-        'create trigger %I after %s on %s for each row when ((%s.tableoid::tradeflow.observer)[%s]) execute function tradeflow._flush()',
-        'tradeflow_' || spec.column1, spec.column1, the_name, spec.column2, spec.column3);
-      -- ALWAYS: rows applied by logical replication, or written in replica mode, count as well.
-      execute format('alter table %s enable always trigger %I', the_name, 'tradeflow_' || spec.column1);
-    end if;
-  end loop;
+  perform tradeflow._install_triggers("table");
+  perform tradeflow._check_watch(the_name);
   perform tradeflow._invalidate("table");
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[]) IS 'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change. Repeatable: a second call changes key and ignore. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) IS 'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
 CREATE TABLE tradeflow.action_kinds (
     name text NOT NULL,
@@ -1399,9 +2765,10 @@ CREATE TABLE tradeflow.actions (
     params jsonb DEFAULT '{}'::jsonb NOT NULL,
     delay interval DEFAULT '00:00:00'::interval NOT NULL,
     if_late text DEFAULT 'run'::text NOT NULL,
-    max_attempts integer DEFAULT 20 NOT NULL,
+    max_attempts integer DEFAULT 8 NOT NULL,
     on_failure text DEFAULT 'stop'::text NOT NULL,
-    CONSTRAINT actions_edge_check CHECK ((edge = 'enter'::text)),
+    recheck boolean DEFAULT false NOT NULL,
+    CONSTRAINT actions_edge_check CHECK ((edge = ANY (ARRAY['enter'::text, 'leave'::text]))),
     CONSTRAINT actions_if_late_check CHECK ((if_late = ANY (ARRAY['run'::text, 'skip'::text]))),
     CONSTRAINT actions_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 100))),
     CONSTRAINT actions_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_]*$'::text)),
@@ -1418,7 +2785,7 @@ COMMENT ON COLUMN tradeflow.actions.step IS 'Order among the rule''s actions; ga
 
 COMMENT ON COLUMN tradeflow.actions.name IS 'Later steps read its result as steps.<name>.';
 
-COMMENT ON COLUMN tradeflow.actions.edge IS 'enter: the answer became yes.';
+COMMENT ON COLUMN tradeflow.actions.edge IS 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
 
 COMMENT ON COLUMN tradeflow.actions.kind IS 'One of action_kinds.';
 
@@ -1430,9 +2797,69 @@ COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May b
 
 COMMENT ON COLUMN tradeflow.actions.if_late IS 'When the due time has passed already at the firing: run at once, or skip.';
 
-COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
+COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead.';
 
 COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: stop, or continue with the next step.';
+
+COMMENT ON COLUMN tradeflow.actions.recheck IS 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
+
+CREATE TABLE tradeflow.change_log (
+    id bigint NOT NULL,
+    source text NOT NULL,
+    event text NOT NULL,
+    subject text NOT NULL,
+    old jsonb,
+    new jsonb,
+    silent boolean DEFAULT false NOT NULL,
+    clock timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT change_log_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text])))
+)
+PARTITION BY RANGE (changed_at);
+
+COMMENT ON TABLE tradeflow.change_log IS 'A row is one change of a table watched with log => true: what backtest() replays and explain() looks at. Partitioned by day; days older than setting change_log_days (default 14) are dropped by tick(). Changes of ignored columns alone are none.';
+
+COMMENT ON COLUMN tradeflow.change_log.id IS 'Order of the changes within a transaction.';
+
+COMMENT ON COLUMN tradeflow.change_log.source IS 'The table whose row changed.';
+
+COMMENT ON COLUMN tradeflow.change_log.event IS 'insert, update or delete.';
+
+COMMENT ON COLUMN tradeflow.change_log.subject IS 'The key of the row as text, as in the outbox.';
+
+COMMENT ON COLUMN tradeflow.change_log.old IS 'The row before; NULL on insert.';
+
+COMMENT ON COLUMN tradeflow.change_log.new IS 'The row after; NULL on delete.';
+
+COMMENT ON COLUMN tradeflow.change_log.silent IS 'Written in silent mode: no rule was asked, and a backtest leaves it out.';
+
+COMMENT ON COLUMN tradeflow.change_log.clock IS 'The test clock at that time; NULL: there was none.';
+
+COMMENT ON COLUMN tradeflow.change_log.changed_at IS 'The start of the transaction that changed it, as outbox.created_at.';
+
+CREATE TABLE tradeflow.change_log_default (
+    id bigint NOT NULL,
+    source text NOT NULL,
+    event text NOT NULL,
+    subject text NOT NULL,
+    old jsonb,
+    new jsonb,
+    silent boolean DEFAULT false NOT NULL,
+    clock timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT change_log_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text])))
+);
+
+COMMENT ON TABLE tradeflow.change_log_default IS 'Catches rows of a day whose partition tick() has not made yet.';
+
+ALTER TABLE tradeflow.change_log ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME tradeflow.change_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE tradeflow.clock (
     only_row boolean DEFAULT true NOT NULL,
@@ -1445,6 +2872,47 @@ COMMENT ON TABLE tradeflow.clock IS 'Empty, or one row: the test clock. Set with
 COMMENT ON COLUMN tradeflow.clock.only_row IS 'Always true: the table holds at most one row.';
 
 COMMENT ON COLUMN tradeflow.clock.at IS 'What tradeflow.now() returns while the row is there.';
+
+CREATE TABLE tradeflow.rule_dependencies (
+    rule text NOT NULL,
+    part text NOT NULL,
+    table_name text,
+    column_name text,
+    function text,
+    CONSTRAINT rule_dependencies_check CHECK ((num_nonnulls(table_name, function) = 1))
+);
+
+COMMENT ON TABLE tradeflow.rule_dependencies IS 'What each rule reads, noted when it is written; read it through the view dependencies.';
+
+COMMENT ON COLUMN tradeflow.rule_dependencies.rule IS 'The rule.';
+
+COMMENT ON COLUMN tradeflow.rule_dependencies.part IS 'Which part of its definition: source, key, columns, condition, fire_at, still, query, view, input.';
+
+COMMENT ON COLUMN tradeflow.rule_dependencies.table_name IS 'A table or view that is read: schema and name.';
+
+COMMENT ON COLUMN tradeflow.rule_dependencies.column_name IS 'The column of it; NULL: the row as a whole.';
+
+COMMENT ON COLUMN tradeflow.rule_dependencies.function IS 'A function that is called, with its argument types; Postgres'' own ones are left out.';
+
+CREATE VIEW tradeflow.dependencies AS
+ SELECT d.rule,
+    d.part,
+    d.table_name,
+    d.column_name,
+    d.function
+   FROM tradeflow.rule_dependencies d;
+
+COMMENT ON VIEW tradeflow.dependencies IS 'Which rules read which tables, columns and functions; views are followed to their tables, functions are not looked into.';
+
+COMMENT ON COLUMN tradeflow.dependencies.rule IS 'The rule.';
+
+COMMENT ON COLUMN tradeflow.dependencies.part IS 'Which part of its definition: source, key, columns, condition, fire_at, still, query, view, input.';
+
+COMMENT ON COLUMN tradeflow.dependencies.table_name IS 'A table or view that is read: schema and name.';
+
+COMMENT ON COLUMN tradeflow.dependencies.column_name IS 'The column of it; NULL: the row as a whole.';
+
+COMMENT ON COLUMN tradeflow.dependencies.function IS 'A function that is called, with its argument types; Postgres'' own ones are left out.';
 
 CREATE SEQUENCE tradeflow.firing_id
     START WITH 1
@@ -1502,7 +2970,7 @@ COMMENT ON COLUMN tradeflow.outbox_history.rule_version IS 'The version of the r
 
 COMMENT ON COLUMN tradeflow.outbox_history.source IS 'The table whose row changed.';
 
-COMMENT ON COLUMN tradeflow.outbox_history.event IS 'insert, update or delete.';
+COMMENT ON COLUMN tradeflow.outbox_history.event IS 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.subject IS 'Who it is about: the key of the row as text (several columns: a text array), or what the query says.';
 
@@ -1510,7 +2978,7 @@ COMMENT ON COLUMN tradeflow.outbox_history.occurrence IS 'Which of several answe
 
 COMMENT ON COLUMN tradeflow.outbox_history.key IS 'The row''s key columns with their values; kept for timers, which ask again about the row.';
 
-COMMENT ON COLUMN tradeflow.outbox_history.edge IS 'enter: the answer became yes.';
+COMMENT ON COLUMN tradeflow.outbox_history.edge IS 'enter: the answer became yes; leave: it is yes no longer.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.step IS 'The step of the rule''s actions. NULL: the rule has none, and the firing itself is the record.';
 
@@ -1618,13 +3086,13 @@ COMMENT ON COLUMN tradeflow.firings.rule_version IS 'Its version then.';
 
 COMMENT ON COLUMN tradeflow.firings.source IS 'The table whose row changed.';
 
-COMMENT ON COLUMN tradeflow.firings.event IS 'insert, update or delete.';
+COMMENT ON COLUMN tradeflow.firings.event IS 'insert, update, delete, view, schedule or backfill.';
 
 COMMENT ON COLUMN tradeflow.firings.subject IS 'Who it is about.';
 
 COMMENT ON COLUMN tradeflow.firings.occurrence IS 'Which of several answers.';
 
-COMMENT ON COLUMN tradeflow.firings.edge IS 'enter: the answer became yes.';
+COMMENT ON COLUMN tradeflow.firings.edge IS 'enter: the answer became yes; leave: it is yes no longer.';
 
 COMMENT ON COLUMN tradeflow.firings.facts IS 'What templates read.';
 
@@ -1654,14 +3122,14 @@ CREATE TABLE tradeflow.incidents (
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     acked_at timestamp with time zone,
     acked_by name,
-    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'held_burst'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text])))
+    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text])))
 );
 
 COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
-COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again.';
+COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log.';
 
 COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
@@ -1709,6 +3177,32 @@ COMMENT ON TABLE tradeflow.installation IS 'One row: the identity of this instal
 COMMENT ON COLUMN tradeflow.installation.only_row IS 'Always true: the table holds one row.';
 
 COMMENT ON COLUMN tradeflow.installation.id IS 'Random at creation.';
+
+CREATE TABLE tradeflow.members (
+    rule text NOT NULL,
+    subject text NOT NULL,
+    occurrence text DEFAULT ''::text NOT NULL,
+    facts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    entered_at timestamp with time zone,
+    fire_at timestamp with time zone,
+    recheck_at timestamp with time zone
+);
+
+COMMENT ON TABLE tradeflow.members IS 'What view rules answered last, and about whom once rules have fired.';
+
+COMMENT ON COLUMN tradeflow.members.rule IS 'The rule.';
+
+COMMENT ON COLUMN tradeflow.members.subject IS 'Who the answer yes is about.';
+
+COMMENT ON COLUMN tradeflow.members.occurrence IS 'Which of several answers about the subject.';
+
+COMMENT ON COLUMN tradeflow.members.facts IS 'The view''s row at the time of entry; leave actions get it.';
+
+COMMENT ON COLUMN tradeflow.members.entered_at IS 'When it entered. NULL: its fire_at is still to come.';
+
+COMMENT ON COLUMN tradeflow.members.fire_at IS 'When it enters, if the view says so.';
+
+COMMENT ON COLUMN tradeflow.members.recheck_at IS 'When the view is to be asked again without any change.';
 
 CREATE TABLE tradeflow.outbox_history_default (
     id bigint NOT NULL,
@@ -1782,6 +3276,48 @@ COMMENT ON COLUMN tradeflow.queue_health.oldest_run_at IS 'The earliest due time
 
 COMMENT ON COLUMN tradeflow.queue_health.lag IS 'How long the oldest ready one has been due.';
 
+CREATE UNLOGGED TABLE tradeflow.recent_firings (
+    about bigint NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.recent_firings IS 'What fired within the last hour, to hold loops (rules.max_per_subject). Statements append, tick() sweeps.';
+
+COMMENT ON COLUMN tradeflow.recent_firings.about IS 'A hash of rule and subject.';
+
+COMMENT ON COLUMN tradeflow.recent_firings.at IS 'When it fired.';
+
+CREATE TABLE tradeflow.rule_failures (
+    rule text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    base bigint NOT NULL,
+    total bigint NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.rule_failures IS 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+
+COMMENT ON COLUMN tradeflow.rule_failures.rule IS 'The rule.';
+
+COMMENT ON COLUMN tradeflow.rule_failures.since IS 'Begin of the hour that is counted.';
+
+COMMENT ON COLUMN tradeflow.rule_failures.base IS 'The total at its begin.';
+
+COMMENT ON COLUMN tradeflow.rule_failures.total IS 'The total when it was last counted.';
+
+CREATE TABLE tradeflow.rule_inputs (
+    rule text NOT NULL,
+    source text NOT NULL,
+    subject text NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.rule_inputs IS 'A row is a table that a view rule looks at, with what maps one of its rows to the view''s subjects.';
+
+COMMENT ON COLUMN tradeflow.rule_inputs.rule IS 'The view rule.';
+
+COMMENT ON COLUMN tradeflow.rule_inputs.source IS 'A watched table.';
+
+COMMENT ON COLUMN tradeflow.rule_inputs.subject IS 'An expression over new (new.company_id), or a SELECT that may mention new and returns any number of subjects in its one column. It is asked about the row as it was and as it is. NULL: no subject.';
+
 CREATE TABLE tradeflow.rule_versions (
     rule text NOT NULL,
     version integer NOT NULL,
@@ -1807,6 +3343,29 @@ COMMENT ON COLUMN tradeflow.rule_versions.written_at IS 'When it was written.';
 COMMENT ON COLUMN tradeflow.rule_versions.replaced_by IS 'Who replaced or deleted it.';
 
 COMMENT ON COLUMN tradeflow.rule_versions.replaced_at IS 'When it was replaced or deleted.';
+
+CREATE TABLE tradeflow.schedules (
+    rule text NOT NULL,
+    next_run_at timestamp with time zone NOT NULL,
+    planned_at timestamp with time zone DEFAULT tradeflow.now() NOT NULL,
+    last_run_at timestamp with time zone,
+    last_firings integer,
+    last_error text
+);
+
+COMMENT ON TABLE tradeflow.schedules IS 'When the rules with a schedule are run. tick() runs what is due, as the rule''s owner, one firing for each row; what was missed is caught up once.';
+
+COMMENT ON COLUMN tradeflow.schedules.rule IS 'The rule; its column schedule says when.';
+
+COMMENT ON COLUMN tradeflow.schedules.next_run_at IS 'When it is due next, by tradeflow.now().';
+
+COMMENT ON COLUMN tradeflow.schedules.planned_at IS 'What time it was, by tradeflow.now(), when next_run_at was computed.';
+
+COMMENT ON COLUMN tradeflow.schedules.last_run_at IS 'When it was run last.';
+
+COMMENT ON COLUMN tradeflow.schedules.last_firings IS 'How often it fired then. NULL: it failed.';
+
+COMMENT ON COLUMN tradeflow.schedules.last_error IS 'Why it failed then. NULL: it did not.';
 
 CREATE TABLE tradeflow.settings (
     name text NOT NULL,
@@ -1905,11 +3464,43 @@ COMMENT ON COLUMN tradeflow.templates.description IS 'For people.';
 
 COMMENT ON COLUMN tradeflow.templates.updated_at IS 'When it was last written.';
 
+CREATE TABLE tradeflow.view_checks (
+    id bigint NOT NULL,
+    rule text NOT NULL,
+    subjects text[] NOT NULL,
+    silent boolean DEFAULT false NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.view_checks IS 'Subjects that view rules are to be asked about: at the end of the transaction that changed them, or by tick() where that one ran under REPEATABLE READ or above and could not see what others commit.';
+
+COMMENT ON COLUMN tradeflow.view_checks.id IS 'Identifies the row.';
+
+COMMENT ON COLUMN tradeflow.view_checks.rule IS 'The view rule.';
+
+COMMENT ON COLUMN tradeflow.view_checks.subjects IS 'The subjects, as text.';
+
+COMMENT ON COLUMN tradeflow.view_checks.silent IS 'Only members is brought up to date, nothing fires.';
+
+COMMENT ON COLUMN tradeflow.view_checks.xact IS 'The transaction that changed them.';
+
+ALTER TABLE tradeflow.view_checks ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME tradeflow.view_checks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE tradeflow.watched_tables (
     name text NOT NULL,
     key text[] NOT NULL,
     ignore text[] DEFAULT '{}'::text[] NOT NULL,
     watched_at timestamp with time zone DEFAULT now() NOT NULL,
+    lost text,
+    log boolean DEFAULT false NOT NULL,
+    logged_since timestamp with time zone,
     CONSTRAINT watched_tables_key_check CHECK ((cardinality(key) > 0))
 );
 
@@ -1922,6 +3513,14 @@ COMMENT ON COLUMN tradeflow.watched_tables.key IS 'The columns that identify a r
 COMMENT ON COLUMN tradeflow.watched_tables.ignore IS 'Columns whose change alone is no change: synced_at, the raw payload.';
 
 COMMENT ON COLUMN tradeflow.watched_tables.watched_at IS 'When the table was watched first.';
+
+COMMENT ON COLUMN tradeflow.watched_tables.lost IS 'Why its changes are not seen at present: it was dropped, renamed, lost a key column. An incident watch_lost tells the same. NULL: they are seen.';
+
+COMMENT ON COLUMN tradeflow.watched_tables.log IS 'Whether old and new of each change are kept in change_log.';
+
+COMMENT ON COLUMN tradeflow.watched_tables.logged_since IS 'Since when they are. NULL: they are not.';
+
+ALTER TABLE ONLY tradeflow.change_log ATTACH PARTITION tradeflow.change_log_default DEFAULT;
 
 ALTER TABLE ONLY tradeflow.outbox_history ATTACH PARTITION tradeflow.outbox_history_default DEFAULT;
 
@@ -1943,14 +3542,26 @@ ALTER TABLE ONLY tradeflow.incidents
 ALTER TABLE ONLY tradeflow.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY tradeflow.members
+    ADD CONSTRAINT members_pkey PRIMARY KEY (rule, subject, occurrence);
+
 ALTER TABLE ONLY tradeflow.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY tradeflow.rule_failures
+    ADD CONSTRAINT rule_failures_pkey PRIMARY KEY (rule);
+
+ALTER TABLE ONLY tradeflow.rule_inputs
+    ADD CONSTRAINT rule_inputs_pkey PRIMARY KEY (rule, source);
 
 ALTER TABLE ONLY tradeflow.rule_versions
     ADD CONSTRAINT rule_versions_pkey PRIMARY KEY (rule, version);
 
 ALTER TABLE ONLY tradeflow.rules
     ADD CONSTRAINT rules_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tradeflow.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (rule);
 
 ALTER TABLE ONLY tradeflow.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (name);
@@ -1961,10 +3572,17 @@ ALTER TABLE ONLY tradeflow.targets
 ALTER TABLE ONLY tradeflow.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY tradeflow.view_checks
+    ADD CONSTRAINT view_checks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY tradeflow.watched_tables
     ADD CONSTRAINT watched_tables_pkey PRIMARY KEY (name);
 
+CREATE INDEX change_log_default_source_subject_idx ON tradeflow.change_log_default USING btree (source, subject);
+
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
+
+CREATE INDEX members_recheck ON tradeflow.members USING btree (recheck_at) WHERE (recheck_at IS NOT NULL);
 
 CREATE INDEX outbox_history_default_firing_id_idx ON tradeflow.outbox_history_default USING btree (firing_id);
 
@@ -1986,6 +3604,14 @@ CREATE INDEX outbox_timer_key ON tradeflow.outbox USING btree (rule, key) WHERE 
 
 CREATE INDEX outbox_waiting ON tradeflow.outbox USING btree (run_at) WHERE (state = 'waiting'::text);
 
+CREATE INDEX recent_firings_about ON tradeflow.recent_firings USING btree (about, at);
+
+CREATE INDEX recent_firings_at ON tradeflow.recent_firings USING brin (at) WITH (autosummarize='on');
+
+CREATE INDEX rule_dependencies_rule ON tradeflow.rule_dependencies USING btree (rule);
+
+CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree (table_name);
+
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
@@ -1996,27 +3622,63 @@ CREATE TRIGGER clock_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.c
 
 CREATE TRIGGER installation_replace BEFORE INSERT ON tradeflow.installation FOR EACH ROW EXECUTE FUNCTION tradeflow._installation_replace();
 
+CREATE TRIGGER rule_inputs_a_source BEFORE INSERT OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._rule_inputs_source();
+
+CREATE TRIGGER rule_inputs_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._rule_inputs_after_write();
+
+CREATE TRIGGER rule_inputs_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._rule_inputs_before_write();
+
+CREATE TRIGGER rule_inputs_d_dependencies AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._dependencies_after_write();
+
 CREATE TRIGGER rules_a_search_path BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_search_path();
 
 CREATE TRIGGER rules_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_before_write();
 
 CREATE TRIGGER rules_c_after AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_after_write();
 
+CREATE TRIGGER rules_d_dependencies AFTER INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._dependencies_after_write();
+
+CREATE TRIGGER rules_d_resumed AFTER UPDATE ON tradeflow.rules FOR EACH ROW WHEN (((old.paused_at IS NOT NULL) AND (new.paused_at IS NULL))) EXECUTE FUNCTION tradeflow._rules_resumed();
+
+CREATE TRIGGER rules_e_plan AFTER INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_plan();
+
+CREATE TRIGGER schedules_replace BEFORE INSERT ON tradeflow.schedules FOR EACH ROW EXECUTE FUNCTION tradeflow._schedules_replace();
+
 CREATE TRIGGER settings_after_update AFTER UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION tradeflow._settings_after_write();
 
 CREATE TRIGGER settings_after_write AFTER INSERT OR DELETE ON tradeflow.settings FOR EACH ROW EXECUTE FUNCTION tradeflow._settings_after_write();
-
-CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.value IS DISTINCT FROM new.value)) EXECUTE FUNCTION tradeflow._settings_before_update();
 
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
 
 CREATE TRIGGER templates_check BEFORE INSERT OR UPDATE ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._templates_before_write();
 
+CREATE CONSTRAINT TRIGGER view_checks_settle AFTER INSERT ON tradeflow.view_checks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tradeflow._settle_transaction();
+
+ALTER TABLE tradeflow.view_checks ENABLE ALWAYS TRIGGER view_checks_settle;
+
 ALTER TABLE ONLY tradeflow.actions
     ADD CONSTRAINT actions_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
+ALTER TABLE ONLY tradeflow.members
+    ADD CONSTRAINT members_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY tradeflow.rule_dependencies
+    ADD CONSTRAINT rule_dependencies_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY tradeflow.rule_failures
+    ADD CONSTRAINT rule_failures_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY tradeflow.rule_inputs
+    ADD CONSTRAINT rule_inputs_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY tradeflow.rule_inputs
+    ADD CONSTRAINT rule_inputs_source_fkey FOREIGN KEY (source) REFERENCES tradeflow.watched_tables(name) ON UPDATE CASCADE;
+
 ALTER TABLE ONLY tradeflow.rules
     ADD CONSTRAINT rules_source_fkey FOREIGN KEY (source) REFERENCES tradeflow.watched_tables(name) ON UPDATE CASCADE;
+
+ALTER TABLE ONLY tradeflow.schedules
+    ADD CONSTRAINT schedules_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 
@@ -2024,48 +3686,138 @@ REVOKE ALL ON FUNCTION tradeflow._actions_before_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._backoff(attempt integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._as_written(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._as_written(name text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow._as_written(name text) TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow._ask_again(o tradeflow.outbox) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._backfill(rule text, "where" text, "limit" integer, mode text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._backfill(rule text, "where" text, "limit" integer, mode text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._backoff(attempt integer) FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.rules TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.rules TO tradeflow_executor;
+GRANT SELECT ON TABLE tradeflow.rules TO tradeflow_operator;
+
+GRANT UPDATE(paused_at) ON TABLE tradeflow.rules TO tradeflow_operator;
+
+GRANT UPDATE(paused_reason) ON TABLE tradeflow.rules TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow._backtest(draft jsonb, stored tradeflow.rules, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._backtest(draft jsonb, stored tradeflow.rules, since timestamp with time zone, until timestamp with time zone) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._caller() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._check_params(params jsonb, path text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_params(params jsonb, path text) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._check_rules(names text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_source(rule text, source text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_source(rule text, source text) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._check_template(source text, name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_template(source text, name text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_view(rule text, view text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_view(rule text, view text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_view_query(view regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_view_query(view regclass) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_watch(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_watch(name text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._clock_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._compile(rule text, source regclass, condition text, fires text, query text, fire_at text, still text, columns text[], search_path text, owner regrole) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._compile(rule text, source regclass, condition text, fires text, query text, fire_at text, still text, columns text[], search_path text, owner regrole) TO tradeflow_author;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.rules TO tradeflow_author;
-GRANT SELECT ON TABLE tradeflow.rules TO tradeflow_executor;
-GRANT SELECT ON TABLE tradeflow.rules TO tradeflow_operator;
+REVOKE ALL ON FUNCTION tradeflow._compile_input(rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._compile_input(rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._compiles(r tradeflow.rules) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._condition_parts(condition text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._ddl_ended() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._dependencies_after_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._dropped() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._explain_row(r tradeflow.rules, key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._first_no(parts jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._incident(kind text, outbox tradeflow.outbox, message text, hint text, sqlstate text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._install_triggers("table" regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._install_triggers("table" regclass) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._installation_replace() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._invalidate(source regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._invalidate(source regclass) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._key_of(source text, key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._merge_incidents() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._note_dependencies(the_rule text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._partitions() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._pause_failing() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._qualified_name(rel regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._qualified_name(rel regclass) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._read_as(query text, search_path text, owner regrole) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regrole) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._require_columns(rel regclass, columns text[], what text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._require_columns(rel regclass, columns text[], what text) TO tradeflow_author;
@@ -2073,9 +3825,22 @@ GRANT ALL ON FUNCTION tradeflow._require_columns(rel regclass, columns text[], w
 REVOKE ALL ON FUNCTION tradeflow._require_member(owner name, rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._require_member(owner name, rule text) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._require_reader(r tradeflow.rules) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._rescue() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._resolve_incidents(kind text, rule text, source text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._restoring() FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._restoring() TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._revalidate(mentions text[], what text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._rule_inputs_after_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._rule_inputs_before_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._rule_inputs_source() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._rule_missing(r tradeflow.rules) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._rule_missing(r tradeflow.rules) TO tradeflow_author;
@@ -2084,11 +3849,30 @@ REVOKE ALL ON FUNCTION tradeflow._rules_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._rules_before_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._rules_plan() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._rules_resumed() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._rules_search_path() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._run_schedule(rule text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._run_schedules() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._schedules_replace() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._seed_view(rule text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._settings_after_write() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._settings_before_update() FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._settle_checks(checks bigint[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._settle_transaction() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) FROM PUBLIC;
 
@@ -2096,10 +3880,26 @@ REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._view_subject_type(view text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._view_subject_type(view text) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._wake_timers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow.ack(incident bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.ack(incident bigint) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.backfill(rule text, "where" text, "limit" integer, mode text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.backfill(rule text, "where" text, "limit" integer, mode text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.backtest(draft jsonb, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.backtest(draft jsonb, since timestamp with time zone, until timestamp with time zone) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.backtest(rule text, since timestamp with time zone, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.backtest(rule text, since timestamp with time zone, until timestamp with time zone) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow.cancel(ids bigint[], reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.cancel(ids bigint[], reason text) TO tradeflow_operator;
@@ -2116,6 +3916,18 @@ GRANT ALL ON FUNCTION tradeflow.complete(ids bigint[], attempts integer[], resul
 REVOKE ALL ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow.explain(rule text, key bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.explain(rule text, key bigint) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.explain(rule text, key bigint) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.explain(rule text, key jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.explain(rule text, key jsonb) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.explain(rule text, key jsonb) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.explain(rule text, key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.explain(rule text, key text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.explain(rule text, key text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) TO tradeflow_executor;
 
@@ -2125,11 +3937,18 @@ GRANT ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, out
 REVOKE ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow.resume(rule text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.resume(rule text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.resume(rule text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.retry(ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.retry(ids bigint[]) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow.retry(id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.retry(id bigint) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.revert(rule text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.revert(rule text, version integer) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow.set_clock(at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.set_clock(at timestamp with time zone) TO tradeflow_operator;
@@ -2138,6 +3957,9 @@ REVOKE ALL ON FUNCTION tradeflow.setting(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.setting(name text) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.setting(name text) TO tradeflow_executor;
 GRANT ALL ON FUNCTION tradeflow.setting(name text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.simulate(sql text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.simulate(sql text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) TO tradeflow_executor;
@@ -2149,8 +3971,8 @@ GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_operator;
 REVOKE ALL ON FUNCTION tradeflow.unwatch("table" regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.unwatch("table" regclass) TO tradeflow_author;
 
-REVOKE ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[]) TO tradeflow_author;
+REVOKE ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) TO tradeflow_author;
 
 GRANT SELECT ON TABLE tradeflow.action_kinds TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.action_kinds TO tradeflow_executor;
@@ -2160,10 +3982,19 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.actions TO tradeflow_author
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.change_log TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.change_log_default TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.clock TO PUBLIC;
 GRANT SELECT ON TABLE tradeflow.clock TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.clock TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.clock TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.rule_dependencies TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.dependencies TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.dependencies TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.outbox_history TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.outbox_history TO tradeflow_operator;
@@ -2177,14 +4008,27 @@ GRANT SELECT ON TABLE tradeflow.incidents TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.installation TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.members TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.members TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.outbox_history_default TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.recent_firings TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.rule_failures TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.rule_inputs TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.rule_inputs TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.rule_versions TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.rule_versions TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.schedules TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.schedules TO tradeflow_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.settings TO tradeflow_executor;
@@ -2198,9 +4042,22 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.templates TO tradeflow_auth
 GRANT SELECT ON TABLE tradeflow.templates TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.templates TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.view_checks TO tradeflow_operator;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.watched_tables TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.watched_tables TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.watched_tables TO tradeflow_operator;
+
+CREATE EVENT TRIGGER tradeflow_ddl ON ddl_command_end
+         WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'DROP TABLE', 'ALTER SCHEMA', 'DROP SCHEMA', 'DROP OWNED', 'DROP TRIGGER', 'CREATE VIEW', 'ALTER VIEW', 'CREATE FUNCTION', 'ALTER FUNCTION')
+   EXECUTE FUNCTION tradeflow._ddl_ended();
+
+COMMENT ON EVENT TRIGGER tradeflow_ddl IS 'Watches again the tables that tools swap, rename and make anew.';
+
+CREATE EVENT TRIGGER tradeflow_drop ON sql_drop
+   EXECUTE FUNCTION tradeflow._dropped();
+
+COMMENT ON EVENT TRIGGER tradeflow_drop IS 'Reports the rules that something dropped was needed by.';
 
 -- PostgreSQL database dump complete
 

@@ -1,23 +1,26 @@
-//! `tradeflow._replay` and `tradeflow._ask_parts`: rules asked about rows that are kept as jsonb: logged changes, for a
-//! backtest, and single rows, for an explanation.
+//! `tradeflow._replay`: a rule asked about logged changes, for a backtest; in [`one_row`], about a single row, for an
+//! explanation.
 //!
 //! The rules are compiled and asked as live ones are ([`crate::evaluate`]); only the rows come from elsewhere. Of each
 //! logged change just the columns that the rule reads are decoded ([`decode`]).
 
+mod clock;
 mod decode;
+mod one_row;
 
 use crate::cache::{self, TableRules};
 use crate::change::{self, ColumnSet};
-use crate::compile::{Event, Expression, REPLAYED_CLOCK, REPLAYED_NOW};
+use crate::compile::{Event, Expression};
 use crate::definition::{self, Rule};
 use crate::error::{sql_function, Failure};
-use crate::evaluate::{Evaluation, Fault, Firing, Identity, Results, Version};
+use crate::evaluate::{Evaluation, Fault, Firing, Identity, Results};
 use crate::index::Versions;
 use crate::owner::ActAs;
 use crate::pending::{self, Entry, Tuple};
 use crate::query;
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
+use clock::Clock;
 use decode::Decoder;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
@@ -26,7 +29,6 @@ use std::ffi::c_long;
 use std::rc::Rc;
 
 sql_function!(tradeflow_replay, pg_finfo_tradeflow_replay, replay);
-sql_function!(tradeflow_ask_parts, pg_finfo_tradeflow_ask_parts, ask_parts);
 
 /// Changes read from the log at a time.
 const BATCH: c_long = 2000;
@@ -41,37 +43,6 @@ fn compile(source: pg_sys::Oid, rules: Vec<Rule>) -> Result<Rc<TableRules>, Fail
     table.rules = rules;
     table.replayed = true;
     Ok(cache::draft(source, table))
-}
-
-/// The clock that a replayed rule reads: parameters of its expressions.
-struct Clock(*mut pg_sys::ParamListInfoData);
-
-impl Clock {
-    /// # Safety
-    /// The evaluation's context is used by nothing else.
-    unsafe fn of(evaluation: &Evaluation) -> Clock {
-        // SAFETY: two parameters, described here; they live as long as the call.
-        unsafe {
-            let list = pg_sys::makeParamList(2);
-            for parameter in std::slice::from_raw_parts_mut((*list).params.as_mut_ptr(), 2) {
-                parameter.ptype = pg_sys::TIMESTAMPTZOID;
-                parameter.pflags = pg_sys::PARAM_FLAG_CONST as u16;
-                parameter.isnull = false;
-                parameter.value = pg_sys::Datum::from(pg_sys::GetCurrentTransactionStartTimestamp());
-            }
-            (*evaluation.context).ecxt_param_list_info = list;
-            Clock(list)
-        }
-    }
-
-    fn set(&self, clock: spi::Value, now: spi::Value) {
-        for (number, value) in [(REPLAYED_CLOCK, clock), (REPLAYED_NOW, now)] {
-            if let Some(value) = value {
-                // SAFETY: one of the two parameters.
-                unsafe { (*(*self.0).params.as_mut_ptr().add(number as usize - 1)).value = value };
-            }
-        }
-    }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
@@ -399,70 +370,5 @@ impl<'a> Replay<'a> {
                 nulls.as_mut_ptr(),
             );
         }
-    }
-}
-
-/// One part of a condition with its value.
-#[derive(serde::Serialize)]
-struct Part {
-    part: String,
-    /// None: NULL, or it failed.
-    value: Option<bool>,
-    reads_old: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// Each part of a condition is compiled as a rule's condition of its own, and asked about one row.
-fn ask_parts(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
-    // SAFETY: declared as (text, regclass, text[], jsonb, jsonb, timestamptz).
-    unsafe {
-        let definition: Rule = parse(&pgrx::fcinfo::pg_getarg::<String>(fcinfo, 0).unwrap_or_default())?;
-        let source = pgrx::fcinfo::pg_getarg::<pg_sys::Oid>(fcinfo, 1).unwrap_or(pg_sys::InvalidOid);
-        let parts = pgrx::fcinfo::pg_getarg::<Vec<String>>(fcinfo, 2).unwrap_or_default();
-        let [old, new] = [3, 4].map(|n| {
-            pgrx::fcinfo::pg_getarg_datum(fcinfo, n)
-                .map(|d| pg_sys::pg_detoast_datum(d.cast_mut_ptr()).cast::<pg_sys::Jsonb>())
-        });
-        let rules = parts.iter().enumerate().map(|(i, part)| Rule {
-            // Names that sort as the parts do.
-            name: format!("{i:06}"),
-            condition: Some(part.clone()),
-            fire_at: None,
-            still: None,
-            columns: None,
-            ..definition.clone()
-        });
-        let relation = pg_sys::relation_open(source, pg_sys::AccessShareLock as i32);
-        let table = compile(source, rules.collect())?;
-        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-        let evaluation = Evaluation::over(&table, &raw const pg_sys::TTSOpsVirtual);
-        let mut decoder = Decoder::new(&table);
-        let at = pgrx::fcinfo::pg_getarg_datum(fcinfo, 5);
-        Clock::of(&evaluation).set(at, at);
-        let all = every(&table);
-        decoder.fill(evaluation.old, old, &all);
-        decoder.fill(evaluation.new, new, &all);
-
-        let answers = parts.iter().enumerate().map(|(i, part)| {
-            let name = format!("{i:06}");
-            let rule = table.rules.iter().find(|r| r.definition.name == name);
-            let answer = match (rule, table.quarantined.iter().find(|(n, _)| *n == name)) {
-                (Some(rule), _) => in_subtransaction(|| {
-                    let _identity = Identity::of(rule);
-                    Ok(rule.condition.as_ref().and_then(|c| evaluation.value(c, Version::New)))
-                }),
-                (None, Some((_, failure))) => Err(failure.clone()),
-                (None, None) => Ok(None),
-            };
-            Part {
-                part: part.clone(),
-                value: answer.as_ref().ok().and_then(|d| *d).map(|d| d.value() & 1 == 1),
-                reads_old: rule.is_some_and(|r| r.mentions_old),
-                error: answer.err().map(|failure| failure.message),
-            }
-        });
-        let answers: Vec<Part> = answers.collect();
-        Ok(serde_json::to_string(&answers).ok().and_then(IntoDatum::into_datum))
     }
 }

@@ -37,7 +37,9 @@ begin
     return;
   end if;
   drop index tradeflow.outbox_history_id_idx, tradeflow.outbox_history_firing_id_idx, tradeflow.outbox_history_rule_subject_idx;
-  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass loop
+  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
+    and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass  -- its own are made below
+  loop
     execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject)', part);
   end loop;
 end
@@ -1805,11 +1807,11 @@ begin
       raise;
     end if;
   end;
-  for message in select pg_catalog.jsonb_array_elements_text(result -> 'incidents') loop
+  for message in select pg_catalog.jsonb_array_elements_text(result operator(pg_catalog.->) 'incidents') loop
     raise warning '%', message using detail = 'It would be an incident.';
   end loop;
   return query
-    select * from pg_catalog.jsonb_to_recordset(result -> 'firings') f(
+    select * from pg_catalog.jsonb_to_recordset(result operator(pg_catalog.->) 'firings') f(
       rule text, source text, event text, edge text, subject text, occurrence text, state text, run_at pg_catalog.timestamptz, facts jsonb, actions jsonb);
 end
 $$;

@@ -73,7 +73,8 @@ async fn the_clock_is_the_changes_own() {
     db.sql("select tradeflow.set_clock('2031-01-01'); insert into quotes (id, at) values (2, '2031-01-01 12:00'), (3, '2031-02-01'); select tradeflow.set_clock(null)").await;
     // As if it had happened two days ago.
     db.sql("update tradeflow.change_log set changed_at = changed_at - interval '2 days', new = jsonb_set(new, '{at}', to_jsonb((new ->> 'at')::timestamptz - interval '2 days')) where subject = '1'").await;
-    db.sql("update tradeflow.outbox set created_at = created_at - interval '2 days' where subject = '1'").await;
+    db.sql("update tradeflow.outbox set created_at = created_at - interval '2 days' where subject = '1'")
+        .await;
     db.sql("update tradeflow.watched_tables set logged_since = logged_since - interval '3 days'").await;
     assert_eq!(backtest(&db, "'soon'").await, ["same insert 1", "same insert 2"]);
 }

@@ -136,10 +136,15 @@ async fn a_rule_whose_setting_or_target_is_missing_waits_for_it() {
     assert_eq!(error.code, "2BP01");
 }
 
+/// Where event triggers are off, nothing tells that something a rule needs is gone: the backends find out by themselves.
+const NOBODY_TELLS: &str =
+    "alter event trigger tradeflow_drop disable; alter event trigger tradeflow_ddl disable";
+
 /// What a rule stands on goes: writes go on, an incident says so once, and the rule comes back with its part.
 #[tokio::test]
 async fn a_rule_that_stops_compiling_is_quarantined_and_writes_go_on() {
     let db = table().await;
+    db.sql(NOBODY_TELLS).await;
     db.sql("create function f(int) returns boolean language sql stable as 'select $1 > 5'").await;
     db.rule("f", "public.t", "public.f(new.n)").await;
     db.sql("insert into t values (1, 6); drop function f(int); insert into t values (2, 6); insert into t values (3, 6), (4, 6)").await;
@@ -182,6 +187,7 @@ async fn a_function_replaced_or_dropped_is_noticed_with_a_warm_cache() {
 #[tokio::test]
 async fn the_only_rule_of_a_table_quarantined_is_reported_once() {
     let db = Database::with_extension().await;
+    db.sql(NOBODY_TELLS).await;
     db.watch("t", "id int primary key, n int, m int").await;
     db.rule("m", "public.t", "new.m > 5").await;
     db.sql("alter table t drop column m; insert into t values (1, 1); insert into t values (2, 2), (3, 3)")
