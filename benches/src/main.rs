@@ -117,8 +117,9 @@ async fn measure(cluster: &Cluster, case: &Case, options: &Options, earlier: &[F
                 .map(|(bare, with)| (per_second(bare.median), per_second(with.median)));
         }
         Kind::Memory => {
+            let other = cluster.connect("postgres").await;
             let rounds = if options.quick { 2 } else { 10 };
-            figure.memory = Some(memory::measure(&client, case, rounds, options.rows()).await?);
+            figure.memory = Some(memory::measure(&client, &other, case, rounds, options.rows()).await?);
         }
     }
     Ok(figure)

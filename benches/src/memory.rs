@@ -1,4 +1,4 @@
-//! What a backend holds for 1,000 compiled rules, and that it does not grow with the rows they are asked about.
+//! What it takes a backend to compile 1,000 rules, what it holds for them, and that it does not grow with the rows they are asked about.
 
 use crate::case::Case;
 use crate::workload::{Twin, Twins};
@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-/// In bytes.
+/// In bytes, and seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Memory {
+    /// What a session's first change takes longer than its second.
+    pub compile_seconds: f64,
     /// Postgres' memory contexts of tradeflow's, with what hangs below them.
     pub contexts: i64,
     /// The process' own memory (RssAnon) gained by the first upsert with rules, after one without.
@@ -21,11 +23,20 @@ pub struct Memory {
 }
 
 /// Measures on a session of its own, whose backend is fresh.
-pub async fn measure(client: &Client, case: &Case, rounds: usize, rows: i32) -> Result<Memory> {
-    let twins = Twins::create(client, case.contender, case.mix, case.rules).await?;
+pub async fn measure(
+    client: &Client,
+    other: &Client,
+    case: &Case,
+    rounds: usize,
+    rows: i32,
+) -> Result<Memory> {
+    // Set up by another session: the backend that is measured has not seen the rules yet.
+    Twins::create(other, case.contender, case.mix, case.rules).await?;
+    let twins = Twins::existing(client, case.contender, case.mix).await?;
     let pid: i32 = client.query_one("select pg_backend_pid()", &[]).await?.get(0);
     twins.upsert(Twin::Bare, 1).await?;
     let bare = resident(pid)?;
+    let (first, second) = (twins.touch(Twin::With).await?, twins.touch(Twin::With).await?);
     for version in [1, 0] {
         twins.upsert(Twin::With, version).await?;
         twins.tidy().await?;
@@ -36,6 +47,7 @@ pub async fn measure(client: &Client, case: &Case, rounds: usize, rows: i32) -> 
         twins.tidy().await?;
     }
     let result = Memory {
+        compile_seconds: first.wall - second.wall,
         contexts,
         process: process - bare,
         contexts_growth: held(client).await? - contexts,

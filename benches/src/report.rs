@@ -96,8 +96,9 @@ impl Figure {
         if let Some(memory) = &self.memory {
             let mb = |bytes: i64| bytes as f64 / 1048576.0;
             return format!(
-                "{:<40} {:.1} MB in contexts, {:.1} MB of the process; after {} rows {:+.2} MB and {:+.2} MB",
+                "{:<40} compiled in {:.0} ms; {:.1} MB in contexts, {:.1} MB of the process; after {} rows {:+.2} MB and {:+.2} MB",
                 self.name,
+                memory.compile_seconds * 1e3,
                 mb(memory.contexts),
                 mb(memory.process),
                 memory.rows,
