@@ -170,6 +170,33 @@ async fn truncate_cancels_what_waits_for_its_rows() {
 }
 
 #[tokio::test]
+async fn a_view_rule_survives_truncate_and_the_loss_of_its_view() {
+    let db = watched().await;
+    const VIEW: &str = "create view many as select n as subject, count(*) as rows from public.t group by n having count(*) >= 2";
+    db.sql(&format!(
+        "delete from tradeflow.rules; {VIEW};
+         insert into tradeflow.rules (name, view) values ('many', 'public.many');
+         insert into tradeflow.rule_inputs values ('many', 'public.t', 'new.n');
+         insert into t values (1, 5, ''), (2, 5, '')"
+    ))
+    .await;
+    assert_eq!(fired(&db).await, ["many 5"]);
+    db.sql("truncate t").await;
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.members").await, 0);
+    db.sql("insert into t values (1, 5, ''), (2, 5, '')").await;
+    assert_eq!(fired(&db).await, ["many 5", "many 5"], "it left, and entered again");
+
+    db.sql("drop view many").await;
+    assert_eq!(open_incidents(&db).await, ["rule_invalid many"]);
+    db.sql("insert into t values (3, 6, ''), (4, 6, '')").await;
+    db.sql(VIEW).await;
+    assert_eq!(open_incidents(&db).await, Vec::<String>::new());
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.members").await, 2, "seeded, silently");
+    db.sql("insert into t values (5, 7, ''), (6, 7, '')").await;
+    assert_eq!(fired(&db).await, ["many 5", "many 5", "many 7"]);
+}
+
+#[tokio::test]
 async fn partitions_attached_later_are_watched() {
     let db = Database::with_extension().await;
     db.sql(
