@@ -104,7 +104,7 @@ async fn a_mail_whose_worker_was_lost_after_the_start_is_uncertain_and_a_call_is
     db.sql("select tradeflow.started(id, attempt) from tradeflow.outbox").await;
     end_leases(&db).await;
     let done: String = db
-        .one("select (tradeflow.tick() - '{partitions,swept,due,cancelled,incidents_merged}'::text[])::text")
+        .one("select (tradeflow.tick() - '{partitions,swept,due,cancelled,incidents_merged,paused,rechecked,scheduled}'::text[])::text")
         .await;
     assert_eq!(done, r#"{"rescued": 1, "uncertain": 1}"#);
     let states: Vec<String> =

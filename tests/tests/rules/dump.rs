@@ -42,8 +42,23 @@ async fn every_function_pins_its_path_and_none_is_publics_but_three() {
                and not coalesce(p.proconfig @> array['search_path=pg_catalog, pg_temp'], false) order by 1",
         )
         .await;
-    // This one reads the writer's path: that is what it is for.
-    assert_eq!(loose, ["tradeflow._rules_search_path()"]);
+    // These look names up by the writer's path, or run the caller's statement as the caller: that is what they are for.
+    // None of them is a definer's.
+    assert_eq!(
+        loose,
+        [
+            "tradeflow._as_written(text)",
+            "tradeflow._rule_inputs_source()",
+            "tradeflow._rules_search_path()",
+            "tradeflow.backfill(text,text,integer,text)",
+            "tradeflow.backtest(jsonb,timestamp with time zone,timestamp with time zone)",
+            "tradeflow.simulate(text)",
+        ]
+    );
+    let definers: i64 = db
+        .one("select count(*) from pg_proc p where p.oid::regprocedure::text = any (array['tradeflow._as_written(text)', 'tradeflow._rule_inputs_source()', 'tradeflow._rules_search_path()', 'tradeflow.backfill(text,text,integer,text)', 'tradeflow.backtest(jsonb,timestamp with time zone,timestamp with time zone)', 'tradeflow.simulate(text)']) and p.prosecdef")
+        .await;
+    assert_eq!(definers, 0);
     let public: Vec<String> = db
         .column("select p.proname::text from pg_proc p where p.pronamespace = 'tradeflow'::regnamespace and has_function_privilege('public', p.oid, 'execute') order by 1")
         .await;
