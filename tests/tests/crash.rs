@@ -174,8 +174,9 @@ async fn two_sidecars_deliver_500_actions_once_each_and_in_order_within_a_lane()
     let db = Database::with_extension().await;
     let sink = HttpSink::start();
     watch_jobs(&db, &Target::http(sink.url()), "http", POST).await;
-    let _one = Sidecar::start(&db);
-    let _two = Sidecar::start(&db);
+    let (mut one, mut two) = (Sidecar::start(&db), Sidecar::start(&db));
+    one.wait_for_log("sidecar is running");
+    two.wait_for_log("sidecar is running");
     db.sql("insert into jobs (id, n) select i, 1 from generate_series(1, 25) i").await;
     for n in 2..=20 {
         db.execute("update jobs set n = $1", &[&n]).await;

@@ -9,8 +9,13 @@ use tradeflow_tests::sidecar::Sidecar;
 
 const ONE_JOB: &str = "insert into jobs (id, n, amount) values (1, 1, 10.10)";
 
+/// Waits until everything that fired is in a state. What is done has left the outbox.
 async fn until_state(db: &Database, state: &str) {
-    db.until(&format!("select count(*) = 1 and min(state) = '{state}' from tradeflow.firings")).await;
+    let everything = match state {
+        "done" => "select (select bool_and(state = 'done') from tradeflow.outbox_history) and not exists (select from tradeflow.outbox)".to_owned(),
+        _ => format!("select count(*) > 0 and count(*) = count(*) filter (where state = '{state}') from tradeflow.outbox"),
+    };
+    db.until(&format!("select coalesce(({everything}), false)")).await;
 }
 
 /// A database with one target and the action `params`, and its running sidecar.
