@@ -88,6 +88,9 @@ begin
   if tg_op = 'DELETE' then
     return old;
   end if;
+  if tg_op = 'UPDATE' and old.rule <> new.rule then
+    perform tradeflow._require_member(r.owner, r.name) from tradeflow.rules r where r.name = old.rule;
+  end if;
 
   select * into kind from tradeflow.action_kinds k where k.name = new.kind;
   if not found then
@@ -188,7 +191,7 @@ CREATE TABLE tradeflow.outbox (
     run_at timestamp with time zone DEFAULT now() NOT NULL,
     fire_at timestamp with time zone,
     attempt integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 8 NOT NULL,
+    max_attempts integer DEFAULT 20 NOT NULL,
     worker text,
     lease_until timestamp with time zone,
     started_at timestamp with time zone,
@@ -1186,9 +1189,15 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   with finished as (
-    select o.*, coalesce(f.outcome, '{}') as outcome
+    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
     from unnest(ids, outcomes) f(id, outcome)
     join tradeflow.outbox o on o.id = f.id
+    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
+    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
+    where case when o.attempt > 1 and mine.on_failure = 'continue' then
+      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
+      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
+      else true end
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -1942,6 +1951,18 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. A setting is a constant of the rules that read it: they are compiled again.';
 
+CREATE FUNCTION tradeflow._settings_before_update() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._settings_before_update() IS 'Internal. Notes when a setting was last written.';
+
 CREATE FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) RETURNS integer
     LANGUAGE c
     AS '$libdir/tradeflow', 'tradeflow_settle';
@@ -2054,7 +2075,9 @@ begin
       raise exception 'template "%" does not compile: %', new.name, problem using errcode = 'syntax_error';
     end if;
   end loop;
-  new.updated_at := now();
+  if tg_op = 'UPDATE' then
+    new.updated_at := now();
+  end if;
   return new;
 end
 $$;
@@ -2227,6 +2250,7 @@ COMMENT ON FUNCTION tradeflow.cancel(id bigint, reason text) IS 'Cancels one act
 CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[]) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 begin
@@ -2264,6 +2288,7 @@ COMMENT ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, ki
 CREATE FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -2382,6 +2407,7 @@ COMMENT ON FUNCTION tradeflow.explain(rule text, key text) IS 'Why a rule did or
 CREATE FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -2411,6 +2437,7 @@ COMMENT ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease int
 CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 declare
   o tradeflow.outbox;
@@ -2596,6 +2623,7 @@ COMMENT ON FUNCTION tradeflow.simulate(sql text) IS 'Runs a statement as the cal
 CREATE FUNCTION tradeflow.started(id bigint, attempt integer) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
   with mine as (
     update tradeflow.outbox o set started_at = clock_timestamp()
@@ -2610,6 +2638,7 @@ COMMENT ON FUNCTION tradeflow.started(id bigint, attempt integer) IS 'Says that 
 CREATE FUNCTION tradeflow.tick() RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 declare
   rescue  record;
@@ -2680,6 +2709,9 @@ declare
   the_name   text := tradeflow._qualified_name("table");
   the_key    text[] := key;
 begin
+  if "table" is null then
+    raise exception 'no table is named' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.watch(''store.quotes'');';
+  end if;
   select c.relkind, c.relispartition, c.relpersistence, n.nspname into rel
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = "table";
   if rel.relkind not in ('r', 'p') then
@@ -2765,7 +2797,7 @@ CREATE TABLE tradeflow.actions (
     params jsonb DEFAULT '{}'::jsonb NOT NULL,
     delay interval DEFAULT '00:00:00'::interval NOT NULL,
     if_late text DEFAULT 'run'::text NOT NULL,
-    max_attempts integer DEFAULT 8 NOT NULL,
+    max_attempts integer DEFAULT 20 NOT NULL,
     on_failure text DEFAULT 'stop'::text NOT NULL,
     recheck boolean DEFAULT false NOT NULL,
     CONSTRAINT actions_edge_check CHECK ((edge = ANY (ARRAY['enter'::text, 'leave'::text]))),
@@ -2797,7 +2829,7 @@ COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May b
 
 COMMENT ON COLUMN tradeflow.actions.if_late IS 'When the due time has passed already at the firing: run at once, or skip.';
 
-COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead.';
+COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 
 COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: stop, or continue with the next step.';
 
@@ -3648,6 +3680,8 @@ CREATE TRIGGER settings_after_update AFTER UPDATE ON tradeflow.settings FOR EACH
 
 CREATE TRIGGER settings_after_write AFTER INSERT OR DELETE ON tradeflow.settings FOR EACH ROW EXECUTE FUNCTION tradeflow._settings_after_write();
 
+CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.value IS DISTINCT FROM new.value)) EXECUTE FUNCTION tradeflow._settings_before_update();
+
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
 
 CREATE TRIGGER templates_check BEFORE INSERT OR UPDATE ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._templates_before_write();
@@ -3864,6 +3898,8 @@ REVOKE ALL ON FUNCTION tradeflow._schedules_replace() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._seed_view(rule text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._settings_after_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._settings_before_update() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) FROM PUBLIC;
 
