@@ -57,7 +57,7 @@ insert into tradeflow.rules (name, source, search_path) values ('r', 'public.job
 \set VERBOSITY terse
 insert into tradeflow.rules (name, source, columns) values ('r', 'public.jobs', '{}');
 \echo :SQLSTATE
-insert into tradeflow.rules (name, source, condition, fires) values ('r', 'public.jobs', 'new.n > 1', 'once');
+insert into tradeflow.rules (name, source, condition, fires) values ('r', 'public.jobs', 'new.n > 1', 'sometimes');
 \echo :SQLSTATE
 insert into tradeflow.rules (name, source, mode) values ('r', 'public.jobs', 'on');
 \echo :SQLSTATE

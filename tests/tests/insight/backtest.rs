@@ -83,7 +83,7 @@ async fn the_clock_is_the_changes_own() {
 async fn silent_changes_are_left_out() {
     let db = quotes().await;
     db.sql("begin; set local tradeflow.mode = 'silent'; insert into quotes (id, status, total) values (1, 1, 500); commit").await;
-    assert_eq!(db.one::<bool>("select silent from tradeflow.change_log").await, true);
+    assert!(db.one::<bool>("select silent from tradeflow.change_log").await);
     assert_eq!(backtest(&db, "'big'").await, [""; 0]);
 }
 
