@@ -78,7 +78,7 @@ if [ -z "${TRADEFLOW_BIN:-}" ] || [ -z "${TRADEFLOW_STAGE:-}" ]; then
 fi
 
 title "Starting a private Postgres in $run/pg"
-case $run in "$project"/*) ;; *) note "(not below the checkout: the server's user \"$(server_user)\" has no way to it there)" ;; esac
+case ${DEMO_DIR:-$run} in "$project"/* | "${DEMO_DIR:-}") ;; *) note "(not below the checkout: the server's user \"$(server_user)\" has no way to it there)" ;; esac
 # A demo that was killed may have left its server.
 if [ -d "$run/pg/server" ]; then pg_stop "$run/pg"; fi
 pg_prepare "$run/pg" "$TRADEFLOW_STAGE" 9>&-
@@ -149,7 +149,7 @@ read -r quote_a line_a quote_b line_b <<<"$(value "
   select string_agg(quote_id || ' ' || line_key, ' ' order by quote_id)
   from (select distinct on (quote_id) quote_id, line_key
         from store.quote_items join store.quotes using (quote_id)
-        where status in (0, 2, 3) and base_price >= 10 and offered_price >= base_price * 0.9 and line_key !~ '[ '']'
+        where status in (0, 2, 3) and company_name is not null and base_price >= 10 and offered_price >= base_price * 0.9 and line_key !~ '[ '']'
         order by quote_id, line_key limit 2) two")"
 quote_c=$(value "select quote_id from store.quotes where status in (0, 2, 3) and contact_email is not null
   and grand_total > 0 and quote_id not in ($quote_a, $quote_b) order by quote_id limit 1")
