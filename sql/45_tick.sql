@@ -173,6 +173,7 @@ comment on function tradeflow._compiles(tradeflow.rules) is 'Internal. Whether a
 create function tradeflow.tick() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 declare
   rescue  record;
