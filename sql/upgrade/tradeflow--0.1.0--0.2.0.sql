@@ -1334,42 +1334,6 @@ $$;
 comment on function tradeflow.claim(text, int, interval, text[]) is
   'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
-create or replace function tradeflow.complete(ids bigint[], attempts int[], results jsonb[]) returns table (id bigint, accepted boolean)
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
-#variable_conflict use_column
-declare
-  good     bigint[];
-  outcome  jsonb[];
-begin
-  if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
-    raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
-  elsif exists (select from unnest(results) r where r is not null and (jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304)) then
-    raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
-  end if;
-
-  -- In the order of ids, as every function here locks: two workers never wait for each other.
-  with mine as (
-    select o.id, c.result
-    from (select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id) c
-    join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
-    order by o.id
-    for update of o
-  )
-  select array_agg(m.id), array_agg(m.result) into good, outcome from mine m;
-
-  if good is not null then
-    if tradeflow._next_step(good, outcome) > 0 then
-      perform pg_notify('tradeflow', '');
-    end if;
-    perform tradeflow._archive(good, 'done', null, outcome);
-  end if;
-  return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
-end
-$$;
-
 create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
