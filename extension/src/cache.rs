@@ -8,7 +8,7 @@
 use crate::compile::{self, Dependency, Event, Lookup, RowExpressions, Rule};
 use crate::definition::{self, Column};
 use crate::error::{sql_function, Failure};
-use crate::index::EventIndex;
+use crate::index::{Computed, EventIndex};
 use crate::subtransaction::in_subtransaction;
 use pgrx::pg_sys;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -34,6 +34,8 @@ pub struct TableRules {
     /// Rules that do not compile, and why; reported once by each build.
     pub quarantined: Vec<(String, Failure)>,
     pub reported: Cell<bool>,
+    /// What the rules' tests compute from a row.
+    pub computed: Computed,
     insert: EventIndex,
     update: EventIndex,
     delete: EventIndex,
@@ -143,6 +145,9 @@ fn build_from(relid: pg_sys::Oid, definition: Option<definition::Table>) -> Tabl
             }
         }
         let row_is_there = row.is_some();
+        // Should that fail, the rules are asked more often: their tests do without.
+        let computed =
+            in_subtransaction(|| Ok(Computed::of(&mut rules))).unwrap_or_else(|_| Computed::none());
         pg_sys::MemoryContextSwitchTo(outer);
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         pg_sys::MemoryContextSetParent(context, pg_sys::TopMemoryContext);
@@ -150,6 +155,7 @@ fn build_from(relid: pg_sys::Oid, definition: Option<definition::Table>) -> Tabl
             relid,
             root: definition.as_ref().map_or(relid, |d| d.root.into()),
             name: definition.as_ref().map(|d| d.name.clone()).unwrap_or_default(),
+            computed,
             insert: EventIndex::build(Event::Insert, &rules),
             update: EventIndex::build(Event::Update, &rules),
             delete: EventIndex::build(Event::Delete, &rules),

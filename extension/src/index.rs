@@ -1,26 +1,30 @@
 //! Which rules a changed row can concern: found without asking them.
 //!
 //! Most rules say nothing about most rows. A rule's [`Gate`] knows which columns must have changed, and has cheap
-//! tests taken from its condition. Rules that test a column for equality are found by the row's value in a hash table,
-//! those that compare it with a bound in a sorted list; the rest is walked through, in groups that read the same
-//! columns.
+//! tests taken from its condition. Rules that test a column, or what is [`computed`] from one, for equality are found by
+//! the row's value in a hash table, those that compare it with a bound in a sorted list; the rest is walked through, in
+//! groups that read the same columns, and sorted out by what remains of their tests ([`formula`], [`pattern`]).
 
+mod computed;
 mod extract;
+mod formula;
+mod pattern;
 mod test;
 
+pub use computed::Computed;
 pub use test::{Side, Versions};
 
 use crate::change::{self, ColumnSet};
 use crate::compile::{Event, Expression, Rule};
 use crate::definition::Column;
 use rustc_hash::FxHashMap;
-use test::{Check, Scale, Test};
+use test::{Check, Scale, Seen, Single, Subject, Test};
 
 /// What must be so for a rule's condition to be worth asking.
 pub struct Gate {
     /// In an update, each of these sets must have a changed column.
     changes: Vec<ColumnSet>,
-    tests: Vec<Test>,
+    pub tests: Vec<Test>,
     /// A row that passed the tests before matters as well: what waits may have to be cancelled.
     also_before: bool,
 }
@@ -83,10 +87,10 @@ pub struct EventIndex {
     others: Vec<(Vec<ColumnSet>, Vec<RuleNumber>)>,
 }
 
-/// The rules that test one column of one version of the row.
+/// The rules that test one value of one version of the row.
 struct ColumnIndex {
     side: Side,
-    column: usize,
+    subject: Subject,
     len: i16,
     /// What must have changed for any of its rules.
     changes: ColumnSet,
@@ -135,22 +139,20 @@ impl EventIndex {
         index
     }
 
-    fn add(&mut self, number: RuleNumber, test: &Test, changes: ColumnSet) {
-        let at =
-            self.columns.iter().position(|c| (c.side, c.column) == (test.side, test.column)).unwrap_or_else(
-                || {
-                    self.columns.push(ColumnIndex {
-                        side: test.side,
-                        column: test.column,
-                        len: test.len,
-                        changes: 0,
-                        integers: FxHashMap::default(),
-                        bytes: FxHashMap::default(),
-                        ranges: Vec::new(),
-                    });
-                    self.columns.len() - 1
-                },
-            );
+    fn add(&mut self, number: RuleNumber, test: &Single, changes: ColumnSet) {
+        let known = self.columns.iter().position(|c| (c.side, c.subject) == (test.side, test.subject));
+        let at = known.unwrap_or_else(|| {
+            self.columns.push(ColumnIndex {
+                side: test.side,
+                subject: test.subject,
+                len: test.len,
+                changes: 0,
+                integers: FxHashMap::default(),
+                bytes: FxHashMap::default(),
+                ranges: Vec::new(),
+            });
+            self.columns.len() - 1
+        });
         let column = &mut self.columns[at];
         column.changes |= changes;
         match &test.check {
@@ -166,7 +168,7 @@ impl EventIndex {
             }
             Check::Above(scale, bound) => column.range(*scale, true).push((*bound, number)),
             Check::Below(scale, bound) => column.range(*scale, false).push((*bound, number)),
-            Check::IsNull | Check::NotNull => {}
+            Check::IsNull | Check::NotNull | Check::Like(_) => {}
         }
     }
 
@@ -212,13 +214,16 @@ fn push_once(numbers: &mut Vec<RuleNumber>, number: RuleNumber) {
 
 impl Gate {
     /// The test that a rule is best found by: equality before a bound.
-    fn best_test(&self) -> Option<&Test> {
-        self.tests
-            .iter()
+    fn best_test(&self) -> Option<&Single> {
+        let singles = self.tests.iter().filter_map(|t| match t {
+            Test::Single(Single { subject: Subject::Expression(_), .. }) | Test::Inequality(_) => None,
+            Test::Single(single) => Some(single),
+        });
+        singles
             .filter_map(|t| match &t.check {
                 Check::IntIn(_) | Check::BytesIn(_) => Some((0, t)),
                 Check::Above(..) | Check::Below(..) => Some((1, t)),
-                Check::IsNull | Check::NotNull => None,
+                Check::IsNull | Check::NotNull | Check::Like(_) => None,
             })
             .min_by_key(|(rank, _)| *rank)
             .map(|(_, t)| t)
@@ -234,6 +239,12 @@ impl ColumnIndex {
         &mut self.ranges[at].bounds
     }
 
+    fn every_rule(&self, consider: &mut impl FnMut(&RuleNumber)) {
+        let (integers, bytes) = (self.integers.values().flatten(), self.bytes.values().flatten());
+        let ranges = self.ranges.iter().flat_map(|list| list.bounds.iter().map(|(_, rule)| rule));
+        integers.chain(bytes).chain(ranges).for_each(consider);
+    }
+
     /// Calls `consider` with the rules whose test the row's value passes.
     ///
     /// # Safety
@@ -241,8 +252,12 @@ impl ColumnIndex {
     unsafe fn visit(&self, row: &Versions, consider: &mut impl FnMut(&RuleNumber)) {
         // SAFETY: the caller's promise; each table is of tests on a column of the type it reads.
         unsafe {
-            // Comparisons are strict: NULL pleases none.
-            let Some(datum) = row.value(self.side, self.column) else { return };
+            let datum = match row.value(self.side, self.subject) {
+                // Comparisons are strict: NULL pleases none.
+                Seen::Null => return,
+                Seen::Unknown => return self.every_rule(consider),
+                Seen::Value(datum) => datum,
+            };
             if !self.integers.is_empty() {
                 self.integers
                     .get(&test::integer(datum, self.len))

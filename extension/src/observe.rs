@@ -205,7 +205,9 @@ pub unsafe fn observe(
         if changed == 0 {
             return false;
         }
-        let row = Versions { old, new, now: pg_sys::GetCurrentTransactionStartTimestamp() };
+        table.computed.next_row();
+        let now = pg_sys::GetCurrentTransactionStartTimestamp();
+        let row = Versions { old, new, now, computed: Some(&table.computed) };
         found.clear();
         index.candidates(event, &table.rules, changed, &row, found);
         if found.is_empty() && !table.logged {

@@ -94,7 +94,14 @@ fn an_installation_has_all_files_and_is_not_repeated_without_need() {
     };
     let first = install();
     let names: Vec<&str> = first.iter().filter_map(|(path, _)| path.file_name()?.to_str()).collect();
-    assert_eq!(names, ["tradeflow.so", "tradeflow--0.1.0.sql", "tradeflow.control"]);
+    let wanted = [
+        "tradeflow.so",
+        "tradeflow--0.1.0--0.2.0.sql",
+        "tradeflow--0.1.0.sql",
+        "tradeflow--0.2.0.sql",
+        "tradeflow.control",
+    ];
+    assert_eq!(names, wanted);
     assert_eq!(first, install(), "nothing changed, so nothing is written");
 }
 

@@ -1,11 +1,17 @@
-//! Finding tests in a planned condition: its top-level conjuncts that compare a column with a constant, and those that
-//! only a change of a column can make true.
+//! Finding tests in a planned condition: its top-level conjuncts that compare something of the row, and those that only
+//! a change of a column can make true.
 
-use super::test::{byte_string, integer, number, widened, Check, Scale, Side, Test};
+mod arithmetic;
+mod comparison;
+mod subject;
+
+use super::test::{Check, Test};
 use crate::change::{self, ColumnSet};
 use crate::definition::Column;
+use comparison::{builtin, comparison, like, one_of, strategy, Compare};
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag::*;
+use subject::{column_of, list, same, tag, tested, tested_column};
 
 /// What a condition's conjuncts say.
 #[derive(Default)]
@@ -27,51 +33,16 @@ pub unsafe fn extract(condition: *mut pg_sys::Expr, columns: &[Column]) -> Found
         for conjunct in list(pg_sys::make_ands_implicit(condition)) {
             if let Some(test) = test_of(conjunct, columns) {
                 found.tests.push(test);
-            } else if let Some(attno) = change_of(conjunct) {
-                found.changes.push(change::bit(attno));
+                continue;
             }
+            if tag(conjunct) == T_OpExpr {
+                let call = &*conjunct.cast::<pg_sys::OpExpr>();
+                found.tests.extend(arithmetic::inequalities(call, columns).into_iter().flatten());
+            }
+            found.changes.extend(change_of(conjunct).map(change::bit));
         }
     }
     found
-}
-
-unsafe fn list(items: *mut pg_sys::List) -> Vec<*mut pg_sys::Node> {
-    // SAFETY: a list of nodes.
-    unsafe { pgrx::list::PgList::<pg_sys::Node>::from_pg(items) }.iter_ptr().collect()
-}
-
-unsafe fn tag(node: *mut pg_sys::Node) -> pg_sys::NodeTag {
-    // SAFETY: a valid node.
-    unsafe { (*node).type_ }
-}
-
-/// The node without casts that change nothing but the type's name (varchar to text).
-unsafe fn bare(mut node: *mut pg_sys::Node) -> *mut pg_sys::Node {
-    // SAFETY: a valid node.
-    unsafe {
-        while tag(node) == T_RelabelType {
-            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-        }
-        node
-    }
-}
-
-/// A column of one of the two versions.
-unsafe fn column_of(node: *mut pg_sys::Node) -> Option<(Side, i16)> {
-    // SAFETY: a valid node.
-    unsafe {
-        let node = bare(node);
-        if tag(node) != T_Var {
-            return None;
-        }
-        let var = &*node.cast::<pg_sys::Var>();
-        let side = match var.varno {
-            pg_sys::INNER_VAR => Side::Old,
-            pg_sys::OUTER_VAR => Side::New,
-            _ => return None,
-        };
-        (var.varattno > 0).then_some((side, var.varattno))
-    }
 }
 
 /// A conjunct that is true only when a column changed: new.a <> old.a, <, >, is distinct from.
@@ -100,12 +71,8 @@ unsafe fn change_of(node: *mut pg_sys::Node) -> Option<i16> {
 unsafe fn test_of(node: *mut pg_sys::Node, columns: &[Column]) -> Option<Test> {
     // SAFETY: each cast follows the tag.
     unsafe {
-        let build = |at: (Side, i16), check: Check| {
-            let column = (at.1 - 1) as usize;
-            Some(Test { side: at.0, column, len: columns.get(column)?.len, check })
-        };
         match tag(node) {
-            T_Var | T_RelabelType => build(column_of(node)?, Check::IntIn(vec![1])),
+            T_Var | T_RelabelType => tested_column(node, columns)?.test(Check::IntIn(vec![1])),
             T_BooleanTest => {
                 let test = &*node.cast::<pg_sys::BooleanTest>();
                 let wanted = match test.booltesttype {
@@ -113,7 +80,7 @@ unsafe fn test_of(node: *mut pg_sys::Node, columns: &[Column]) -> Option<Test> {
                     pg_sys::BoolTestType::IS_FALSE => 0,
                     _ => return None,
                 };
-                build(column_of(test.arg.cast())?, Check::IntIn(vec![wanted]))
+                tested_column(test.arg.cast(), columns)?.test(Check::IntIn(vec![wanted]))
             }
             T_NullTest => {
                 let test = &*node.cast::<pg_sys::NullTest>();
@@ -122,13 +89,15 @@ unsafe fn test_of(node: *mut pg_sys::Node, columns: &[Column]) -> Option<Test> {
                     pg_sys::NullTestType::IS_NULL => Check::IsNull,
                     _ => Check::NotNull,
                 };
-                build(column_of(test.arg.cast())?, check)
+                tested(test.arg.cast(), columns)?.test(check)
             }
             T_BoolExpr => {
                 let logic = &*node.cast::<pg_sys::BoolExpr>();
                 let arguments = list(logic.args);
                 match logic.boolop {
-                    pg_sys::BoolExprType::NOT_EXPR => build(column_of(arguments[0])?, Check::IntIn(vec![0])),
+                    pg_sys::BoolExprType::NOT_EXPR => {
+                        tested_column(arguments[0], columns)?.test(Check::IntIn(vec![0]))
+                    }
                     pg_sys::BoolExprType::OR_EXPR => any_of(&arguments, columns),
                     _ => None,
                 }
@@ -137,12 +106,14 @@ unsafe fn test_of(node: *mut pg_sys::Node, columns: &[Column]) -> Option<Test> {
                 let call = &*node.cast::<pg_sys::OpExpr>();
                 let arguments = list(call.args);
                 let [left, right] = arguments[..] else { return None };
-                let compare = strategy(call.opno, pg_sys::exprType(left))?;
-                match (column_of(left), column_of(right)) {
-                    (Some(at), None) => build(at, comparison(call, left, compare, right)?),
-                    (None, Some(at)) => build(at, comparison(call, right, compare.turned(), left)?),
-                    _ => None,
+                if call.opfuncid.to_u32() == pg_sys::F_TEXTLIKE {
+                    return tested(left, columns)?.test(like(call, right)?);
                 }
+                let compare = strategy(call.opno, pg_sys::exprType(left))?;
+                if let Some(check) = comparison(call, left, compare, right) {
+                    return tested(left, columns)?.test(check);
+                }
+                tested(right, columns)?.test(comparison(call, right, compare.turned(), left)?)
             }
             T_ScalarArrayOpExpr => {
                 let call = &*node.cast::<pg_sys::ScalarArrayOpExpr>();
@@ -151,7 +122,7 @@ unsafe fn test_of(node: *mut pg_sys::Node, columns: &[Column]) -> Option<Test> {
                 if !call.useOr || strategy(call.opno, pg_sys::exprType(left))? != Compare::Eq {
                     return None;
                 }
-                build(column_of(left)?, one_of(left, right, call.inputcollid)?)
+                tested(left, columns)?.test(one_of(left, right, call.inputcollid)?)
             }
             _ => None,
         }
@@ -162,10 +133,11 @@ unsafe fn test_of(node: *mut pg_sys::Node, columns: &[Column]) -> Option<Test> {
 unsafe fn any_of(arguments: &[*mut pg_sys::Node], columns: &[Column]) -> Option<Test> {
     // SAFETY: the arguments of a valid node.
     let mut tests = arguments.iter().map(|a| unsafe { test_of(*a, columns) });
-    let mut first = tests.next()??;
+    let Test::Single(mut first) = tests.next()?? else { return None };
     for test in tests {
-        let test = test?;
-        if (test.side, test.column) != (first.side, first.column) {
+        let Test::Single(test) = test? else { return None };
+        // SAFETY: as above.
+        if test.side != first.side || !unsafe { same(test.subject, first.subject) } {
             return None;
         }
         match (&mut first.check, test.check) {
@@ -174,244 +146,5 @@ unsafe fn any_of(arguments: &[*mut pg_sys::Node], columns: &[Column]) -> Option<
             _ => return None,
         }
     }
-    Some(first)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compare {
-    Lt,
-    Le,
-    Eq,
-    Ge,
-    Gt,
-    Ne,
-}
-
-impl Compare {
-    /// For the operands the other way round.
-    fn turned(self) -> Compare {
-        match self {
-            Compare::Lt => Compare::Gt,
-            Compare::Le => Compare::Ge,
-            Compare::Ge => Compare::Le,
-            Compare::Gt => Compare::Lt,
-            same => same,
-        }
-    }
-}
-
-fn builtin(oid: pg_sys::Oid) -> bool {
-    oid.to_u32() < pg_sys::FirstNormalObjectId
-}
-
-/// What an operator means in the order of its left type; None for operators that are not Postgres' own.
-unsafe fn strategy(operator: pg_sys::Oid, left_type: pg_sys::Oid) -> Option<Compare> {
-    if !builtin(operator) {
-        return None;
-    }
-    // SAFETY: look-ups in the type cache and the catalogue.
-    unsafe {
-        let family =
-            (*pg_sys::lookup_type_cache(left_type, pg_sys::TYPECACHE_BTREE_OPFAMILY as i32)).btree_opf;
-        if family == pg_sys::InvalidOid {
-            return None;
-        }
-        match pg_sys::get_op_opfamily_strategy(operator, family) {
-            1 => Some(Compare::Lt),
-            2 => Some(Compare::Le),
-            3 => Some(Compare::Eq),
-            4 => Some(Compare::Ge),
-            5 => Some(Compare::Gt),
-            _ => {
-                let negator = pg_sys::get_negator(operator);
-                (negator != pg_sys::InvalidOid && pg_sys::get_op_opfamily_strategy(negator, family) == 3)
-                    .then_some(Compare::Ne)
-            }
-        }
-    }
-}
-
-/// Types whose values can be compared with each other here, and how.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Integer,
-    /// Stored as an integer, comparable only with itself.
-    Ordinal(pg_sys::Oid),
-    Numeric,
-    Text,
-    Uuid,
-    /// Pass-by-value, without an order that the stored value shows.
-    Enum,
-}
-
-unsafe fn family(type_oid: pg_sys::Oid) -> Option<Family> {
-    match type_oid {
-        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(Family::Integer),
-        pg_sys::BOOLOID | pg_sys::DATEOID | pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => {
-            Some(Family::Ordinal(type_oid))
-        }
-        pg_sys::NUMERICOID => Some(Family::Numeric),
-        pg_sys::TEXTOID => Some(Family::Text),
-        pg_sys::UUIDOID => Some(Family::Uuid),
-        // SAFETY: a catalogue look-up.
-        other => unsafe { pg_sys::type_is_enum(other) }.then_some(Family::Enum),
-    }
-}
-
-/// The check for `column compare value`.
-unsafe fn comparison(
-    call: &pg_sys::OpExpr,
-    column: *mut pg_sys::Node,
-    compare: Compare,
-    value: *mut pg_sys::Node,
-) -> Option<Check> {
-    // SAFETY: nodes of a valid tree.
-    unsafe {
-        let family = family(pg_sys::exprType(column))?;
-        if let Some((offset, slack)) = since_now(value) {
-            return (family == Family::Ordinal(pg_sys::TIMESTAMPTZOID))
-                .then(|| range(compare, Scale::SinceNow, offset, slack))?;
-        }
-        let value = bare(value);
-        if tag(value) != T_Const {
-            return None;
-        }
-        let constant = &*value.cast::<pg_sys::Const>();
-        if constant.constisnull {
-            return None;
-        }
-        if compare == Compare::Eq {
-            return equality(
-                family,
-                constant.consttype,
-                &[constant.constvalue],
-                constant.constlen as i16,
-                call.inputcollid,
-            );
-        }
-        if family != self::family(constant.consttype)? {
-            return None;
-        }
-        let scale = match family {
-            Family::Integer | Family::Ordinal(_) => Scale::Integer,
-            Family::Numeric => Scale::Numeric,
-            _ => return None,
-        };
-        range(compare, scale, number(constant.constvalue, constant.constlen as i16, scale, 0)?, 0.0)
-    }
-}
-
-fn range(compare: Compare, scale: Scale, bound: f64, slack: f64) -> Option<Check> {
-    match compare {
-        Compare::Lt | Compare::Le => Some(Check::Below(scale, widened(bound, slack, true))),
-        Compare::Gt | Compare::Ge => Some(Check::Above(scale, widened(bound, slack, false))),
-        Compare::Eq | Compare::Ne => None,
-    }
-}
-
-/// The check for `column = any (array)`.
-unsafe fn one_of(
-    column: *mut pg_sys::Node,
-    array: *mut pg_sys::Node,
-    collation: pg_sys::Oid,
-) -> Option<Check> {
-    // SAFETY: a constant of an array type, deconstructed by its element type.
-    unsafe {
-        let array = bare(array);
-        if tag(array) != T_Const || (*array.cast::<pg_sys::Const>()).constisnull {
-            return None;
-        }
-        let constant = &*array.cast::<pg_sys::Const>();
-        let element = pg_sys::get_element_type(constant.consttype);
-        if element == pg_sys::InvalidOid {
-            return None;
-        }
-        let (mut len, mut by_value, mut align) = (0i16, false, 0);
-        pg_sys::get_typlenbyvalalign(element, &mut len, &mut by_value, &mut align);
-        let (mut datums, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
-        pg_sys::deconstruct_array(
-            pg_sys::pg_detoast_datum(constant.constvalue.cast_mut_ptr()).cast(),
-            element,
-            len.into(),
-            by_value,
-            align,
-            &mut datums,
-            &mut nulls,
-            &mut count,
-        );
-        let values: Vec<pg_sys::Datum> =
-            (0..count as usize).filter(|i| !*nulls.add(*i)).map(|i| *datums.add(i)).collect();
-        equality(family(pg_sys::exprType(column))?, element, &values, len, collation)
-    }
-}
-
-unsafe fn equality(
-    column: Family,
-    value_type: pg_sys::Oid,
-    values: &[pg_sys::Datum],
-    len: i16,
-    collation: pg_sys::Oid,
-) -> Option<Check> {
-    // SAFETY: values are datums of the type.
-    unsafe {
-        if family(value_type)? != column {
-            return None;
-        }
-        match column {
-            Family::Integer | Family::Ordinal(_) | Family::Enum => {
-                Some(Check::IntIn(values.iter().map(|v| integer(*v, len)).collect()))
-            }
-            Family::Text if !pg_sys::get_collation_isdeterministic(collation) => None,
-            Family::Text | Family::Uuid => values
-                .iter()
-                .map(|v| byte_string(*v, len).map(Box::from))
-                .collect::<Option<Vec<_>>>()
-                .map(Check::BytesIn),
-            Family::Numeric => None,
-        }
-    }
-}
-
-/// now(), or now() plus or minus an interval: its distance from now in microseconds, and how far that may be off.
-/// Months are 28 to 31 days long, and a day is 24 hours but for changes of the clock.
-unsafe fn since_now(node: *mut pg_sys::Node) -> Option<(f64, f64)> {
-    const DAY: f64 = 86_400_000_000.0;
-    const PLUS: u32 = pg_sys::F_TIMESTAMPTZ_PL_INTERVAL;
-    const MINUS: u32 = pg_sys::F_TIMESTAMPTZ_MI_INTERVAL;
-    // SAFETY: each cast follows the tag.
-    unsafe {
-        match tag(node) {
-            T_FuncExpr if (*node.cast::<pg_sys::FuncExpr>()).funcid.to_u32() == pg_sys::F_NOW => {
-                Some((0.0, 0.0))
-            }
-            T_SQLValueFunction => ((*node.cast::<pg_sys::SQLValueFunction>()).op
-                == pg_sys::SQLValueFunctionOp::SVFOP_CURRENT_TIMESTAMP)
-                .then_some((0.0, 0.0)),
-            T_OpExpr => {
-                let call = &*node.cast::<pg_sys::OpExpr>();
-                let sign = match call.opfuncid.to_u32() {
-                    PLUS => 1.0,
-                    MINUS => -1.0,
-                    _ => return None,
-                };
-                let arguments = list(call.args);
-                let [base, by] = arguments[..] else { return None };
-                let (offset, slack) = since_now(base)?;
-                if tag(by) != T_Const || (*by.cast::<pg_sys::Const>()).constisnull {
-                    return None;
-                }
-                let by = &*(*by.cast::<pg_sys::Const>()).constvalue.cast_mut_ptr::<pg_sys::Interval>();
-                let length = by.time as f64 + f64::from(by.day) * DAY + f64::from(by.month) * 30.4375 * DAY;
-                let calendar = if by.day != 0 || by.month != 0 { 1.1 * DAY } else { 0.0 };
-                Some((
-                    offset + sign * length,
-                    slack
-                        + calendar
-                        + f64::from(by.month.abs().min(12)) * 3.0 * DAY
-                        + f64::from(by.month.abs()) * 0.1 * DAY,
-                ))
-            }
-            _ => None,
-        }
-    }
+    Some(Test::Single(first))
 }

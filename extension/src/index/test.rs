@@ -1,6 +1,9 @@
 //! A cheap test of one column against a constant: an approximation of a part of a condition that may say yes wrongly,
 //! never no. What passes all tests of a rule is asked the real condition.
 
+use super::computed::Computed;
+use super::formula::Inequality;
+use super::pattern::Like;
 use crate::change;
 use pgrx::pg_sys;
 
@@ -21,7 +24,7 @@ pub enum Scale {
     SinceNow,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Check {
     /// One of these pass-by-value datums.
     IntIn(Vec<i64>),
@@ -33,50 +36,82 @@ pub enum Check {
     Below(Scale, f64),
     IsNull,
     NotNull,
+    /// Like this pattern.
+    Like(Box<Like>),
 }
 
-/// A check of a column of one version of the row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Test {
-    pub side: Side,
+/// What a check looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
     /// Position in the slot's arrays.
-    pub column: usize,
+    Column(usize),
+    /// Number in [`Computed`].
+    Computed(usize),
+    /// An expression that is to be given a number there.
+    Expression(*mut pg_sys::Node),
+}
+
+/// A check of a value of one version of the row.
+#[derive(Clone, Debug)]
+pub struct Single {
+    pub side: Side,
+    pub subject: Subject,
     pub len: i16,
     pub check: Check,
 }
 
+/// A part of a condition.
+#[derive(Clone, Debug)]
+pub enum Test {
+    Single(Single),
+    Inequality(Inequality),
+}
+
+/// A value of a row, as far as it can be had cheaply.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen {
+    Null,
+    /// Not without asking the real condition.
+    Unknown,
+    Value(pg_sys::Datum),
+}
+
 /// The two versions of a row, deformed; null where there is none.
 #[derive(Clone, Copy)]
-pub struct Versions {
+pub struct Versions<'a> {
     pub old: *mut pg_sys::TupleTableSlot,
     pub new: *mut pg_sys::TupleTableSlot,
     /// now(), microseconds since 2000.
     pub now: i64,
+    /// What is computed from the two, once.
+    pub computed: Option<&'a Computed>,
 }
 
-impl Versions {
-    /// A column's value. A version that is not there is all NULL.
+impl Versions<'_> {
+    /// A value. A version that is not there is all NULL.
     ///
     /// # Safety
-    /// The slots are valid, hold deformed tuples, and `column` is one of theirs.
-    pub unsafe fn value(&self, side: Side, column: usize) -> Option<pg_sys::Datum> {
+    /// The slots are valid, hold deformed tuples of the table that the subject was compiled for.
+    pub unsafe fn value(&self, side: Side, subject: Subject) -> Seen {
         let slot = match side {
             Side::New => self.new,
             Side::Old => self.old,
         };
         // SAFETY: the caller's promise.
         unsafe {
-            if slot.is_null() || *(*slot).tts_isnull.add(column) {
-                None
-            } else {
-                Some(*(*slot).tts_values.add(column))
+            match subject {
+                _ if slot.is_null() => Seen::Null,
+                Subject::Column(column) if *(*slot).tts_isnull.add(column) => Seen::Null,
+                Subject::Column(column) => Seen::Value(*(*slot).tts_values.add(column)),
+                Subject::Computed(number) => self.computed.map_or(Seen::Unknown, |c| c.value(number, self)),
+                Subject::Expression(_) => Seen::Unknown,
             }
         }
     }
 
     /// The same row as it was before, in the place of the row as it is.
-    pub fn before(self) -> Versions {
-        Versions { old: std::ptr::null_mut(), new: self.old, now: self.now }
+    pub fn before(self) -> Self {
+        Versions { old: std::ptr::null_mut(), new: self.old, now: self.now, computed: None }
     }
 }
 
@@ -86,24 +121,41 @@ impl Test {
     /// # Safety
     /// As for [`Versions::value`].
     pub unsafe fn may_hold(&self, row: &Versions) -> bool {
-        // SAFETY: the caller's promise; the datum is of the column's type.
+        // SAFETY: the caller's promise.
         unsafe {
-            let value = row.value(self.side, self.column);
-            match (&self.check, value) {
-                (Check::IsNull, value) => value.is_none(),
-                (Check::NotNull, value) => value.is_some(),
+            match self {
+                Test::Single(single) => single.may_hold(row),
+                Test::Inequality(inequality) => inequality.may_hold(row),
+            }
+        }
+    }
+}
+
+impl Single {
+    unsafe fn may_hold(&self, row: &Versions) -> bool {
+        // SAFETY: the caller's promise; the datum is of the subject's type.
+        unsafe {
+            let datum = match row.value(self.side, self.subject) {
+                Seen::Unknown => return true,
                 // Comparisons are strict: NULL is not true.
-                (_, None) => false,
-                (Check::IntIn(wanted), Some(datum)) => wanted.contains(&integer(datum, self.len)),
-                (Check::BytesIn(wanted), Some(datum)) => match byte_string(datum, self.len) {
-                    Some(bytes) => wanted.iter().any(|w| **w == *bytes),
-                    None => true,
-                },
-                (Check::Above(scale, bound), Some(datum)) => {
+                Seen::Null => return matches!(self.check, Check::IsNull),
+                Seen::Value(datum) => datum,
+            };
+            match &self.check {
+                Check::IsNull => false,
+                Check::NotNull => true,
+                Check::IntIn(wanted) => wanted.contains(&integer(datum, self.len)),
+                Check::BytesIn(wanted) => {
+                    byte_string(datum, self.len).is_none_or(|bytes| wanted.iter().any(|w| **w == *bytes))
+                }
+                Check::Above(scale, bound) => {
                     number(datum, self.len, *scale, row.now).is_none_or(|n| n >= *bound)
                 }
-                (Check::Below(scale, bound), Some(datum)) => {
+                Check::Below(scale, bound) => {
                     number(datum, self.len, *scale, row.now).is_none_or(|n| n <= *bound)
+                }
+                Check::Like(pattern) => {
+                    byte_string(datum, self.len).is_none_or(|bytes| pattern.may_match(bytes))
                 }
             }
         }
@@ -162,15 +214,26 @@ fn numeric(bytes: &[u8]) -> Option<f64> {
         }
         sign => (sign == 0x4000, word(2)? as i16 as i32, 4),
     };
-    let mut value = 0.0;
-    for (i, digit) in bytes[digits_at.min(bytes.len())..].chunks_exact(2).take(5).enumerate() {
-        // A zero adds nothing, also where its place is beyond what f64 can hold.
-        match u16::from_ne_bytes([digit[0], digit[1]]) {
-            0 => {}
-            digit => value += f64::from(digit) * 10_000f64.powi(weight - i as i32),
-        }
+    // At most five digits of 10,000: as exact as the result can hold.
+    let (mut digits, mut count) = (0.0, 0);
+    for digit in bytes[digits_at.min(bytes.len())..].chunks_exact(2).take(5) {
+        digits = digits * 10_000.0 + f64::from(u16::from_ne_bytes([digit[0], digit[1]]));
+        count += 1;
     }
+    // Zero is zero, also where its place is beyond what f64 can hold.
+    let value = if digits == 0.0 { 0.0 } else { digits * power_of_10_000(weight + 1 - count) };
     Some(if negative { -value } else { value })
+}
+
+fn power_of_10_000(exponent: i32) -> f64 {
+    match exponent {
+        0 => 1.0,
+        -1 => 1e-4,
+        -2 => 1e-8,
+        -3 => 1e-12,
+        1 => 1e4,
+        _ => 10_000f64.powi(exponent),
+    }
 }
 
 /// A bound moved outwards by more than reading a value can be off.

@@ -125,13 +125,42 @@ fn test(random: &mut Random, old: bool) -> String {
             random.pick(&["+", "-"]),
             random.below(40)
         ),
-        _ => match random.below(5) {
-            0 => format!("length({side}.s) > {}", random.below(3)),
-            1 => format!("{side}.i = any ('{{1,2,null}}'::int[])"),
-            2 => format!("{side}.arr @> '{{1}}'"),
-            3 => format!("{side}.j ->> 'a' = '1'"),
-            _ => format!("{side}.i < {side}.n"),
-        },
+        _ => computed(random, side, old),
+    }
+}
+
+/// A test of something computed from a column, or of several columns.
+fn computed(random: &mut Random, side: &str, old: bool) -> String {
+    let text = random.pick(&["''", "'a'", "'A'", "'ab'", "'ä'", "'x'", "'1'"]);
+    match random.below(12) {
+        0 => format!("length({side}.s) {} {}", random.pick(&[">", "<=", "="]), random.below(3)),
+        1 => format!("{side}.i = any ('{{1,2,null}}'::int[])"),
+        2 => format!("{side}.arr @> '{{1}}'"),
+        3 => format!("{side}.j ->> 'a' {} {text}", random.pick(&["=", "<>", ">"])),
+        4 => format!("{side}.j {} {text}", random.pick(&["#>> '{a}' =", "-> 'a' ->> 'x' =", "->> 0 ="])),
+        5 => format!(
+            "{}({side}.{}) = {text}",
+            random.pick(&["lower", "upper", "btrim"]),
+            random.pick(&["s", "v"])
+        ),
+        6 => format!("lower(btrim({side}.s)) in ({text}, 'b')"),
+        7 => format!("(lower({side}.v) = {text} or lower({side}.v) = 'b')"),
+        8 => format!("({side}.j ->> 'a') is {}null", random.pick(&["", "not "])),
+        9 | 10 => {
+            let pattern =
+                random.pick(&["a%", "%b", "%A%", "_", "%_b%", "a\\%", "%", "", "op_n", "%ä%", "\\a%"]);
+            format!("{side}.{} {}like '{pattern}'", random.pick(&["s", "v"]), random.pick(&["", "", "not "]))
+        }
+        _ => {
+            let other = if old { random.pick(&["new", "old"]) } else { side };
+            let (a, b) = (random.pick(&["i", "n", "k"]), random.pick(&["i", "n", "k"]));
+            let factor = random.pick(&["1", "0.5", "-2", "1e-9", "1e300"]);
+            let sum = random.pick(&["+", "-", "*"]);
+            format!(
+                "{side}.{a} {} {other}.n {sum} {side}.{b} * {factor}",
+                random.pick(&["<", "<=", ">", ">=", "=", "<>"])
+            )
+        }
     }
 }
 
