@@ -256,6 +256,8 @@ impl<'a> Replay<'a> {
                 old: if event == Event::Insert { std::ptr::null_mut() } else { old },
                 new: if event == Event::Delete { std::ptr::null_mut() } else { new },
                 now: rows.datum(row, 1).map_or(0, |d| d.value() as i64),
+                // Only the columns that the rule reads are decoded: what is computed from others cannot be had.
+                computed: None,
             };
             let concerned = |changed| {
                 let mut found = Vec::new();
