@@ -20,7 +20,7 @@ pub struct Versions {
     pub postgres: String,
     pub tradeflow: String,
     pub rustc: String,
-    /// The commit, and whether the tree differs from it.
+    /// The commit the extension was built from, and whether its sources differed from it.
     pub commit: String,
 }
 
@@ -72,18 +72,22 @@ pub fn load() -> f64 {
 
 impl Versions {
     pub async fn read(client: &Client) -> Result<Versions> {
-        let dirty = if said("git", &["status", "--porcelain", "--", "extension", "sql", "benches"]).is_empty()
-        {
-            ""
-        } else {
-            " with changes"
-        };
         Ok(Versions {
             postgres: client.query_one("show server_version", &[]).await?.get(0),
             tradeflow: client.query_one("select tradeflow.version()", &[]).await?.get(0),
             rustc: said("rustc", &["--version"]),
-            commit: format!("{}{dirty}", said("git", &["rev-parse", "--short", "HEAD"])),
+            commit: built_from(),
         })
+    }
+}
+
+/// What scripts/bench.sh noted beside the library when it built it.
+fn built_from() -> String {
+    let stage = std::env::var_os("TRADEFLOW_STAGE").unwrap_or_default();
+    let noted = std::fs::read_to_string(std::path::Path::new(&stage).join("commit")).unwrap_or_default();
+    match noted.trim() {
+        "" => "built from unknown sources".to_owned(),
+        commit => commit.to_owned(),
     }
 }
 
