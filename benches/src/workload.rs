@@ -150,7 +150,10 @@ impl<'a> Twins<'a> {
 
     /// What went wrong in rules, which would make a figure worthless.
     pub async fn incidents(&self) -> Result<Vec<String>> {
-        let rows = self.client.query("select kind || ': ' || message from tradeflow.incidents", &[]).await?;
+        let rows = self
+            .client
+            .query("select distinct kind || ': ' || message from tradeflow.incidents order by 1 limit 3", &[])
+            .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
