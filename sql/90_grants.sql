@@ -42,6 +42,18 @@ grant execute on function
 to tradeflow_author;
 grant execute on function tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb) to tradeflow_operator;
 
+-- Projects: what apply keeps, decision tables, pools.
+grant select, insert, update, delete on tradeflow.projects, tradeflow.project_objects, tradeflow.pools, tradeflow.pool_members,
+  tradeflow.assignments to tradeflow_author;
+grant execute on function
+  tradeflow._statements(text), tradeflow.pick(text, text, text[]), tradeflow.release(text, text)
+to tradeflow_author;
+-- Criteria of decision tables, in anybody's statement.
+grant execute on function
+  tradeflow.matches(anycompatible, anycompatible), tradeflow.matches(anycompatiblearray, anycompatible),
+  tradeflow.matches(anycompatiblerange, anycompatible)
+to public;
+
 -- Sidecars: the executor API, and what rendering and delivering needs to read.
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
   tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock to tradeflow_executor;
@@ -59,5 +71,5 @@ grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
-  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick()
+  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(), tradeflow.release(text, text)
 to tradeflow_operator;

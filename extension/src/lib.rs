@@ -13,7 +13,8 @@
 //! Rules over several rows ask a view, at the end of the transaction: [`view`]. What failed becomes an [`incident`].
 //!
 //! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
-//! [`check`], [`still`] and [`template`] are what the SQL API calls when a rule is written or a timer is due.
+//! [`check`], [`still`] and [`template`] are what the SQL API calls when a rule is written or a timer is due; [`statements`] reads the
+//! files of a project.
 //!
 //! The SQL side is in `sql/` at the root, one topic a file; nothing here creates SQL objects.
 
@@ -42,6 +43,7 @@ mod read_as;
 mod replay;
 mod schedule;
 mod spi;
+mod statements;
 mod still;
 mod subtransaction;
 mod template;

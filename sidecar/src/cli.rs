@@ -8,12 +8,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use tradeflow_sidecar::config::{Config, LogFormat, Sources};
+use tradeflow_sidecar::project::Project;
 use tradeflow_sidecar::{db, telemetry};
 
+pub mod apply;
 pub mod config;
 pub mod doctor;
 pub mod init;
 pub mod load;
+pub mod plan;
 pub mod run;
 
 /// Flags as configuration keys with their values.
@@ -63,6 +66,12 @@ impl Context {
     /// Connections to the database that the configuration names; instead of [`Context::config`].
     pub fn pool(&self) -> anyhow::Result<db::Pool> {
         Ok(db::Pool::new(&self.config()?)?)
+    }
+
+    /// The project of the folder, and connections to its database; instead of [`Context::config`].
+    pub fn project(&self) -> anyhow::Result<(Project, db::Pool)> {
+        let config = self.config()?;
+        Ok((Project::open(&config)?, db::Pool::new(&config)?))
     }
 }
 

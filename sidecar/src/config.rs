@@ -46,6 +46,10 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub project: Project,
+    /// The file that was read, where there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Whom to trust besides the system's certificate authorities.
@@ -76,6 +80,14 @@ pub struct Email {
 #[serde(deny_unknown_fields)]
 pub struct Http {
     pub response_limit: usize,
+}
+
+/// Which project's files lie beside the configuration file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    pub name: String,
+    pub schema: String,
 }
 
 /// How log lines look.
@@ -149,9 +161,10 @@ impl Config {
         let known = known_keys()?;
         let mut builder =
             config::Config::builder().add_source(File::from_str(DEFAULT_FILE, FileFormat::Toml));
-        if let Some(path) = file_to_read(sources.file)? {
+        let path = file_to_read(sources.file)?;
+        if let Some(path) = &path {
             let file = File::from(path.clone()).format(FileFormat::Toml);
-            refuse_unknown(&file.collect()?, "", &known, &path)?;
+            refuse_unknown(&file.collect()?, "", &known, path)?;
             builder = builder.add_source(file);
         }
         refuse_misspelt(&sources.env, &known)?;
@@ -171,7 +184,8 @@ impl Config {
             let default = known.iter().find(|(k, _)| k == key).map_or(&ValueKind::Nil, |(_, kind)| kind);
             builder = builder.set_override(key, value("a flag", &text, default))?;
         }
-        let config: Config = builder.build()?.try_deserialize()?;
+        let mut config: Config = builder.build()?.try_deserialize()?;
+        config.file = path;
         config.check()?;
         Ok(config)
     }
@@ -259,7 +273,7 @@ fn refuse_misspelt(env: &[(String, String)], known: &[(String, ValueKind)]) -> R
 }
 
 /// The most similar of some names, at most so many letters away.
-fn nearest(name: &str, names: impl Iterator<Item = String>, most: usize) -> Option<String> {
+pub(crate) fn nearest(name: &str, names: impl Iterator<Item = String>, most: usize) -> Option<String> {
     let distances = names.map(|other| (strsim::damerau_levenshtein(name, &other), other));
     distances.min().filter(|(distance, _)| *distance <= most).map(|(_, other)| other)
 }

@@ -8,6 +8,7 @@ pub mod executor;
 pub mod init;
 pub mod load;
 pub mod metrics;
+pub mod project;
 pub mod render;
 pub mod secret;
 pub mod server;

@@ -32,6 +32,8 @@ enum Command {
     Run(cli::run::Args),
     Init(cli::init::Args),
     Load(cli::load::Args),
+    Plan(cli::plan::Args),
+    Apply(cli::apply::Args),
     Doctor(cli::doctor::Args),
     Config(cli::config::Args),
 }
@@ -42,6 +44,8 @@ impl Command {
             Command::Run(args) => cli::run::run(args, context).await,
             Command::Init(args) => cli::init::run(args, context).await,
             Command::Load(args) => cli::load::run(args, context).await,
+            Command::Plan(args) => cli::plan::run(args, context).await,
+            Command::Apply(args) => cli::apply::run(args, context).await,
             Command::Doctor(args) => cli::doctor::run(args, context).await,
             Command::Config(args) => cli::config::run(args),
         }
