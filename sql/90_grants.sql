@@ -27,7 +27,7 @@ grant execute on function
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
   tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
 to tradeflow_author;
 grant select on tradeflow.schedules to tradeflow_author;
 
@@ -56,6 +56,7 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 -- The rule is looked up as it is written.
 grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
