@@ -6,7 +6,9 @@ create table tradeflow.action_kinds (
   required     text[] not null default '{}',
   optional     text[] not null default '{}',
   description  text not null,
-  builtin      boolean not null default false
+  builtin      boolean not null default false,
+  paused_at    timestamptz,
+  paused_reason text
 );
 select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin');
 comment on table tradeflow.action_kinds is 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
@@ -16,6 +18,8 @@ comment on column tradeflow.action_kinds.required is 'Parameters that must be gi
 comment on column tradeflow.action_kinds.optional is 'Parameters that may be given.';
 comment on column tradeflow.action_kinds.description is 'What executing it does.';
 comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; not dumped.';
+comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
 
 insert into tradeflow.action_kinds (name, repeatable, required, optional, description, builtin) values
   ('email', false, '{to,template|text}', '{cc,bcc,reply_to,from,subject,html,headers}',
