@@ -8,7 +8,9 @@ create table tradeflow.action_kinds (
   repeatable   boolean not null,
   params       jsonb not null default '{"type": "object"}',
   description  text not null,
-  builtin      boolean not null default false
+  builtin      boolean not null default false,
+  paused_at    timestamptz,
+  paused_reason text
 );
 select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin');
 comment on table tradeflow.action_kinds is 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
@@ -21,6 +23,8 @@ comment on column tradeflow.action_kinds.params is
   'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
 comment on column tradeflow.action_kinds.description is 'What executing it does.';
 comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; not dumped.';
+comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
 
 
 -- The first keyword of a schema that _check_value would not obey: a check that is silently left out is worse than none.
