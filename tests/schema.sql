@@ -4095,12 +4095,10 @@ ALTER TABLE ONLY tradeflow.rules
 ALTER TABLE ONLY tradeflow.schedules
     ADD CONSTRAINT schedules_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
-<<<<<<< HEAD
-REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
-=======
 ALTER TABLE ONLY tradeflow.target_states
     ADD CONSTRAINT target_states_target_fkey FOREIGN KEY (target) REFERENCES tradeflow.targets(name) ON UPDATE CASCADE ON DELETE CASCADE;
->>>>>>> main
+
+REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 

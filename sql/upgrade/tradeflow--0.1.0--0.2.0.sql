@@ -27,10 +27,11 @@ alter table tradeflow.actions
   add column recheck boolean not null default false;
 
 alter table tradeflow.action_kinds
-<<<<<<< HEAD
   add column system text,
   add column delivery text,
-  add column params jsonb not null default '{"type": "object"}';
+  add column params jsonb not null default '{"type": "object"}',
+  add column paused_at timestamptz,
+  add column paused_reason text;
 delete from tradeflow.action_kinds where builtin;  -- those of this version come below
 -- What own kinds said of their parameters, as a schema. a|b meant one of the two.
 update tradeflow.action_kinds k set params = jsonb_build_object(
@@ -46,12 +47,7 @@ alter table tradeflow.action_kinds drop column required, drop column optional;
 
 alter table tradeflow.targets
   drop constraint targets_system_check,
-  add constraint targets_system_check check (system in ('smtp', 'http', 'bigcommerce', 'hubspot', 'google'));
-=======
-  add column paused_at timestamptz,
-  add column paused_reason text;
-
-alter table tradeflow.targets
+  add constraint targets_system_check check (system in ('smtp', 'http', 'bigcommerce', 'hubspot', 'google')),
   add column rate_limit int check (rate_limit > 0),
   add column rate_period interval not null default '1 second' check (rate_period > '0'),
   add column burst int check (burst > 0),
@@ -60,7 +56,6 @@ alter table tradeflow.targets
   add column breaker_cooldown interval not null default '30 seconds' check (breaker_cooldown > '0'),
   add column paused_at timestamptz,
   add column paused_reason text;
->>>>>>> main
 
 alter table tradeflow.outbox
   drop constraint outbox_event_check,
@@ -2793,13 +2788,8 @@ grant execute on function
   tradeflow._is_asked(tradeflow.rules), tradeflow._as_written(text), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
-<<<<<<< HEAD
-  tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
-=======
   tradeflow.pause(text, text), tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
->>>>>>> main
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
 to tradeflow_author;
 
 grant select on tradeflow.schedules to tradeflow_author;
@@ -2830,15 +2820,10 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 
-<<<<<<< HEAD
-grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
 
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
-=======
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
-
->>>>>>> main
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
