@@ -1,28 +1,4 @@
--- 25_actions: what follows from a firing: kinds, targets, templates, and the actions themselves.
-
-create table tradeflow.action_kinds (
-  name         text primary key,
-  repeatable   boolean not null,
-  required     text[] not null default '{}',
-  optional     text[] not null default '{}',
-  description  text not null,
-  builtin      boolean not null default false
-);
-select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin');
-comment on table tradeflow.action_kinds is 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
-comment on column tradeflow.action_kinds.name is 'What actions.kind says.';
-comment on column tradeflow.action_kinds.repeatable is 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
-comment on column tradeflow.action_kinds.required is 'Parameters that must be given; a|b means one of the two.';
-comment on column tradeflow.action_kinds.optional is 'Parameters that may be given.';
-comment on column tradeflow.action_kinds.description is 'What executing it does.';
-comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; not dumped.';
-
-insert into tradeflow.action_kinds (name, repeatable, required, optional, description, builtin) values
-  ('email', false, '{to,template|text}', '{cc,bcc,reply_to,from,subject,html,headers}',
-   'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true),
-  ('http', true, '{}', '{method,url,path,headers,query,body,expect,timeout}',
-   'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true);
-
+-- 25_actions: what follows from a firing: targets, templates, and the actions themselves.
 
 create table tradeflow.targets (
   name            text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
@@ -36,6 +12,14 @@ create table tradeflow.targets (
   headers         jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
   allow_private   boolean not null default false,
   timeout         interval not null default '30 seconds' check (timeout > '0'),
+  rate_limit      int check (rate_limit > 0),
+  rate_period     interval not null default '1 second' check (rate_period > '0'),
+  burst           int check (burst > 0),
+  concurrency     int check (concurrency > 0),
+  breaker_failures int not null default 10 check (breaker_failures >= 0),
+  breaker_cooldown interval not null default '30 seconds' check (breaker_cooldown > '0'),
+  paused_at       timestamptz,
+  paused_reason   text,
   description     text,
   check (case system when 'smtp' then base_url ~ '^smtps?://' else base_url ~ '^https?://' end),
   check (system = 'http' or auth in ('none', 'basic'))
@@ -53,6 +37,14 @@ comment on column tradeflow.targets.signing_secret is 'Where the Standard Webhoo
 comment on column tradeflow.targets.headers is 'Headers of every request. Not for secrets.';
 comment on column tradeflow.targets.allow_private is 'Whether the host may be a private or loopback address.';
 comment on column tradeflow.targets.timeout is 'How long one execution may take.';
+comment on column tradeflow.targets.rate_limit is 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+comment on column tradeflow.targets.rate_period is 'The time that rate_limit is about.';
+comment on column tradeflow.targets.burst is 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+comment on column tradeflow.targets.concurrency is 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+comment on column tradeflow.targets.breaker_failures is 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+comment on column tradeflow.targets.breaker_cooldown is 'How long an open breaker lets nothing through.';
+comment on column tradeflow.targets.paused_at is 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+comment on column tradeflow.targets.paused_reason is 'Why it was paused.';
 comment on column tradeflow.targets.description is 'For people.';
 
 
@@ -108,8 +100,10 @@ create table tradeflow.actions (
   params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),
   delay         interval not null default '0',
   if_late       text not null default 'run' check (if_late in ('run', 'skip')),
+  lane          text,
   max_attempts  int not null default 20 check (max_attempts between 1 and 100),
   on_failure    text not null default 'stop' check (on_failure in ('stop', 'continue')),
+  on_dead       text not null default 'block' check (on_dead in ('block', 'continue')),
   recheck       boolean not null default false,
   primary key (rule, edge, step),
   unique (rule, edge, name)
@@ -125,8 +119,10 @@ comment on column tradeflow.actions.target is 'One of targets.';
 comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
 comment on column tradeflow.actions.delay is 'Added to fire_at, or to now. May be negative: -7 days.';
 comment on column tradeflow.actions.if_late is 'When the due time has passed already at the firing: run at once, or skip.';
+comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 comment on column tradeflow.actions.on_failure is 'When this action is dead: stop, or continue with the next step.';
+comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
 
@@ -212,6 +208,11 @@ begin
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'syntax_error', hint = 'Strings of params are Jinja templates: {{ facts.quote_number }}.';
   end if;
+  problem := tradeflow._check_template(new.lane, 'lane');
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'syntax_error', hint = 'lane is a Jinja template: company {{ facts.company_id }}.';
+  end if;
   return new;
 end
 $$;
@@ -252,6 +253,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_op <> 'DELETE' then
+    insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
   if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.name <> new.name) then

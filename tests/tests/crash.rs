@@ -173,8 +173,11 @@ async fn sigterm_finishes_what_runs_and_leaves_the_rest_ready() {
 async fn two_sidecars_deliver_500_actions_once_each_and_in_order_within_a_lane() {
     let db = Database::with_extension().await;
     let sink = HttpSink::start();
+    // 25 lanes are more than one of them has room for, and no answer comes before both have looked.
+    sink.usually(Answer::status(200).after(Duration::from_millis(20)));
     watch_jobs(&db, &Target::http(sink.url()), "http", POST).await;
-    let (mut one, mut two) = (Sidecar::start(&db), Sidecar::start(&db));
+    let start = || Sidecar::command(&db).env("TRADEFLOW_CONCURRENCY", "8").start();
+    let (mut one, mut two) = (start(), start());
     one.wait_for_log("sidecar is running");
     two.wait_for_log("sidecar is running");
     db.sql("insert into jobs (id, n) select i, 1 from generate_series(1, 25) i").await;
