@@ -49,6 +49,23 @@ COMMENT ON TYPE tradeflow.observer IS 'A table''s oid whose subscript, in the WH
 
 CREATE CAST (oid AS tradeflow.observer) WITHOUT FUNCTION;
 
+CREATE FUNCTION tradeflow._action_kinds_before_write() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  problem text := tradeflow._check_schema(new.params, 'params');
+begin
+  if problem is not null then
+    raise exception 'kind "%": %', new.name, problem
+      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._action_kinds_before_write() IS 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
+
 CREATE FUNCTION tradeflow._actions_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -80,6 +97,7 @@ declare
   kind     tradeflow.action_kinds;
   problem  text;
   the_rule tradeflow.rules;
+  its_system text;
 begin
   select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
   if found then
@@ -102,21 +120,22 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
-  from unnest(kind.required) want
-  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
-  limit 1;
-  if problem is null then
-    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
-    from jsonb_object_keys(new.params) given
-    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
-    limit 1;
-  end if;
+  problem := tradeflow._check_value(new.params, kind.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
-            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
-                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+            hint = coalesce(format('kind "%s" looks like this: ', kind.name) || (kind.params -> 'examples' -> 0)::text, format('see action_kinds.params of kind "%s"', kind.name));
+  end if;
+  -- A target that is not there yet makes the rule invalid until it comes; one of another system will never do.
+  select t.system into its_system from tradeflow.targets t where t.name = new.target;
+  if kind.system = 'none' and new.target is not null then
+    raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif its_system is not null and kind.system is not null and its_system <> kind.system then
+    raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
+      using errcode = 'invalid_parameter_value',
+            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
+                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
@@ -602,6 +621,47 @@ CREATE FUNCTION tradeflow._check_schedule(rule text, query text, search_path tex
 
 COMMENT ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) IS 'Internal. Compiles the query of a schedule rule as its owner, and forgets it. The caller must be a member of the owner.';
 
+CREATE FUNCTION tradeflow._check_schema(schema jsonb, path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  part     record;
+  problem  text;
+begin
+  if jsonb_typeof(schema) = 'boolean' then
+    return null;
+  elsif jsonb_typeof(schema) is distinct from 'object' then
+    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
+  end if;
+  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
+    problem := case
+      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
+      when part.key in ('type') then
+        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
+         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
+      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
+      when part.key = 'pattern' and part.type = 'string' then null
+      when part.key = 'literal' and part.type = 'boolean' then null
+      when part.key = 'required' and part.type = 'array' then null
+      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
+      when part.key = 'properties' and part.type = 'object' then
+        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
+      when part.key = 'anyOf' and part.type = 'array' then
+        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
+         where p is not null limit 1)
+      else format('%s: %s is not understood here', path, part.key)
+    end;
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._check_schema(schema jsonb, path text) IS 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
+
 CREATE FUNCTION tradeflow._check_source(rule text, source text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -628,6 +688,92 @@ CREATE FUNCTION tradeflow._check_template(source text, name text) RETURNS text
     AS '$libdir/tradeflow', 'tradeflow_check_template';
 
 COMMENT ON FUNCTION tradeflow._check_template(source text, name text) IS 'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';
+
+CREATE FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  its_type text := jsonb_typeof(given);
+  its_text text := given #>> '{}';
+  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
+  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
+  names    text[];
+  part     record;
+  problem  text;
+begin
+  if schema = 'true' or schema is null then
+    return null;
+  elsif schema = 'false' then
+    return format('%s: nothing is allowed here', path);
+  elsif its_type = 'string' and its_text ~ '\{[{%]' then
+    -- What a template makes is known when it is rendered, and then the sidecar checks it.
+    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
+  end if;
+
+  if schema ? 'type' then
+    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
+    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
+      return format('%s: %s, not %s%s', path,
+        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
+                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
+         from unnest(names) with ordinality u(n, o)), shown, allowed);
+    end if;
+  end if;
+  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
+    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
+  elsif schema ? 'const' and schema -> 'const' <> given then
+    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
+  end if;
+
+  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
+    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
+  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
+    return format('%s: %s is not %s%s', path, shown,
+      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
+  elsif its_type = 'array' then
+    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
+      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
+        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
+    end if;
+    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
+      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
+      exit when problem is not null;
+    end loop;
+  elsif its_type = 'object' then
+    select format('%s: "%s" is missing%s', path, r, allowed) into problem
+    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
+    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
+      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
+    end if;
+    for part in
+      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
+    loop
+      exit when problem is not null;
+      if part.schema is null and schema -> 'additionalProperties' = 'false' then
+        problem := format('%s: there is no "%s"; there is %s', path, part.key,
+          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
+      else
+        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
+      end if;
+    end loop;
+  end if;
+  if problem is null and schema ? 'anyOf' then
+    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
+      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
+        problem := format('%s: %s is missing', path,
+          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
+           from jsonb_array_elements(schema -> 'anyOf') a));
+      else
+        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
+      end if;
+    end if;
+  end if;
+  return problem;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) IS 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
 
 CREATE FUNCTION tradeflow._check_view(rule text, view text) RETURNS text
     LANGUAGE plpgsql
@@ -2909,9 +3055,10 @@ COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[],
 
 CREATE TABLE tradeflow.action_kinds (
     name text NOT NULL,
+    system text,
+    delivery text,
     repeatable boolean NOT NULL,
-    required text[] DEFAULT '{}'::text[] NOT NULL,
-    optional text[] DEFAULT '{}'::text[] NOT NULL,
+    params jsonb DEFAULT '{"type": "object"}'::jsonb NOT NULL,
     description text NOT NULL,
     builtin boolean DEFAULT false NOT NULL,
     paused_at timestamp with time zone,
@@ -2922,11 +3069,13 @@ COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar c
 
 COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
 
+COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
 COMMENT ON COLUMN tradeflow.action_kinds.repeatable IS 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
 
-COMMENT ON COLUMN tradeflow.action_kinds.required IS 'Parameters that must be given; a|b means one of the two.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.optional IS 'Parameters that may be given.';
+COMMENT ON COLUMN tradeflow.action_kinds.params IS 'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.description IS 'What executing it does.';
 
@@ -3653,7 +3802,7 @@ END),
     CONSTRAINT targets_rate_period_check CHECK ((rate_period > '00:00:00'::interval)),
     CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
-    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text]))),
+    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
     CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
 );
 
@@ -3661,7 +3810,7 @@ COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secret
 
 COMMENT ON COLUMN tradeflow.targets.name IS 'What actions.target says.';
 
-COMMENT ON COLUMN tradeflow.targets.system IS 'smtp or http.';
+COMMENT ON COLUMN tradeflow.targets.system IS 'smtp, http, bigcommerce, hubspot or google.';
 
 COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
 
@@ -3876,6 +4025,8 @@ CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree 
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
+CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
+
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
 
 CREATE TRIGGER actions_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_before_write();
@@ -3944,8 +4095,12 @@ ALTER TABLE ONLY tradeflow.rules
 ALTER TABLE ONLY tradeflow.schedules
     ADD CONSTRAINT schedules_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
+<<<<<<< HEAD
+REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
+=======
 ALTER TABLE ONLY tradeflow.target_states
     ADD CONSTRAINT target_states_target_fkey FOREIGN KEY (target) REFERENCES tradeflow.targets(name) ON UPDATE CASCADE ON DELETE CASCADE;
+>>>>>>> main
 
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 
@@ -3996,11 +4151,17 @@ REVOKE ALL ON FUNCTION tradeflow._check_rules(names text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._check_schema(schema jsonb, path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_schema(schema jsonb, path text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow._check_source(rule text, source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_source(rule text, source text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._check_template(source text, name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_template(source text, name text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._check_view(rule text, view text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_view(rule text, view text) TO tradeflow_author;
