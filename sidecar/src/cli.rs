@@ -16,8 +16,12 @@ pub mod config;
 pub mod doctor;
 pub mod init;
 pub mod load;
+pub mod new;
 pub mod plan;
+pub mod preview;
+pub mod recipe;
 pub mod run;
+pub mod test;
 
 /// Flags as configuration keys with their values.
 pub type Flags = Vec<(&'static str, String)>;

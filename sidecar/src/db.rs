@@ -109,17 +109,28 @@ impl Pool {
             true => tls::client_config(roots)?,
             false => tls::unverified_client_config()?,
         };
-        let tls = PostgresTls::new(tls);
+        Pool::connecting(pg, PostgresTls::new(tls), config.database_pool_size)
+    }
+
+    /// The same server and user, another database.
+    pub fn for_database(&self, name: &str) -> Result<Pool, Error> {
+        let mut pg = self.config.clone();
+        pg.dbname(name);
+        Pool::connecting(pg, self.tls.clone(), self.inner.status().max_size)
+    }
+
+    fn connecting(pg: PgConfig, tls: PostgresTls, size: usize) -> Result<Pool, Error> {
         let manager = Manager::from_config(
             pg.clone(),
             tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let create_timeout = pg.get_connect_timeout().map(|t| *t * 2);
         let inner = deadpool_postgres::Pool::builder(manager)
-            .max_size(config.database_pool_size)
+            .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(30)))
-            .create_timeout(Some(config.database_connect_timeout * 2))
+            .create_timeout(create_timeout)
             .build()
             .map_err(|e| Error::Pool(e.to_string()))?;
         Ok(Pool { inner, config: pg, tls })
@@ -165,6 +176,11 @@ impl Pool {
     /// Host and database, without user or password: fit for messages.
     pub fn describe(&self) -> String {
         describe_config(&self.config)
+    }
+
+    /// Closes what is idle; nothing more is opened.
+    pub fn close(&self) {
+        self.inner.close();
     }
 
     /// Connections open and idle now.

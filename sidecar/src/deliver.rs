@@ -62,6 +62,11 @@ pub trait Deliver: Send + Sync {
         &[]
     }
 
+    /// What executing would send, without secrets and without sending it: the key `request` of the result.
+    fn preview(&self, job: &Job<'_>) -> Result<Json, Failure> {
+        Ok(job.params.clone())
+    }
+
     /// Executes. The result is a JSON object whose key `request` is the request without secrets.
     fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>>;
 }

@@ -24,9 +24,9 @@ use crate::secret::Secrets;
 use crate::server;
 use crate::tls;
 
-mod catalog;
-mod claim;
-mod dispatch;
+pub(crate) mod catalog;
+pub(crate) mod claim;
+pub(crate) mod dispatch;
 mod heartbeat;
 mod listen;
 mod report;
@@ -159,7 +159,7 @@ async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt:
     heartbeat::give_back(shared, unfinished.not_started).await;
 }
 
-fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
+pub(crate) fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
     let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
     let known: Vec<Box<dyn Deliver>> =

@@ -70,6 +70,10 @@ impl Deliver for Email {
         &["html"]
     }
 
+    fn preview(&self, job: &Job<'_>) -> Result<Json, Failure> {
+        Ok(message::compose(job)?.request)
+    }
+
     fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>> {
         Box::pin(self.send(job))
     }

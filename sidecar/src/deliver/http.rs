@@ -95,6 +95,10 @@ impl Deliver for Http {
         System::Http
     }
 
+    fn preview(&self, job: &Job<'_>) -> Result<Json, Failure> {
+        Ok(request::build(job)?.shown)
+    }
+
     fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>> {
         Box::pin(self.send(job))
     }

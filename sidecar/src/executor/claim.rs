@@ -138,7 +138,8 @@ async fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
     });
 }
 
-fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
+/// A row of claim.sql.
+pub(crate) fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
     Ok(Claimed {
         action: Action {
             id: row.try_get("id")?,

@@ -104,7 +104,7 @@ async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
 }
 
 /// The names that templates read.
-fn context(claimed: &Claimed) -> Value {
+pub(crate) fn context(claimed: &Claimed) -> Value {
     let action = &claimed.action;
     let rule = BTreeMap::from([
         ("name", Value::from(action.rule.as_str())),

@@ -11,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::Transaction;
 
 use super::problem::Problem;
+use super::recipe::settings;
 use super::source::{self, File, Mail};
 use super::statement::{self, Insert, Statement, What};
 use super::table::{list, quoted, Table};
@@ -57,6 +58,7 @@ pub async fn declare(project: &Project, transaction: &Transaction<'_>) -> Result
     let mut problems = Vec::new();
     let mut read = Vec::new();
     for file in source::rules(project)? {
+        problems.extend(settings::check(&file));
         let statements = statement::read(transaction, &file, &project.schema, &mut problems).await?;
         read.push((Arc::new(file), statements));
     }
@@ -167,7 +169,18 @@ impl Scratch<'_> {
         let (before, after) = (&file.text[one.at..insert.name_at], &file.text[insert.name_end..one.end]);
         let sent = format!("{before}{name}{after}");
         let longer = name.len() as isize - (insert.name_end - insert.name_at) as isize;
-        statement::run(self.transaction, file, one, &sent, (before.len() + name.len(), longer)).await?;
+        let ran = statement::run(self.transaction, file, one, &sent, (before.len() + name.len(), longer)).await;
+        // The author knows the table by its own name.
+        let scratch = format!("\"tradeflow_{index}\"");
+        ran.map_err(|error| match error {
+            Error::Problems(mut problems) => {
+                for problem in &mut problems {
+                    problem.message = problem.message.replace(&scratch, &format!("\"{}\"", insert.table));
+                }
+                Error::Problems(problems)
+            }
+            other => other,
+        })?;
         self.take(index, file, (one.at, one.end), insert.seed).await
     }
 

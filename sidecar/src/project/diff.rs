@@ -13,7 +13,10 @@ pub struct Field {
 
 /// The columns of two objects that differ; a column that only one of them knows counts as null in the other.
 pub fn fields(before: &Json, after: &Json) -> Vec<Field> {
-    let (Some(a), Some(b)) = (before.as_object(), after.as_object()) else {
+    let none = serde_json::Map::new();
+    // What is added had no columns before.
+    let before_columns = if before.is_null() { Some(&none) } else { before.as_object() };
+    let (Some(a), Some(b)) = (before_columns, after.as_object()) else {
         return match before == after {
             true => Vec::new(),
             false => vec![Field { name: "definition".into(), before: before.clone(), after: after.clone() }],

@@ -60,13 +60,18 @@ impl fmt::Display for Problem {
         match &self.place {
             None => write!(f, "{}", self.message)?,
             Some(place) => {
-                write!(f, "{place}: {}", self.message)?;
+                // What the message adds in further lines comes below the excerpt.
+                let (first, more) = self.message.split_once('\n').map_or((self.message.as_str(), None), |(a, b)| (a, Some(b)));
+                write!(f, "{place}: {first}")?;
                 if !place.excerpt.trim().is_empty() {
+                    let (line, column) = window(&place.excerpt, place.column);
                     let number = place.line.to_string();
                     // Tabs stay tabs, so that the caret is below its letter.
-                    let before = place.excerpt.chars().take(place.column - 1);
-                    let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-                    write!(f, "\n {number} | {}\n {:width$} | {indent}^", place.excerpt, "", width = number.len())?;
+                    let indent: String = line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                    write!(f, "\n {number} | {line}\n {:width$} | {indent}^", "", width = number.len())?;
+                }
+                if let Some(more) = more {
+                    write!(f, "\n{more}")?;
                 }
             }
         }
@@ -75,6 +80,21 @@ impl fmt::Display for Problem {
             None => Ok(()),
         }
     }
+}
+
+/// How much of a line is shown, in characters.
+const WIDTH: usize = 110;
+
+/// A line, or what of a long one is around its column.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= WIDTH {
+        return (line.to_owned(), column);
+    }
+    let from = column.saturating_sub(WIDTH / 2).min(length - WIDTH);
+    let shown: String = line.chars().skip(from).take(WIDTH).collect();
+    let (before, after) = (if from > 0 { "…" } else { "" }, if from + WIDTH < length { "…" } else { "" });
+    (format!("{before}{shown}{after}"), column - from + before.chars().count())
 }
 
 /// All of them, for people.
@@ -108,5 +128,13 @@ mod tests {
         let place = Place { file: "rules/a.sql".into(), line: 12, column: 3, excerpt: "\tä frm x".into() };
         let text = Problem::at(place, "syntax error").hint("write from").to_string();
         assert_eq!(text, "rules/a.sql:12:3: syntax error\n 12 | \tä frm x\n    | \t ^\nhint: write from");
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_column_is_shown() {
+        let line = format!("{}X{}", "a".repeat(300), "b".repeat(300));
+        let (shown, column) = window(&line, 301);
+        assert_eq!(shown.chars().nth(column - 1), Some('X'));
+        assert!(shown.starts_with('…') && shown.ends_with('…') && shown.chars().count() == WIDTH + 2);
     }
 }

@@ -45,8 +45,7 @@ pub struct Insert {
     pub seed: bool,
 }
 
-const REPEATABLE: &str = "a rule file says what there shall be, so that it can be applied again and again: \
-insert into tradeflow.rules, actions, … or a decision table … on conflict …; create or replace view, function; create table, index if not exists; \
+const REPEATABLE: &str = "a rule file says what there shall be, so that it can be applied again: insert into tradeflow.rules, actions, … or a decision table … on conflict …; create or replace view, function; create table, index if not exists; \
 alter table … add column if not exists; comment; grant; select tradeflow.watch(…)";
 
 /// Reads a file; what is not allowed becomes problems.
@@ -72,20 +71,23 @@ pub async fn read(
         let at = first_word(&file.text, at);
         match judge(about, file, schema) {
             Ok(what) => all.push(Statement { at, end, what }),
-            Err((message, hint)) => problems.push(Problem::at(file.place(at), message).hint(hint)),
+            Err((message, hint)) => {
+                let problem = Problem::at(file.place(at), message);
+                problems.push(Problem { hint, ..problem });
+            }
         }
     }
     Ok(all)
 }
 
-/// What a statement is, or why it is not allowed and what to write instead.
-fn judge(about: &Json, file: &File, schema: &str) -> Result<What, (String, String)> {
+/// What a statement is, or why it is not allowed and, where the reason does not say it, what to write instead.
+fn judge(about: &Json, file: &File, schema: &str) -> Result<What, (String, Option<String>)> {
     let text = |key: &str| about.get(key).and_then(Json::as_str).map(str::to_owned);
     let yes = |key: &str| about.get(key) == Some(&Json::Bool(true));
     let tag = text("tag").unwrap_or_default();
     let ours = |given: &Option<String>| given.as_deref().is_none_or(|given| given == schema);
     let command = tag.to_lowercase();
-    let refuse = |why: &str| (format!("{command} is not allowed here: {why}"), REPEATABLE.to_owned());
+    let refuse = |why: &str| (format!("{command} is not allowed here: {why}"), None);
     let (in_schema, name) = (text("schema"), text("name").unwrap_or_default());
     let elsewhere =
         || refuse(&format!("it is about schema {}, and the project's is {schema}", in_schema.as_deref().unwrap_or("?")));
@@ -96,7 +98,7 @@ fn judge(about: &Json, file: &File, schema: &str) -> Result<What, (String, Strin
                 let all: Vec<&str> = DEFINITIONS.iter().map(|d| d.name).collect();
                 return Err((
                     format!("insert into tradeflow.{name} is not allowed here: it is no definition"),
-                    format!("definitions are in tradeflow.{}", all.join(", ")),
+                    Some(format!("definitions are in tradeflow.{}", all.join(", "))),
                 ));
             } else if !definitions && !ours(&in_schema) {
                 return Err(elsewhere());
@@ -109,7 +111,7 @@ fn judge(about: &Json, file: &File, schema: &str) -> Result<What, (String, Strin
                 None => {
                     return Err((
                         "insert without on conflict: it could not be applied twice".into(),
-                        "add `on conflict (…) do update set …`; or `do nothing`, then what the database has stays as it is".into(),
+                        Some("add `on conflict (…) do update set …`; or `do nothing`, then what the database has stays as it is".into()),
                     ))
                 }
             };
@@ -157,9 +159,9 @@ fn judge(about: &Json, file: &File, schema: &str) -> Result<What, (String, Strin
         "COMMENT" => Err(elsewhere()),
         "DELETE" | "UPDATE" | "TRUNCATE TABLE" | "MERGE" | "DROP TABLE" | "DROP VIEW" | "DROP FUNCTION" => Err((
             format!("{command} is not allowed here"),
-            "change or take away what the file says; `tradeflow apply --prune` then removes what no file says any more".into(),
+            Some("change or take away what the file says; `tradeflow apply --prune` then removes what no file says any more".into()),
         )),
-        _ => Err(refuse("it is none of the statements a rule file may hold")),
+        _ => Err((format!("{command} is none of the statements a rule file may hold"), Some(REPEATABLE.to_owned()))),
     }
 }
 

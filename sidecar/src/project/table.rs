@@ -17,7 +17,7 @@ pub struct Definition {
 /// In the order in which they can be written: what is named comes before what names it.
 pub const DEFINITIONS: [Definition; 8] = [
     Definition { name: "settings", kind: "setting", key: &["name"], managed: &["updated_at"] },
-    Definition { name: "targets", kind: "target", key: &["name"], managed: &[] },
+    Definition { name: "targets", kind: "target", key: &["name"], managed: &["paused_at", "paused_reason"] },
     Definition { name: "templates", kind: "template", key: &["name"], managed: &["updated_at"] },
     Definition { name: "pools", kind: "pool", key: &["name"], managed: &["pass"] },
     Definition { name: "pool_members", kind: "pool member", key: &["pool", "member"], managed: &["pass"] },

@@ -15,8 +15,9 @@ on conflict (name) do update set value = excluded.value, description = excluded.
 
 -- One firing for each of the days (its occurrence); until its time comes it waits in the outbox. Then condition and query are
 -- asked again, on the quote as it is by then. Status: 0 New, 2 In Process, 3 Updated by customer.
-insert into tradeflow.rules (name, source, description, condition, query) values (
-  'quote_expiry_reminder', 'store.quotes', 'An open quote is about to expire',
+-- fires always, at changes of these columns: then new answers take the place of those that wait, with their new times.
+insert into tradeflow.rules (name, source, description, fires, columns, condition, query) values (
+  'quote_expiry_reminder', 'store.quotes', 'An open quote is about to expire', 'always', '{status,expired_at,contact_email,sales_rep_email}',
   $$ new.status in (0, 2, 3) and new.expired_at > tradeflow.now() $$,
   $$
     select d.days::text as occurrence, new.expired_at - make_interval(days => d.days) as fire_at, d.days,
@@ -29,7 +30,7 @@ insert into tradeflow.rules (name, source, description, condition, query) values
                              case when tradeflow.setting('reminder_audience') in ('rep', 'both') then nullif(new.sales_rep_email, '') end)) r(to_address)
     where r.to_address <> ''
   $$)
-on conflict (name) do update set source = excluded.source, description = excluded.description,
+on conflict (name) do update set source = excluded.source, description = excluded.description, fires = excluded.fires, columns = excluded.columns,
   condition = excluded.condition, query = excluded.query;
 
 -- if_late: of a quote that is made two days before its expiry, the reminders of seven and three days before are left out.

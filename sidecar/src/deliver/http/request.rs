@@ -39,8 +39,16 @@ pub struct Prepared {
     pub shown: Json,
 }
 
-/// Builds the request of a job.
+/// Builds the request of a job, with its secrets.
 pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
+    let mut prepared = build(job)?;
+    authorize(job, &mut prepared.headers)?;
+    sign(job, &prepared.body, &mut prepared.headers)?;
+    Ok(prepared)
+}
+
+/// Builds the request of a job as far as it can be shown.
+pub fn build(job: &Job<'_>) -> Result<Prepared, Failure> {
     let params = &job.params;
     let method = method(params)?;
     let url = url(params, job.target)?;
@@ -60,8 +68,6 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     let body = body(params, &mut headers)?;
     headers.insert("idempotency-key", header_value(&job.action.idempotency_key, "idempotency-key")?);
     headers.insert("x-tradeflow-id", header_value(&job.action.idempotency_key, "x-tradeflow-id")?);
-    authorize(job, &mut headers)?;
-    sign(job, &body, &mut headers)?;
     let shown = json!({
         "method": method.as_str(), "url": url.as_str(), "headers": shown_headers,
         "body": params.get("body").cloned().unwrap_or(Json::Null), "idempotency_key": job.action.idempotency_key,

@@ -6,8 +6,18 @@ use super::{affected, Plan, Waiting};
 use crate::project::compare::{Change, What};
 use crate::project::diff::show;
 
-/// Columns of a new object that say what it is; the rest is in the file.
-const TELLING: [&str; 8] = ["source", "view", "schedule", "kind", "target", "mode", "value", "subject"];
+/// The columns of a new object that say what it is; the rest is in the file.
+fn telling(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "rule" => &["source", "view", "schedule", "mode"],
+        "input" => &["subject"],
+        "action" => &["kind", "target"],
+        "setting" => &["value"],
+        "target" => &["base_url"],
+        "watch" => &["key"],
+        _ => &[],
+    }
+}
 
 impl Plan {
     pub fn text(&self) -> String {
@@ -68,7 +78,8 @@ impl Plan {
         let file = change.file.as_deref().map(|f| format!("   {f}")).unwrap_or_default();
         let mut head = format!("  {sign} {} {}", change.kind, change.name);
         if change.what == What::Added {
-            let telling = change.fields.iter().filter(|f| TELLING.contains(&f.name.as_str()) && f.after != Json::Null);
+            let names = telling(&change.kind);
+            let telling = change.fields.iter().filter(|f| names.contains(&f.name.as_str()) && f.after != Json::Null);
             let telling: Vec<String> =
                 telling.filter(|f| f.after != "live").map(|f| format!("{} {}", f.name, show(&f.after))).collect();
             if !telling.is_empty() {
