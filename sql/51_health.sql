@@ -61,7 +61,7 @@ begin
     return 0;
   end if;
   update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
-  where i.kind = 'kind_unknown' and i.acked_at is null and i.detail = any (executed);
+  where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
 
   with overdue as (
     select o.* from tradeflow.outbox o
@@ -74,13 +74,13 @@ begin
     group by o.kind
   ), added as (
     insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
-    select 'kind_unknown', o.rule, o.source, o.subject, o.id,
+    select 'unknown_kind', o.rule, o.source, o.subject, o.id,
            format('no sidecar that runs executes kind "%s": %s actions have been ready for more than a minute', s.kind, case when s.actions < 1000 then s.actions::text else 'many' end),
            s.kind,
            format('start one that does (tradeflow run --kind %s; the configuration''s kinds lists those of a sidecar), or cancel them: tradeflow outbox cancel --kind %1$s', s.kind)
     from stuck s
     join tradeflow.outbox o on o.id = s.first
-    where not exists (select from tradeflow.incidents i where i.kind = 'kind_unknown' and i.acked_at is null and i.detail = s.kind)
+    where not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = s.kind)
     returning 1
   )
   select count(*)::int into reported from added;
@@ -114,14 +114,27 @@ create view tradeflow.target_health as
 select
   t.name as target,
   t.system,
+  case when t.paused_at is not null then 'paused'
+       when s.breaker <> 'closed' then s.breaker
+       when s.throttled_until > clock_timestamp() then 'throttled'
+       else 'ok' end as status,
+  case when t.paused_at is not null then t.paused_reason
+       when s.breaker <> 'closed' or s.throttled_until > clock_timestamp() then s.last_error end as reason,
+  case when t.paused_at is not null then null
+       when s.breaker <> 'closed' then s.retry_at
+       when s.throttled_until > clock_timestamp() then s.throttled_until end as retry_at,
   coalesce(q.ready, 0) as ready,
   coalesce(q.waiting, 0) as waiting,
   coalesce(q.running, 0) as running,
   coalesce(q.held, 0) as held,
   coalesce(q.dead, 0) as dead,
   coalesce(q.uncertain, 0) as uncertain,
-  q.lag
+  q.lag,
+  coalesce(s.failures, 0) as failures,
+  s.last_error,
+  s.last_failed_at
 from tradeflow.targets t
+left join tradeflow.target_states s on s.target = t.name
 left join lateral (
   select
     sum(h.actions) filter (where h.state = 'ready') as ready,
@@ -135,6 +148,9 @@ left join lateral (
 comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
 comment on column tradeflow.target_health.target is 'The target.';
 comment on column tradeflow.target_health.system is 'Its system.';
+comment on column tradeflow.target_health.status is 'ok: it is sent to. paused: by a person. open, half_open: its circuit breaker. throttled: it asked not to be called for a while.';
+comment on column tradeflow.target_health.reason is 'Why it is not ok.';
+comment on column tradeflow.target_health.retry_at is 'When it is tried again, if it is not ok and nobody paused it.';
 comment on column tradeflow.target_health.ready is 'Actions that are ready for it.';
 comment on column tradeflow.target_health.waiting is 'Actions that wait for their time.';
 comment on column tradeflow.target_health.running is 'Actions that are being executed.';
@@ -142,6 +158,9 @@ comment on column tradeflow.target_health.held is 'Actions that are held until a
 comment on column tradeflow.target_health.dead is 'Actions that failed for good.';
 comment on column tradeflow.target_health.uncertain is 'Actions of which nobody knows whether they arrived.';
 comment on column tradeflow.target_health.lag is 'How long the oldest ready one has been due.';
+comment on column tradeflow.target_health.failures is 'Transient failures in a row.';
+comment on column tradeflow.target_health.last_error is 'The last transient failure or throttling, in its words.';
+comment on column tradeflow.target_health.last_failed_at is 'When that was.';
 
 
 create view tradeflow.rule_stats as
@@ -228,7 +247,10 @@ as $$
     'queue', (select coalesce(jsonb_agg(jsonb_build_object(
                 'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
                 'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
-    'targets', (select coalesce(jsonb_agg(jsonb_build_object('target', t.name)), '[]') from tradeflow.targets t),
+    'targets', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'target', t.name, 'paused', t.paused_at is not null, 'breaker', coalesce(s.breaker, 'closed'),
+                  'throttled', coalesce(s.throttled_until > clock_timestamp(), false), 'failures', coalesce(s.failures, 0))), '[]')
+                from tradeflow.targets t left join tradeflow.target_states s on s.target = t.name),
     'incidents', (select coalesce(jsonb_object_agg(i.kind, i.n), '{}')
                   from (select x.kind, count(*) as n from tradeflow.incidents x where x.acked_at is null group by x.kind) i),
     'rules', (select coalesce(jsonb_object_agg(s.status, s.n), '{}')

@@ -49,6 +49,23 @@ COMMENT ON TYPE tradeflow.observer IS 'A table''s oid whose subscript, in the WH
 
 CREATE CAST (oid AS tradeflow.observer) WITHOUT FUNCTION;
 
+CREATE FUNCTION tradeflow._action_kinds_before_write() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  problem text := tradeflow._check_schema(new.params, 'params');
+begin
+  if problem is not null then
+    raise exception 'kind "%": %', new.name, problem
+      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._action_kinds_before_write() IS 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
+
 CREATE FUNCTION tradeflow._actions_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -80,6 +97,7 @@ declare
   kind     tradeflow.action_kinds;
   problem  text;
   the_rule tradeflow.rules;
+  its_system text;
 begin
   select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
   if found then
@@ -102,26 +120,32 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
-  from unnest(kind.required) want
-  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
-  limit 1;
-  if problem is null then
-    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
-    from jsonb_object_keys(new.params) given
-    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
-    limit 1;
-  end if;
+  problem := tradeflow._check_value(new.params, kind.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
-            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
-                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+            hint = coalesce(format('kind "%s" looks like this: ', kind.name) || (kind.params -> 'examples' -> 0)::text, format('see action_kinds.params of kind "%s"', kind.name));
+  end if;
+  -- A target that is not there yet makes the rule invalid until it comes; one of another system will never do.
+  select t.system into its_system from tradeflow.targets t where t.name = new.target;
+  if kind.system = 'none' and new.target is not null then
+    raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif its_system is not null and kind.system is not null and its_system <> kind.system then
+    raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
+      using errcode = 'invalid_parameter_value',
+            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
+                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'syntax_error', hint = 'Strings of params are Jinja templates: {{ facts.quote_number }}.';
+  end if;
+  problem := tradeflow._check_template(new.lane, 'lane');
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'syntax_error', hint = 'lane is a Jinja template: company {{ facts.company_id }}.';
   end if;
   return new;
 end
@@ -234,7 +258,7 @@ COMMENT ON COLUMN tradeflow.outbox.kind IS 'The action''s kind.';
 
 COMMENT ON COLUMN tradeflow.outbox.target IS 'The action''s target.';
 
-COMMENT ON COLUMN tradeflow.outbox.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject.';
+COMMENT ON COLUMN tradeflow.outbox.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
 COMMENT ON COLUMN tradeflow.outbox.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
 
@@ -600,6 +624,47 @@ CREATE FUNCTION tradeflow._check_schedule(rule text, query text, search_path tex
 
 COMMENT ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) IS 'Internal. Compiles the query of a schedule rule as its owner, and forgets it. The caller must be a member of the owner.';
 
+CREATE FUNCTION tradeflow._check_schema(schema jsonb, path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  part     record;
+  problem  text;
+begin
+  if jsonb_typeof(schema) = 'boolean' then
+    return null;
+  elsif jsonb_typeof(schema) is distinct from 'object' then
+    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
+  end if;
+  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
+    problem := case
+      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
+      when part.key in ('type') then
+        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
+         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
+      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
+      when part.key = 'pattern' and part.type = 'string' then null
+      when part.key = 'literal' and part.type = 'boolean' then null
+      when part.key = 'required' and part.type = 'array' then null
+      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
+      when part.key = 'properties' and part.type = 'object' then
+        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
+      when part.key = 'anyOf' and part.type = 'array' then
+        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
+         where p is not null limit 1)
+      else format('%s: %s is not understood here', path, part.key)
+    end;
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._check_schema(schema jsonb, path text) IS 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
+
 CREATE FUNCTION tradeflow._check_source(rule text, source text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -626,6 +691,92 @@ CREATE FUNCTION tradeflow._check_template(source text, name text) RETURNS text
     AS '$libdir/tradeflow', 'tradeflow_check_template';
 
 COMMENT ON FUNCTION tradeflow._check_template(source text, name text) IS 'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';
+
+CREATE FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  its_type text := jsonb_typeof(given);
+  its_text text := given #>> '{}';
+  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
+  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
+  names    text[];
+  part     record;
+  problem  text;
+begin
+  if schema = 'true' or schema is null then
+    return null;
+  elsif schema = 'false' then
+    return format('%s: nothing is allowed here', path);
+  elsif its_type = 'string' and its_text ~ '\{[{%]' then
+    -- What a template makes is known when it is rendered, and then the sidecar checks it.
+    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
+  end if;
+
+  if schema ? 'type' then
+    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
+    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
+      return format('%s: %s, not %s%s', path,
+        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
+                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
+         from unnest(names) with ordinality u(n, o)), shown, allowed);
+    end if;
+  end if;
+  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
+    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
+  elsif schema ? 'const' and schema -> 'const' <> given then
+    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
+  end if;
+
+  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
+    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
+  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
+    return format('%s: %s is not %s%s', path, shown,
+      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
+  elsif its_type = 'array' then
+    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
+      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
+        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
+    end if;
+    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
+      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
+      exit when problem is not null;
+    end loop;
+  elsif its_type = 'object' then
+    select format('%s: "%s" is missing%s', path, r, allowed) into problem
+    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
+    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
+      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
+    end if;
+    for part in
+      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
+    loop
+      exit when problem is not null;
+      if part.schema is null and schema -> 'additionalProperties' = 'false' then
+        problem := format('%s: there is no "%s"; there is %s', path, part.key,
+          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
+      else
+        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
+      end if;
+    end loop;
+  end if;
+  if problem is null and schema ? 'anyOf' then
+    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
+      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
+        problem := format('%s: %s is missing', path,
+          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
+           from jsonb_array_elements(schema -> 'anyOf') a));
+      else
+        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
+      end if;
+    end if;
+  end if;
+  return problem;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) IS 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
 
 CREATE FUNCTION tradeflow._check_view(rule text, view text) RETURNS text
     LANGUAGE plpgsql
@@ -766,7 +917,10 @@ CREATE FUNCTION tradeflow._count_health() RETURNS jsonb
     'queue', (select coalesce(jsonb_agg(jsonb_build_object(
                 'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
                 'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
-    'targets', (select coalesce(jsonb_agg(jsonb_build_object('target', t.name)), '[]') from tradeflow.targets t),
+    'targets', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'target', t.name, 'paused', t.paused_at is not null, 'breaker', coalesce(s.breaker, 'closed'),
+                  'throttled', coalesce(s.throttled_until > clock_timestamp(), false), 'failures', coalesce(s.failures, 0))), '[]')
+                from tradeflow.targets t left join tradeflow.target_states s on s.target = t.name),
     'incidents', (select coalesce(jsonb_object_agg(i.kind, i.n), '{}')
                   from (select x.kind, count(*) as n from tradeflow.incidents x where x.acked_at is null group by x.kind) i),
     'rules', (select coalesce(jsonb_object_agg(s.status, s.n), '{}')
@@ -1121,6 +1275,30 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._kinds_executed() IS 'Internal. The kinds that some sidecar executes now.';
 
+CREATE FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  lane text;
+begin
+  lane := tradeflow._render(template, jsonb_build_object(
+    'facts', facts, 'source', source, 'event', event, 'subject', subject, 'occurrence', occurrence, 'key', key, 'action', action,
+    'rule', jsonb_build_object('name', rule, 'version', rule_version)));
+  if lane = '' or length(lane) > 500 then
+    raise invalid_parameter_value using message = format('the template "%s" makes a lane of %s characters; it must have 1 to 500', template, length(lane));
+  end if;
+  return lane;
+exception when invalid_parameter_value then
+  insert into tradeflow.incidents (kind, rule, source, subject, message, hint)
+  values ('lane_error', rule, source, subject, format('rule "%s" for %s: %s', rule, subject, sqlerrm),
+          'mend the lane of its action; until then it is executed in the lane of its subject.');
+  return source || ':' || subject;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) IS 'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
+
 CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) RETURNS SETOF tradeflow.outbox
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1134,6 +1312,11 @@ CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds
     where o.state = 'ready'
       and o.run_at <= clock_timestamp()
       and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
+      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
+      and not exists (
+        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
+        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
       and not exists (
         select from tradeflow.outbox b
         where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
@@ -1238,7 +1421,9 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
       state, facts, steps, run_at, fire_at, max_attempts, traceparent)
     select
-      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target, f.lane,
+      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
+      case when a.lane is null then f.source || ':' || f.subject
+           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
@@ -1460,6 +1645,12 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._recheck_views() IS 'Internal. Part of tick(): rechecks that are due, and queued ones.';
 
+CREATE FUNCTION tradeflow._render(source text, context jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT
+    AS '$libdir/tradeflow', 'tradeflow_render';
+
+COMMENT ON FUNCTION tradeflow._render(source text, context jsonb) IS 'Internal. A template rendered over the keys of an object. Errors: 22023 when it names what is not there, or does not compile.';
+
 CREATE FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) RETURNS SETOF record
     LANGUAGE c
     AS '$libdir/tradeflow', 'tradeflow_replay';
@@ -1479,7 +1670,7 @@ begin
     return 0;
   end if;
   update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
-  where i.kind = 'kind_unknown' and i.acked_at is null and i.detail = any (executed);
+  where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
 
   with overdue as (
     select o.* from tradeflow.outbox o
@@ -1492,13 +1683,13 @@ begin
     group by o.kind
   ), added as (
     insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
-    select 'kind_unknown', o.rule, o.source, o.subject, o.id,
+    select 'unknown_kind', o.rule, o.source, o.subject, o.id,
            format('no sidecar that runs executes kind "%s": %s actions have been ready for more than a minute', s.kind, case when s.actions < 1000 then s.actions::text else 'many' end),
            s.kind,
            format('start one that does (tradeflow run --kind %s; the configuration''s kinds lists those of a sidecar), or cancel them: tradeflow outbox cancel --kind %1$s', s.kind)
     from stuck s
     join tradeflow.outbox o on o.id = s.first
-    where not exists (select from tradeflow.incidents i where i.kind = 'kind_unknown' and i.acked_at is null and i.detail = s.kind)
+    where not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = s.kind)
     returning 1
   )
   select count(*)::int into reported from added;
@@ -2127,6 +2318,7 @@ CREATE FUNCTION tradeflow._targets_after_write() RETURNS trigger
     AS $$
 begin
   if tg_op <> 'DELETE' then
+    insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
   if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.name <> new.name) then
@@ -2518,7 +2710,7 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) IS 'Prolongs leases, from now. False for those no longer held. Errors: 22023 for a lease outside 1 s – 1 day.';
 
-CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval) RETURNS text
+CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval, throttle boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -2535,6 +2727,12 @@ begin
   if not found then
     return null;
   end if;
+  if fail.throttle then
+    update tradeflow.target_states s
+    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
+        last_error = fail.error, last_failed_at = clock_timestamp()
+    where s.target = o.target;
+  end if;
   if outcome = 'retry' and o.attempt < o.max_attempts then
     update tradeflow.outbox x
     set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
@@ -2548,7 +2746,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 CREATE FUNCTION tradeflow.health(max_age interval DEFAULT '00:00:05'::interval) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2648,6 +2846,61 @@ CREATE FUNCTION tradeflow.now() RETURNS timestamp with time zone
 
 COMMENT ON FUNCTION tradeflow.now() IS 'The time that rules and timers go by: now(), or the test clock where an operator has set one.';
 
+CREATE FUNCTION tradeflow.pause(rule text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.rules r set paused_at = clock_timestamp(), paused_reason = coalesce(pause.reason, 'paused by ' || session_user)
+  where r.name = pause.rule and r.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pause(rule text, reason text) IS 'Stops a rule: it is not asked any more, and its actions stay where they are, waiting and ready ones, until it is resumed. What is being executed ends. False: it is paused already. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
+CREATE FUNCTION tradeflow.pause_kind(kind text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.action_kinds k set paused_at = clock_timestamp(), paused_reason = pause_kind.reason
+  where k.name = pause_kind.kind and k.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.action_kinds k where k.name = pause_kind.kind) then
+    raise exception 'there is no kind "%"', pause_kind.kind
+      using errcode = 'undefined_object', hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pause_kind(kind text, reason text) IS 'Executes no more actions of a kind: they stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such kind.';
+
+CREATE FUNCTION tradeflow.pause_target(target text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.targets t set paused_at = clock_timestamp(), paused_reason = pause_target.reason
+  where t.name = pause_target.target and t.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
+    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pause_target(target text, reason text) IS 'Sends nothing more to a target: its actions stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such target.';
+
 CREATE FUNCTION tradeflow.present(worker text, kinds text[], version text DEFAULT NULL::text, concurrency integer DEFAULT NULL::integer) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2689,6 +2942,45 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow.resume(rule text) IS 'Has a paused rule asked again, and takes note of the incidents that had it paused. What changed meanwhile is not made up for: see backfill(). False: it is not paused. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
+CREATE FUNCTION tradeflow.resume_kind(kind text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.action_kinds k set paused_at = null, paused_reason = null
+  where k.name = resume_kind.kind and k.paused_at is not null;
+  if found then
+    perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.action_kinds k where k.name = resume_kind.kind) then
+    raise exception 'there is no kind "%"', resume_kind.kind
+      using errcode = 'undefined_object', hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.resume_kind(kind text) IS 'Goes on with a paused kind. False: it is not paused. Errors: 42704 no such kind.';
+
+CREATE FUNCTION tradeflow.resume_target(target text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.targets t set paused_at = null, paused_reason = null
+  where t.name = resume_target.target and t.paused_at is not null;
+  if found then
+    perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
+    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.resume_target(target text) IS 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
 
 CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -2895,6 +3187,7 @@ CREATE FUNCTION tradeflow.waits_for(id bigint) RETURNS text
 declare
   o         tradeflow.outbox;
   before    record;
+  stopped   text;
   executed  text[] := tradeflow._kinds_executed();
 begin
   select * into o from tradeflow.outbox x where x.id = waits_for.id;
@@ -2931,7 +3224,23 @@ begin
   elsif o.target is not null and not exists (select from tradeflow.targets t where t.name = o.target) then
     return format('target "%s", which does not exist', o.target);
   end if;
-  return 'a sidecar with room for it';
+  select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
+  from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
+  if stopped is null then
+    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
+  end if;
+  if stopped is null then
+    select case
+      when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
+    end into stopped
+    from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
+  end if;
+  return coalesce(stopped, 'a sidecar with room for it');
 end
 $_$;
 
@@ -3003,26 +3312,35 @@ COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[],
 
 CREATE TABLE tradeflow.action_kinds (
     name text NOT NULL,
+    system text,
+    delivery text,
     repeatable boolean NOT NULL,
-    required text[] DEFAULT '{}'::text[] NOT NULL,
-    optional text[] DEFAULT '{}'::text[] NOT NULL,
+    params jsonb DEFAULT '{"type": "object"}'::jsonb NOT NULL,
     description text NOT NULL,
-    builtin boolean DEFAULT false NOT NULL
+    builtin boolean DEFAULT false NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text
 );
 
 COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
 
+COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
 COMMENT ON COLUMN tradeflow.action_kinds.repeatable IS 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
 
-COMMENT ON COLUMN tradeflow.action_kinds.required IS 'Parameters that must be given; a|b means one of the two.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.optional IS 'Parameters that may be given.';
+COMMENT ON COLUMN tradeflow.action_kinds.params IS 'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.description IS 'What executing it does.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.builtin IS 'Comes with the extension; not dumped.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.paused_at IS 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.paused_reason IS 'Why it was paused.';
 
 CREATE TABLE tradeflow.actions (
     rule text NOT NULL,
@@ -3034,13 +3352,16 @@ CREATE TABLE tradeflow.actions (
     params jsonb DEFAULT '{}'::jsonb NOT NULL,
     delay interval DEFAULT '00:00:00'::interval NOT NULL,
     if_late text DEFAULT 'run'::text NOT NULL,
+    lane text,
     max_attempts integer DEFAULT 20 NOT NULL,
     on_failure text DEFAULT 'stop'::text NOT NULL,
+    on_dead text DEFAULT 'block'::text NOT NULL,
     recheck boolean DEFAULT false NOT NULL,
     CONSTRAINT actions_edge_check CHECK ((edge = ANY (ARRAY['enter'::text, 'leave'::text]))),
     CONSTRAINT actions_if_late_check CHECK ((if_late = ANY (ARRAY['run'::text, 'skip'::text]))),
     CONSTRAINT actions_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 100))),
     CONSTRAINT actions_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_]*$'::text)),
+    CONSTRAINT actions_on_dead_check CHECK ((on_dead = ANY (ARRAY['block'::text, 'continue'::text]))),
     CONSTRAINT actions_on_failure_check CHECK ((on_failure = ANY (ARRAY['stop'::text, 'continue'::text]))),
     CONSTRAINT actions_params_check CHECK ((jsonb_typeof(params) = 'object'::text)),
     CONSTRAINT actions_step_check CHECK ((step > 0))
@@ -3066,9 +3387,13 @@ COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May b
 
 COMMENT ON COLUMN tradeflow.actions.if_late IS 'When the due time has passed already at the firing: run at once, or skip.';
 
+COMMENT ON COLUMN tradeflow.actions.lane IS 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
+
 COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 
 COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: stop, or continue with the next step.';
+
+COMMENT ON COLUMN tradeflow.actions.on_dead IS 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
 
 COMMENT ON COLUMN tradeflow.actions.recheck IS 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
@@ -3258,7 +3583,7 @@ COMMENT ON COLUMN tradeflow.outbox_history.kind IS 'The action''s kind.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.target IS 'The action''s target.';
 
-COMMENT ON COLUMN tradeflow.outbox_history.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject.';
+COMMENT ON COLUMN tradeflow.outbox_history.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
 
@@ -3412,14 +3737,14 @@ CREATE TABLE tradeflow.incidents (
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     acked_at timestamp with time zone,
     acked_by name,
-    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'kind_unknown'::text])))
+    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text])))
 );
 
 COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
-COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. kind_unknown: ready actions of a kind that no sidecar executes.';
+COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
 
 COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
@@ -3777,6 +4102,47 @@ COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
 
 COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
+CREATE TABLE tradeflow.target_states (
+    target text NOT NULL,
+    tokens double precision,
+    refilled_at timestamp with time zone,
+    running integer DEFAULT 0 NOT NULL,
+    breaker text DEFAULT 'closed'::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    opened_at timestamp with time zone,
+    retry_at timestamp with time zone,
+    throttled_until timestamp with time zone,
+    last_error text,
+    last_failed_at timestamp with time zone,
+    CONSTRAINT target_states_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text]))),
+    CONSTRAINT target_states_running_check CHECK ((running >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='200');
+
+COMMENT ON TABLE tradeflow.target_states IS 'A row for each target: its token bucket, circuit breaker and last failure. Written by claim, complete, fail and tick under the row''s lock, so the limits hold for all sidecars together; not dumped.';
+
+COMMENT ON COLUMN tradeflow.target_states.target IS 'The target.';
+
+COMMENT ON COLUMN tradeflow.target_states.tokens IS 'Executions the bucket allowed at refilled_at. NULL: it is full.';
+
+COMMENT ON COLUMN tradeflow.target_states.refilled_at IS 'When tokens was computed.';
+
+COMMENT ON COLUMN tradeflow.target_states.running IS 'How many executions are under way; counted only while the target has a concurrency limit.';
+
+COMMENT ON COLUMN tradeflow.target_states.breaker IS 'closed: it is used. open: not before retry_at. half_open: one execution tries, and its outcome decides.';
+
+COMMENT ON COLUMN tradeflow.target_states.failures IS 'Transient failures in a row.';
+
+COMMENT ON COLUMN tradeflow.target_states.opened_at IS 'Since when the breaker is not closed. NULL: it is closed.';
+
+COMMENT ON COLUMN tradeflow.target_states.retry_at IS 'When an open breaker lets one execution try; half-open: when it lets another, should the first never be heard of again.';
+
+COMMENT ON COLUMN tradeflow.target_states.throttled_until IS 'The destination asked not to be called before (Retry-After). NULL: it did not.';
+
+COMMENT ON COLUMN tradeflow.target_states.last_error IS 'The last transient failure or throttling, in its words.';
+
+COMMENT ON COLUMN tradeflow.target_states.last_failed_at IS 'When that was.';
+
 CREATE TABLE tradeflow.targets (
     name text NOT NULL,
     system text NOT NULL,
@@ -3789,20 +4155,34 @@ CREATE TABLE tradeflow.targets (
     headers jsonb DEFAULT '{}'::jsonb NOT NULL,
     allow_private boolean DEFAULT false NOT NULL,
     timeout interval DEFAULT '00:00:30'::interval NOT NULL,
+    rate_limit integer,
+    rate_period interval DEFAULT '00:00:01'::interval NOT NULL,
+    burst integer,
+    concurrency integer,
+    breaker_failures integer DEFAULT 10 NOT NULL,
+    breaker_cooldown interval DEFAULT '00:00:30'::interval NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text,
     description text,
     CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'::text)),
     CONSTRAINT targets_base_url_check CHECK ((base_url !~ '^[a-z]+://[^/]*@'::text)),
+    CONSTRAINT targets_breaker_cooldown_check CHECK ((breaker_cooldown > '00:00:00'::interval)),
+    CONSTRAINT targets_breaker_failures_check CHECK ((breaker_failures >= 0)),
+    CONSTRAINT targets_burst_check CHECK ((burst > 0)),
     CONSTRAINT targets_check CHECK (
 CASE system
     WHEN 'smtp'::text THEN (base_url ~ '^smtps?://'::text)
     ELSE (base_url ~ '^https?://'::text)
 END),
     CONSTRAINT targets_check1 CHECK (((system = 'http'::text) OR (auth = ANY (ARRAY['none'::text, 'basic'::text])))),
+    CONSTRAINT targets_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT targets_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
     CONSTRAINT targets_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text)),
+    CONSTRAINT targets_rate_limit_check CHECK ((rate_limit > 0)),
+    CONSTRAINT targets_rate_period_check CHECK ((rate_period > '00:00:00'::interval)),
     CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
-    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text]))),
+    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
     CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
 );
 
@@ -3810,7 +4190,7 @@ COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secret
 
 COMMENT ON COLUMN tradeflow.targets.name IS 'What actions.target says.';
 
-COMMENT ON COLUMN tradeflow.targets.system IS 'smtp or http.';
+COMMENT ON COLUMN tradeflow.targets.system IS 'smtp, http, bigcommerce, hubspot or google.';
 
 COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
 
@@ -3830,19 +4210,56 @@ COMMENT ON COLUMN tradeflow.targets.allow_private IS 'Whether the host may be a 
 
 COMMENT ON COLUMN tradeflow.targets.timeout IS 'How long one execution may take.';
 
+COMMENT ON COLUMN tradeflow.targets.rate_limit IS 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.targets.rate_period IS 'The time that rate_limit is about.';
+
+COMMENT ON COLUMN tradeflow.targets.burst IS 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+
+COMMENT ON COLUMN tradeflow.targets.concurrency IS 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.targets.breaker_failures IS 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+
+COMMENT ON COLUMN tradeflow.targets.breaker_cooldown IS 'How long an open breaker lets nothing through.';
+
+COMMENT ON COLUMN tradeflow.targets.paused_at IS 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+
+COMMENT ON COLUMN tradeflow.targets.paused_reason IS 'Why it was paused.';
+
 COMMENT ON COLUMN tradeflow.targets.description IS 'For people.';
 
 CREATE VIEW tradeflow.target_health AS
  SELECT t.name AS target,
     t.system,
+        CASE
+            WHEN (t.paused_at IS NOT NULL) THEN 'paused'::text
+            WHEN (s.breaker <> 'closed'::text) THEN s.breaker
+            WHEN (s.throttled_until > clock_timestamp()) THEN 'throttled'::text
+            ELSE 'ok'::text
+        END AS status,
+        CASE
+            WHEN (t.paused_at IS NOT NULL) THEN t.paused_reason
+            WHEN ((s.breaker <> 'closed'::text) OR (s.throttled_until > clock_timestamp())) THEN s.last_error
+            ELSE NULL::text
+        END AS reason,
+        CASE
+            WHEN (t.paused_at IS NOT NULL) THEN NULL::timestamp with time zone
+            WHEN (s.breaker <> 'closed'::text) THEN s.retry_at
+            WHEN (s.throttled_until > clock_timestamp()) THEN s.throttled_until
+            ELSE NULL::timestamp with time zone
+        END AS retry_at,
     COALESCE(q.ready, (0)::numeric) AS ready,
     COALESCE(q.waiting, (0)::numeric) AS waiting,
     COALESCE(q.running, (0)::numeric) AS running,
     COALESCE(q.held, (0)::numeric) AS held,
     COALESCE(q.dead, (0)::numeric) AS dead,
     COALESCE(q.uncertain, (0)::numeric) AS uncertain,
-    q.lag
-   FROM (tradeflow.targets t
+    q.lag,
+    COALESCE(s.failures, 0) AS failures,
+    s.last_error,
+    s.last_failed_at
+   FROM ((tradeflow.targets t
+     LEFT JOIN tradeflow.target_states s ON ((s.target = t.name)))
      LEFT JOIN LATERAL ( SELECT sum(h.actions) FILTER (WHERE (h.state = 'ready'::text)) AS ready,
             sum(h.actions) FILTER (WHERE (h.state = 'waiting'::text)) AS waiting,
             sum(h.actions) FILTER (WHERE (h.state = 'running'::text)) AS running,
@@ -3859,6 +4276,12 @@ COMMENT ON COLUMN tradeflow.target_health.target IS 'The target.';
 
 COMMENT ON COLUMN tradeflow.target_health.system IS 'Its system.';
 
+COMMENT ON COLUMN tradeflow.target_health.status IS 'ok: it is sent to. paused: by a person. open, half_open: its circuit breaker. throttled: it asked not to be called for a while.';
+
+COMMENT ON COLUMN tradeflow.target_health.reason IS 'Why it is not ok.';
+
+COMMENT ON COLUMN tradeflow.target_health.retry_at IS 'When it is tried again, if it is not ok and nobody paused it.';
+
 COMMENT ON COLUMN tradeflow.target_health.ready IS 'Actions that are ready for it.';
 
 COMMENT ON COLUMN tradeflow.target_health.waiting IS 'Actions that wait for their time.';
@@ -3872,6 +4295,12 @@ COMMENT ON COLUMN tradeflow.target_health.dead IS 'Actions that failed for good.
 COMMENT ON COLUMN tradeflow.target_health.uncertain IS 'Actions of which nobody knows whether they arrived.';
 
 COMMENT ON COLUMN tradeflow.target_health.lag IS 'How long the oldest ready one has been due.';
+
+COMMENT ON COLUMN tradeflow.target_health.failures IS 'Transient failures in a row.';
+
+COMMENT ON COLUMN tradeflow.target_health.last_error IS 'The last transient failure or throttling, in its words.';
+
+COMMENT ON COLUMN tradeflow.target_health.last_failed_at IS 'When that was.';
 
 CREATE TABLE tradeflow.templates (
     name text NOT NULL,
@@ -4005,6 +4434,9 @@ ALTER TABLE ONLY tradeflow.settings
 ALTER TABLE ONLY tradeflow.sidecars
     ADD CONSTRAINT sidecars_pkey PRIMARY KEY (worker);
 
+ALTER TABLE ONLY tradeflow.target_states
+    ADD CONSTRAINT target_states_pkey PRIMARY KEY (target);
+
 ALTER TABLE ONLY tradeflow.targets
     ADD CONSTRAINT targets_pkey PRIMARY KEY (name);
 
@@ -4054,6 +4486,8 @@ CREATE INDEX rule_dependencies_rule ON tradeflow.rule_dependencies USING btree (
 CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree (table_name);
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
+
+CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
 
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
 
@@ -4123,6 +4557,11 @@ ALTER TABLE ONLY tradeflow.rules
 ALTER TABLE ONLY tradeflow.schedules
     ADD CONSTRAINT schedules_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
+ALTER TABLE ONLY tradeflow.target_states
+    ADD CONSTRAINT target_states_target_fkey FOREIGN KEY (target) REFERENCES tradeflow.targets(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_before_write() FROM PUBLIC;
@@ -4172,11 +4611,17 @@ REVOKE ALL ON FUNCTION tradeflow._check_rules(names text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._check_schema(schema jsonb, path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_schema(schema jsonb, path text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow._check_source(rule text, source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_source(rule text, source text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._check_template(source text, name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_template(source text, name text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._check_view(rule text, view text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_view(rule text, view text) TO tradeflow_author;
@@ -4237,6 +4682,8 @@ REVOKE ALL ON FUNCTION tradeflow._kinds_executed() FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._kinds_executed() TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow._kinds_executed() TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) FROM PUBLIC;
@@ -4264,6 +4711,8 @@ REVOKE ALL ON FUNCTION tradeflow._read_as(query text, search_path text, owner re
 REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._render(source text, context jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) TO tradeflow_author;
@@ -4387,8 +4836,8 @@ GRANT ALL ON FUNCTION tradeflow.explain(rule text, key text) TO tradeflow_operat
 REVOKE ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) TO tradeflow_executor;
 
-REVOKE ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval) TO tradeflow_executor;
+REVOKE ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.health(max_age interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.health(max_age interval) TO tradeflow_executor;
@@ -4401,6 +4850,16 @@ REVOKE ALL ON FUNCTION tradeflow.inspect(id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow.pause(rule text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.pause_kind(kind text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pause_kind(kind text, reason text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.pause_target(target text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pause_target(target text, reason text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) TO tradeflow_executor;
 
@@ -4410,6 +4869,12 @@ GRANT ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) TO tradefl
 REVOKE ALL ON FUNCTION tradeflow.resume(rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.resume(rule text) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.resume(rule text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.resume_kind(kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.resume_kind(kind text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.resume_target(target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.resume_target(target text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow.retry(ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.retry(ids bigint[]) TO tradeflow_operator;
@@ -4515,6 +4980,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_opera
 
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.target_states TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_executor;

@@ -123,7 +123,12 @@ async fn says_why_an_action_waits() {
         let said = tradeflow(&db, ["outbox", "show", id, "--json"]);
         said.success();
         let json = said.json();
-        let action = json["actions"].as_array().unwrap().iter().find(|a| a["id"].to_string() == id).unwrap();
+        let action = json["actions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|a| a["id"].as_i64() == id.parse().ok())
+            .expect("it is there");
         action["waits_for"].as_str().unwrap_or("nothing").to_owned()
     };
     assert_eq!(why("2"), "a sidecar: none is running");

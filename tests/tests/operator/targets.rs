@@ -50,7 +50,7 @@ fn found(said: &Said) -> Vec<String> {
     let json = said.json();
     json["findings"]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
         .map(|f| format!("{} {}", text(f, "level"), text(f, "message")))
         .collect()
