@@ -66,6 +66,11 @@ language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_check_template';
 comment on function tradeflow._check_template(text, text) is
   'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';
 
+create function tradeflow._render(source text, context jsonb) returns text
+language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_render';
+comment on function tradeflow._render(text, jsonb) is
+  'Internal. A template rendered over the keys of an object. Errors: 22023 when it names what is not there, or does not compile.';
+
 create function tradeflow._compile_input(
   rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole
 ) returns void

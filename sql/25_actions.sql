@@ -2,7 +2,7 @@
 
 create table tradeflow.targets (
   name            text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
-  system          text not null check (system in ('smtp', 'http')),
+  system          text not null check (system in ('smtp', 'http', 'bigcommerce', 'hubspot', 'google')),
   base_url        text not null check (base_url !~ '^[a-z]+://[^/]*@'),
   secret          text check (secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'),
   username        text,
@@ -12,6 +12,14 @@ create table tradeflow.targets (
   headers         jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
   allow_private   boolean not null default false,
   timeout         interval not null default '30 seconds' check (timeout > '0'),
+  rate_limit      int check (rate_limit > 0),
+  rate_period     interval not null default '1 second' check (rate_period > '0'),
+  burst           int check (burst > 0),
+  concurrency     int check (concurrency > 0),
+  breaker_failures int not null default 10 check (breaker_failures >= 0),
+  breaker_cooldown interval not null default '30 seconds' check (breaker_cooldown > '0'),
+  paused_at       timestamptz,
+  paused_reason   text,
   description     text,
   check (case system when 'smtp' then base_url ~ '^smtps?://' else base_url ~ '^https?://' end),
   check (system = 'http' or auth in ('none', 'basic'))
@@ -19,7 +27,7 @@ create table tradeflow.targets (
 select pg_catalog.pg_extension_config_dump('tradeflow.targets', '');
 comment on table tradeflow.targets is 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
 comment on column tradeflow.targets.name is 'What actions.target says.';
-comment on column tradeflow.targets.system is 'smtp or http.';
+comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 comment on column tradeflow.targets.base_url is 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
 comment on column tradeflow.targets.secret is 'Where the password or token is: env:NAME or file:/path.';
 comment on column tradeflow.targets.username is 'User name for auth basic.';
@@ -29,6 +37,14 @@ comment on column tradeflow.targets.signing_secret is 'Where the Standard Webhoo
 comment on column tradeflow.targets.headers is 'Headers of every request. Not for secrets.';
 comment on column tradeflow.targets.allow_private is 'Whether the host may be a private or loopback address.';
 comment on column tradeflow.targets.timeout is 'How long one execution may take.';
+comment on column tradeflow.targets.rate_limit is 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+comment on column tradeflow.targets.rate_period is 'The time that rate_limit is about.';
+comment on column tradeflow.targets.burst is 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+comment on column tradeflow.targets.concurrency is 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+comment on column tradeflow.targets.breaker_failures is 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+comment on column tradeflow.targets.breaker_cooldown is 'How long an open breaker lets nothing through.';
+comment on column tradeflow.targets.paused_at is 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+comment on column tradeflow.targets.paused_reason is 'Why it was paused.';
 comment on column tradeflow.targets.description is 'For people.';
 
 
@@ -84,8 +100,10 @@ create table tradeflow.actions (
   params        jsonb not null default '{}' check (jsonb_typeof(params) = 'object'),
   delay         interval not null default '0',
   if_late       text not null default 'run' check (if_late in ('run', 'skip')),
+  lane          text,
   max_attempts  int not null default 20 check (max_attempts between 1 and 100),
   on_failure    text not null default 'stop' check (on_failure in ('stop', 'continue')),
+  on_dead       text not null default 'block' check (on_dead in ('block', 'continue')),
   recheck       boolean not null default false,
   primary key (rule, edge, step),
   unique (rule, edge, name)
@@ -101,8 +119,10 @@ comment on column tradeflow.actions.target is 'One of targets.';
 comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
 comment on column tradeflow.actions.delay is 'Added to fire_at, or to now. May be negative: -7 days.';
 comment on column tradeflow.actions.if_late is 'When the due time has passed already at the firing: run at once, or skip.';
+comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 comment on column tradeflow.actions.on_failure is 'When this action is dead: stop, or continue with the next step.';
+comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
 
@@ -145,6 +165,7 @@ declare
   kind     tradeflow.action_kinds;
   problem  text;
   the_rule tradeflow.rules;
+  its_system text;
 begin
   select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
   if found then
@@ -167,26 +188,32 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
-  from unnest(kind.required) want
-  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
-  limit 1;
-  if problem is null then
-    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
-    from jsonb_object_keys(new.params) given
-    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
-    limit 1;
-  end if;
+  problem := tradeflow._check_value(new.params, kind.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
-            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
-                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+            hint = coalesce(format('kind "%s" looks like this: ', kind.name) || (kind.params -> 'examples' -> 0)::text, format('see action_kinds.params of kind "%s"', kind.name));
+  end if;
+  -- A target that is not there yet makes the rule invalid until it comes; one of another system will never do.
+  select t.system into its_system from tradeflow.targets t where t.name = new.target;
+  if kind.system = 'none' and new.target is not null then
+    raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif its_system is not null and kind.system is not null and its_system <> kind.system then
+    raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
+      using errcode = 'invalid_parameter_value',
+            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
+                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'syntax_error', hint = 'Strings of params are Jinja templates: {{ facts.quote_number }}.';
+  end if;
+  problem := tradeflow._check_template(new.lane, 'lane');
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'syntax_error', hint = 'lane is a Jinja template: company {{ facts.company_id }}.';
   end if;
   return new;
 end
@@ -228,6 +255,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_op <> 'DELETE' then
+    insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
   if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.name <> new.name) then

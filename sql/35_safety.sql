@@ -92,6 +92,25 @@ $$;
 comment on function tradeflow._pause_failing() is 'Internal. Part of tick(): pauses rules that keep failing. Returns how many.';
 
 
+create function tradeflow.pause(rule text, reason text default null) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.rules r set paused_at = clock_timestamp(), paused_reason = coalesce(pause.reason, 'paused by ' || session_user)
+  where r.name = pause.rule and r.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+comment on function tradeflow.pause(text, text) is
+  'Stops a rule: it is not asked any more, and its actions stay where they are, waiting and ready ones, until it is resumed. What is being executed ends. False: it is paused already. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
+
 create function tradeflow.resume(rule text) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -22,6 +22,11 @@ as $$
     where o.state = 'ready'
       and o.run_at <= clock_timestamp()
       and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
+      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
+      and not exists (
+        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
+        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
       and not exists (
         select from tradeflow.outbox b
         where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
@@ -155,7 +160,9 @@ as $$
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
       state, facts, steps, run_at, fire_at, max_attempts)
     select
-      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target, f.lane,
+      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
+      case when a.lane is null then f.source || ':' || f.subject
+           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
@@ -256,7 +263,9 @@ $$;
 comment on function tradeflow._bury(tradeflow.outbox, text, text) is 'Internal. Ends an action as dead or uncertain, with an incident.';
 
 
-create function tradeflow.fail(id bigint, attempt int, error text, outcome text, retry_after interval default null) returns text
+create function tradeflow.fail(
+  id bigint, attempt int, error text, outcome text, retry_after interval default null, throttle boolean default false
+) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -273,6 +282,12 @@ begin
   if not found then
     return null;
   end if;
+  if fail.throttle then
+    update tradeflow.target_states s
+    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
+        last_error = fail.error, last_failed_at = clock_timestamp()
+    where s.target = o.target;
+  end if;
   if outcome = 'retry' and o.attempt < o.max_attempts then
     update tradeflow.outbox x
     set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
@@ -285,8 +300,8 @@ begin
     case outcome when 'retry' then format('gave up after %s attempts: %s', o.attempt, fail.error) else fail.error end);
 end
 $$;
-comment on function tradeflow.fail(bigint, int, text, text, interval) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 
 create function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)

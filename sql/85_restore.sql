@@ -41,3 +41,8 @@ create trigger schedules_loading before insert on tradeflow.schedules
 create trigger schedules_loaded after insert on tradeflow.schedules
   for each statement execute function tradeflow._load_as_dumped();
 alter table tradeflow.schedules enable always trigger schedules_loaded;
+create trigger rule_dependencies_loading before insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;

@@ -26,8 +26,8 @@ grant execute on function
   tradeflow._is_asked(tradeflow.rules), tradeflow._as_written(text), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
-  tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
+  tradeflow.pause(text, text), tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
 to tradeflow_author;
 grant select on tradeflow.schedules to tradeflow_author;
 
@@ -47,7 +47,7 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
   tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock to tradeflow_executor;
 grant execute on function
   tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
 to tradeflow_executor;
 
 -- Operators: targets, incidents, what becomes of actions, the clock.
@@ -55,9 +55,11 @@ grant select on all tables in schema tradeflow to tradeflow_operator;
 grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 -- The rule is looked up as it is written.
-grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
-  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick()
+  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
+  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
 to tradeflow_operator;

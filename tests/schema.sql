@@ -49,6 +49,23 @@ COMMENT ON TYPE tradeflow.observer IS 'A table''s oid whose subscript, in the WH
 
 CREATE CAST (oid AS tradeflow.observer) WITHOUT FUNCTION;
 
+CREATE FUNCTION tradeflow._action_kinds_before_write() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  problem text := tradeflow._check_schema(new.params, 'params');
+begin
+  if problem is not null then
+    raise exception 'kind "%": %', new.name, problem
+      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._action_kinds_before_write() IS 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
+
 CREATE FUNCTION tradeflow._actions_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -80,6 +97,7 @@ declare
   kind     tradeflow.action_kinds;
   problem  text;
   the_rule tradeflow.rules;
+  its_system text;
 begin
   select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
   if found then
@@ -102,32 +120,68 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
-  from unnest(kind.required) want
-  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
-  limit 1;
-  if problem is null then
-    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
-    from jsonb_object_keys(new.params) given
-    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
-    limit 1;
-  end if;
+  problem := tradeflow._check_value(new.params, kind.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
-            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
-                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+            hint = coalesce(format('kind "%s" looks like this: ', kind.name) || (kind.params -> 'examples' -> 0)::text, format('see action_kinds.params of kind "%s"', kind.name));
+  end if;
+  -- A target that is not there yet makes the rule invalid until it comes; one of another system will never do.
+  select t.system into its_system from tradeflow.targets t where t.name = new.target;
+  if kind.system = 'none' and new.target is not null then
+    raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif its_system is not null and kind.system is not null and its_system <> kind.system then
+    raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
+      using errcode = 'invalid_parameter_value',
+            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
+                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'syntax_error', hint = 'Strings of params are Jinja templates: {{ facts.quote_number }}.';
   end if;
+  problem := tradeflow._check_template(new.lane, 'lane');
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'syntax_error', hint = 'lane is a Jinja template: company {{ facts.company_id }}.';
+  end if;
   return new;
 end
 $$;
 
 COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
+
+CREATE FUNCTION tradeflow._actions_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
+     'Letters, digits and underscore, no digit first: later steps read its result as steps.name.'),
+    (new.edge in ('enter', 'leave'), format('edge is "%s"', new.edge), 'enter: the answer became yes; leave: it is yes no longer.'),
+    (new.if_late in ('run', 'skip'), format('if_late is "%s"', new.if_late),
+     'run: at once, when its time has passed already; skip: not at all.'),
+    (new.max_attempts between 1 and 100, format('max_attempts is %s', new.max_attempts),
+     'From 1 to 100; with the backoff between them, 20 last about an hour.'),
+    (new.on_failure in ('stop', 'continue'), format('on_failure is "%s"', new.on_failure), 'stop, or continue with the next step.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._actions_valid() IS 'Internal. Errors: 23514 for a value that an action cannot have.';
 
 CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
     LANGUAGE sql
@@ -233,7 +287,7 @@ COMMENT ON COLUMN tradeflow.outbox.kind IS 'The action''s kind.';
 
 COMMENT ON COLUMN tradeflow.outbox.target IS 'The action''s target.';
 
-COMMENT ON COLUMN tradeflow.outbox.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject.';
+COMMENT ON COLUMN tradeflow.outbox.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
 COMMENT ON COLUMN tradeflow.outbox.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
 
@@ -597,6 +651,47 @@ CREATE FUNCTION tradeflow._check_schedule(rule text, query text, search_path tex
 
 COMMENT ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) IS 'Internal. Compiles the query of a schedule rule as its owner, and forgets it. The caller must be a member of the owner.';
 
+CREATE FUNCTION tradeflow._check_schema(schema jsonb, path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  part     record;
+  problem  text;
+begin
+  if jsonb_typeof(schema) = 'boolean' then
+    return null;
+  elsif jsonb_typeof(schema) is distinct from 'object' then
+    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
+  end if;
+  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
+    problem := case
+      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
+      when part.key in ('type') then
+        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
+         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
+      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
+      when part.key = 'pattern' and part.type = 'string' then null
+      when part.key = 'literal' and part.type = 'boolean' then null
+      when part.key = 'required' and part.type = 'array' then null
+      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
+      when part.key = 'properties' and part.type = 'object' then
+        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
+      when part.key = 'anyOf' and part.type = 'array' then
+        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
+         where p is not null limit 1)
+      else format('%s: %s is not understood here', path, part.key)
+    end;
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._check_schema(schema jsonb, path text) IS 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
+
 CREATE FUNCTION tradeflow._check_source(rule text, source text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -624,6 +719,92 @@ CREATE FUNCTION tradeflow._check_template(source text, name text) RETURNS text
 
 COMMENT ON FUNCTION tradeflow._check_template(source text, name text) IS 'Internal. NULL when the text compiles as a template, else what is wrong with it and where.';
 
+CREATE FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  its_type text := jsonb_typeof(given);
+  its_text text := given #>> '{}';
+  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
+  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
+  names    text[];
+  part     record;
+  problem  text;
+begin
+  if schema = 'true' or schema is null then
+    return null;
+  elsif schema = 'false' then
+    return format('%s: nothing is allowed here', path);
+  elsif its_type = 'string' and its_text ~ '\{[{%]' then
+    -- What a template makes is known when it is rendered, and then the sidecar checks it.
+    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
+  end if;
+
+  if schema ? 'type' then
+    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
+    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
+      return format('%s: %s, not %s%s', path,
+        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
+                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
+         from unnest(names) with ordinality u(n, o)), shown, allowed);
+    end if;
+  end if;
+  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
+    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
+  elsif schema ? 'const' and schema -> 'const' <> given then
+    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
+  end if;
+
+  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
+    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
+  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
+    return format('%s: %s is not %s%s', path, shown,
+      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
+  elsif its_type = 'array' then
+    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
+      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
+        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
+    end if;
+    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
+      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
+      exit when problem is not null;
+    end loop;
+  elsif its_type = 'object' then
+    select format('%s: "%s" is missing%s', path, r, allowed) into problem
+    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
+    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
+      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
+    end if;
+    for part in
+      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
+    loop
+      exit when problem is not null;
+      if part.schema is null and schema -> 'additionalProperties' = 'false' then
+        problem := format('%s: there is no "%s"; there is %s', path, part.key,
+          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
+      else
+        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
+      end if;
+    end loop;
+  end if;
+  if problem is null and schema ? 'anyOf' then
+    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
+      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
+        problem := format('%s: %s is missing', path,
+          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
+           from jsonb_array_elements(schema -> 'anyOf') a));
+      else
+        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
+      end if;
+    end if;
+  end if;
+  return problem;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) IS 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
+
 CREATE FUNCTION tradeflow._check_view(rule text, view text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -647,7 +828,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it, or a subject that is a row''s number or ambiguous.';
 
 CREATE FUNCTION tradeflow._check_view_query(view regclass) RETURNS void
     LANGUAGE c STRICT
@@ -680,6 +861,7 @@ begin
     else
       perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
       anew := tradeflow._install_triggers(rel.oid);
+      perform tradeflow._watch_truncation(rel.oid);
       if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
         problem := 'its triggers are disabled';
@@ -784,6 +966,7 @@ begin
     left join pg_class c on c.oid = to_regclass(w.name)
     where c.oid is null and w.lost is null
        or c.oid = any (touched)
+       or exists (select from unnest(touched) t(oid), pg_partition_ancestors(t.oid) a where a.relid = c.oid)
        or w.lost is not null and c.oid is not null
        or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
                                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
@@ -1086,6 +1269,30 @@ $_$;
 
 COMMENT ON FUNCTION tradeflow._key_of(source text, key text) IS 'Internal. A key as JSON. Errors: 22023.';
 
+CREATE FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  lane text;
+begin
+  lane := tradeflow._render(template, jsonb_build_object(
+    'facts', facts, 'source', source, 'event', event, 'subject', subject, 'occurrence', occurrence, 'key', key, 'action', action,
+    'rule', jsonb_build_object('name', rule, 'version', rule_version)));
+  if lane = '' or length(lane) > 500 then
+    raise invalid_parameter_value using message = format('the template "%s" makes a lane of %s characters; it must have 1 to 500', template, length(lane));
+  end if;
+  return lane;
+exception when invalid_parameter_value then
+  insert into tradeflow.incidents (kind, rule, source, subject, message, hint)
+  values ('lane_error', rule, source, subject, format('rule "%s" for %s: %s', rule, subject, sqlerrm),
+          'mend the lane of its action; until then it is executed in the lane of its subject.');
+  return source || ':' || subject;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) IS 'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
+
 CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) RETURNS SETOF tradeflow.outbox
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1099,6 +1306,11 @@ CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds
     where o.state = 'ready'
       and o.run_at <= clock_timestamp()
       and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
+      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
+      and not exists (
+        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
+        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
       and not exists (
         select from tradeflow.outbox b
         where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
@@ -1115,6 +1327,21 @@ CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds
 $$;
 
 COMMENT ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) IS 'Internal. Leases up to max ready actions, the first of each lane.';
+
+CREATE FUNCTION tradeflow._load_as_dumped() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._load_as_dumped() IS 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
 
 CREATE FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) RETURNS void
     LANGUAGE sql
@@ -1178,6 +1405,20 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._merge_incidents() IS 'Internal. Adds up equal incidents and marks rules that no longer compile.';
 
+CREATE FUNCTION tradeflow._name_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.name !~ tg_argv[1] then
+    raise exception '"%" is no name of a %', new.name, tg_argv[0] using errcode = 'check_violation', hint = tg_argv[2];
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._name_valid() IS 'Internal. Its arguments: of what, the pattern, the pattern in words. Errors: 23514 for another name.';
+
 CREATE FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS '$libdir/tradeflow', 'tradeflow_next_run';
@@ -1203,7 +1444,9 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
       state, facts, steps, run_at, fire_at, max_attempts)
     select
-      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target, f.lane,
+      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
+      case when a.lane is null then f.source || ':' || f.subject
+           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
@@ -1291,6 +1534,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -1301,15 +1545,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -1424,6 +1673,12 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._recheck_views() IS 'Internal. Part of tick(): rechecks that are due, and queued ones.';
+
+CREATE FUNCTION tradeflow._render(source text, context jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT
+    AS '$libdir/tradeflow', 'tradeflow_render';
+
+COMMENT ON FUNCTION tradeflow._render(source text, context jsonb) IS 'Internal. A template rendered over the keys of an object. Errors: 22023 when it names what is not there, or does not compile.';
 
 CREATE FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) RETURNS SETOF record
     LANGUAGE c
@@ -1854,6 +2109,50 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._rules_search_path() IS 'Internal. Pins the writer''s search_path to a rule that gives none, and qualifies the names of its table or view.';
 
+CREATE FUNCTION tradeflow._rules_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (cardinality(new.events) > 0, 'events is empty', 'Name at least one of insert, update, delete; mode = ''off'' turns the rule off.'),
+    (new.events <@ '{insert,update,delete}',
+     format('events names "%s"', (select e from unnest(new.events) e where e <> all ('{insert,update,delete}') limit 1)),
+     'There are insert, update and delete; TRUNCATE fires nothing.'),
+    (new.fires in ('enter', 'always', 'once'), format('fires is "%s"', new.fires),
+     'enter: when it begins to hold; always: at every change while it holds; once: at the first answer ever.'),
+    (new.mode in ('live', 'shadow', 'off'), format('mode is "%s"', new.mode),
+     'live; shadow: firings are recorded and never executed; off: not evaluated.'),
+    (cardinality(new.columns) > 0, 'columns is empty', 'Name the columns one of which must change; NULL: any column.'),
+    (new.max_firings > 0, format('max_firings is %s', new.max_firings),
+     'At least 1: of more firings than this from one statement all are held.'),
+    (new.max_per_subject > 0, format('max_per_subject is %s', new.max_per_subject),
+     'At least 1: further firings about one subject within an hour are held.'),
+    (new.version > 0, format('version is %s', new.version), 'Leave it out: tradeflow counts the definitions.'),
+    (new.view is null or num_nonnulls(new.condition, new.still, new.query, new.fire_at, new.columns) = 0,
+     format('it has a view, so it has no %s',
+            (select string_agg(p.name, ', ' order by p.i)
+             from (values (1, 'condition', new.condition), (2, 'still', new.still), (3, 'query', new.query), (4, 'fire_at', new.fire_at),
+                          (5, 'columns', new.columns::text)) p(i, name, given)
+             where p.given is not null)),
+     'The view is the question: its rows are those for whom the answer is yes, its columns fire_at and recheck_at say when.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._rules_valid() IS 'Internal. Errors: 23514 for a value that a rule cannot have.';
+
 CREATE FUNCTION tradeflow._run_schedule(rule text) RETURNS integer
     LANGUAGE c STRICT
     AS '$libdir/tradeflow', 'tradeflow_run_schedule';
@@ -2050,6 +2349,7 @@ CREATE FUNCTION tradeflow._targets_after_write() RETURNS trigger
     AS $$
 begin
   if tg_op <> 'DELETE' then
+    insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
   if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.name <> new.name) then
@@ -2060,6 +2360,38 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
+
+CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
+  where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
+    (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
+    (new.base_url !~ '^[a-z]+://[^/]*@', 'base_url holds a user or a password',
+     'Put the user into username, and where the password is into secret: env:NAME or file:/path.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a target',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (jsonb_typeof(new.headers) = 'object', format('headers is a JSON %s, not an object', jsonb_typeof(new.headers)),
+     'It names each header: {"X-Client": "tradeflow"}'),
+    (new.timeout > '0', format('timeout is %s', new.timeout), 'How long one execution may take, as in 30 seconds.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._targets_valid() IS 'Internal. Errors: 23514 for a value that a target cannot have; what was taken for a secret is not repeated.';
 
 CREATE FUNCTION tradeflow._templates_before_write() RETURNS trigger
     LANGUAGE plpgsql
@@ -2089,11 +2421,17 @@ CREATE FUNCTION tradeflow._truncated() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  the_name text := tradeflow._qualified_name(tg_relid);
+  root     regclass := coalesce((select a.relid from pg_partition_ancestors(tg_relid) a
+                                 join tradeflow.watched_tables w on w.name = tradeflow._qualified_name(a.relid)
+                                 where a.relid <> tg_relid limit 1), tg_relid);
+  the_name text := tradeflow._qualified_name(root);
 begin
-  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
-  from tradeflow.outbox o
-  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  -- Of a partition alone, the timers of the other rows go on: each is asked again when it is due, and its row is gone.
+  if root = tg_relid then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+    from tradeflow.outbox o
+    where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  end if;
   insert into tradeflow.view_checks (rule, subjects, silent)
   select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
@@ -2155,6 +2493,32 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._wake_timers() IS 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
+
+CREATE FUNCTION tradeflow._watch_truncation(root regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  parts  regclass[];
+  part   regclass;
+begin
+  select array_agg(p.relid order by p.relid) into parts
+  from pg_partition_tree(root) p
+  where p.relid <> root and not exists (select from pg_trigger t where t.tgrelid = p.relid and t.tgname = 'tradeflow_truncate');
+  if parts is null then
+    return;
+  end if;
+  -- First all of them: each ALTER TABLE has the event trigger look for partitions without.
+  foreach part in array parts loop
+    execute format('create trigger tradeflow_truncate after truncate on %s for each statement execute function tradeflow._truncated()', part);
+  end loop;
+  foreach part in array parts loop
+    execute format('alter table %s enable always trigger tradeflow_truncate', part);
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._watch_truncation(root regclass) IS 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
 
 CREATE FUNCTION tradeflow._withdraw(ids bigint[], reason text) RETURNS integer
     LANGUAGE sql
@@ -2434,7 +2798,7 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) IS 'Prolongs leases, from now. False for those no longer held. Errors: 22023 for a lease outside 1 s – 1 day.';
 
-CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval) RETURNS text
+CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval DEFAULT NULL::interval, throttle boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -2451,6 +2815,12 @@ begin
   if not found then
     return null;
   end if;
+  if fail.throttle then
+    update tradeflow.target_states s
+    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
+        last_error = fail.error, last_failed_at = clock_timestamp()
+    where s.target = o.target;
+  end if;
   if outcome = 'retry' and o.attempt < o.max_attempts then
     update tradeflow.outbox x
     set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
@@ -2464,7 +2834,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 CREATE FUNCTION tradeflow.now() RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -2472,6 +2842,61 @@ CREATE FUNCTION tradeflow.now() RETURNS timestamp with time zone
     AS $$ select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) $$;
 
 COMMENT ON FUNCTION tradeflow.now() IS 'The time that rules and timers go by: now(), or the test clock where an operator has set one.';
+
+CREATE FUNCTION tradeflow.pause(rule text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.rules r set paused_at = clock_timestamp(), paused_reason = coalesce(pause.reason, 'paused by ' || session_user)
+  where r.name = pause.rule and r.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pause(rule text, reason text) IS 'Stops a rule: it is not asked any more, and its actions stay where they are, waiting and ready ones, until it is resumed. What is being executed ends. False: it is paused already. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
+CREATE FUNCTION tradeflow.pause_kind(kind text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.action_kinds k set paused_at = clock_timestamp(), paused_reason = pause_kind.reason
+  where k.name = pause_kind.kind and k.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.action_kinds k where k.name = pause_kind.kind) then
+    raise exception 'there is no kind "%"', pause_kind.kind
+      using errcode = 'undefined_object', hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pause_kind(kind text, reason text) IS 'Executes no more actions of a kind: they stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such kind.';
+
+CREATE FUNCTION tradeflow.pause_target(target text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.targets t set paused_at = clock_timestamp(), paused_reason = pause_target.reason
+  where t.name = pause_target.target and t.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
+    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pause_target(target text, reason text) IS 'Sends nothing more to a target: its actions stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such target.';
 
 CREATE FUNCTION tradeflow.release_held(rule text DEFAULT NULL::text, ids bigint[] DEFAULT NULL::bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -2501,6 +2926,45 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow.resume(rule text) IS 'Has a paused rule asked again, and takes note of the incidents that had it paused. What changed meanwhile is not made up for: see backfill(). False: it is not paused. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
+
+CREATE FUNCTION tradeflow.resume_kind(kind text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.action_kinds k set paused_at = null, paused_reason = null
+  where k.name = resume_kind.kind and k.paused_at is not null;
+  if found then
+    perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.action_kinds k where k.name = resume_kind.kind) then
+    raise exception 'there is no kind "%"', resume_kind.kind
+      using errcode = 'undefined_object', hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.resume_kind(kind text) IS 'Goes on with a paused kind. False: it is not paused. Errors: 42704 no such kind.';
+
+CREATE FUNCTION tradeflow.resume_target(target text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.targets t set paused_at = null, paused_reason = null
+  where t.name = resume_target.target and t.paused_at is not null;
+  if found then
+    perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
+    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.resume_target(target text) IS 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
 
 CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -2687,6 +3151,9 @@ begin
   foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
   end loop;
+  for t in select p.relid::regclass::text from pg_partition_tree("table") p where p.relid <> "table" loop
+    execute format('drop trigger if exists tradeflow_truncate on %s', t);
+  end loop;
   perform tradeflow._invalidate("table");
 end
 $$;
@@ -2766,26 +3233,35 @@ COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[],
 
 CREATE TABLE tradeflow.action_kinds (
     name text NOT NULL,
+    system text,
+    delivery text,
     repeatable boolean NOT NULL,
-    required text[] DEFAULT '{}'::text[] NOT NULL,
-    optional text[] DEFAULT '{}'::text[] NOT NULL,
+    params jsonb DEFAULT '{"type": "object"}'::jsonb NOT NULL,
     description text NOT NULL,
-    builtin boolean DEFAULT false NOT NULL
+    builtin boolean DEFAULT false NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text
 );
 
 COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
 
+COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
 COMMENT ON COLUMN tradeflow.action_kinds.repeatable IS 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
 
-COMMENT ON COLUMN tradeflow.action_kinds.required IS 'Parameters that must be given; a|b means one of the two.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.optional IS 'Parameters that may be given.';
+COMMENT ON COLUMN tradeflow.action_kinds.params IS 'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.description IS 'What executing it does.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.builtin IS 'Comes with the extension; not dumped.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.paused_at IS 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.paused_reason IS 'Why it was paused.';
 
 CREATE TABLE tradeflow.actions (
     rule text NOT NULL,
@@ -2797,13 +3273,16 @@ CREATE TABLE tradeflow.actions (
     params jsonb DEFAULT '{}'::jsonb NOT NULL,
     delay interval DEFAULT '00:00:00'::interval NOT NULL,
     if_late text DEFAULT 'run'::text NOT NULL,
+    lane text,
     max_attempts integer DEFAULT 20 NOT NULL,
     on_failure text DEFAULT 'stop'::text NOT NULL,
+    on_dead text DEFAULT 'block'::text NOT NULL,
     recheck boolean DEFAULT false NOT NULL,
     CONSTRAINT actions_edge_check CHECK ((edge = ANY (ARRAY['enter'::text, 'leave'::text]))),
     CONSTRAINT actions_if_late_check CHECK ((if_late = ANY (ARRAY['run'::text, 'skip'::text]))),
     CONSTRAINT actions_max_attempts_check CHECK (((max_attempts >= 1) AND (max_attempts <= 100))),
     CONSTRAINT actions_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_]*$'::text)),
+    CONSTRAINT actions_on_dead_check CHECK ((on_dead = ANY (ARRAY['block'::text, 'continue'::text]))),
     CONSTRAINT actions_on_failure_check CHECK ((on_failure = ANY (ARRAY['stop'::text, 'continue'::text]))),
     CONSTRAINT actions_params_check CHECK ((jsonb_typeof(params) = 'object'::text)),
     CONSTRAINT actions_step_check CHECK ((step > 0))
@@ -2829,9 +3308,13 @@ COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May b
 
 COMMENT ON COLUMN tradeflow.actions.if_late IS 'When the due time has passed already at the firing: run at once, or skip.';
 
+COMMENT ON COLUMN tradeflow.actions.lane IS 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
+
 COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 
 COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: stop, or continue with the next step.';
+
+COMMENT ON COLUMN tradeflow.actions.on_dead IS 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
 
 COMMENT ON COLUMN tradeflow.actions.recheck IS 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
@@ -3020,7 +3503,7 @@ COMMENT ON COLUMN tradeflow.outbox_history.kind IS 'The action''s kind.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.target IS 'The action''s target.';
 
-COMMENT ON COLUMN tradeflow.outbox_history.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject.';
+COMMENT ON COLUMN tradeflow.outbox_history.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
 
@@ -3154,14 +3637,14 @@ CREATE TABLE tradeflow.incidents (
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     acked_at timestamp with time zone,
     acked_by name,
-    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text])))
+    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text])))
 );
 
 COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
-COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log.';
+COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
 
 COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
@@ -3417,6 +3900,47 @@ COMMENT ON COLUMN tradeflow.settings.description IS 'For people: what the value 
 
 COMMENT ON COLUMN tradeflow.settings.updated_at IS 'When the value was last written.';
 
+CREATE TABLE tradeflow.target_states (
+    target text NOT NULL,
+    tokens double precision,
+    refilled_at timestamp with time zone,
+    running integer DEFAULT 0 NOT NULL,
+    breaker text DEFAULT 'closed'::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    opened_at timestamp with time zone,
+    retry_at timestamp with time zone,
+    throttled_until timestamp with time zone,
+    last_error text,
+    last_failed_at timestamp with time zone,
+    CONSTRAINT target_states_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text]))),
+    CONSTRAINT target_states_running_check CHECK ((running >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='200');
+
+COMMENT ON TABLE tradeflow.target_states IS 'A row for each target: its token bucket, circuit breaker and last failure. Written by claim, complete, fail and tick under the row''s lock, so the limits hold for all sidecars together; not dumped.';
+
+COMMENT ON COLUMN tradeflow.target_states.target IS 'The target.';
+
+COMMENT ON COLUMN tradeflow.target_states.tokens IS 'Executions the bucket allowed at refilled_at. NULL: it is full.';
+
+COMMENT ON COLUMN tradeflow.target_states.refilled_at IS 'When tokens was computed.';
+
+COMMENT ON COLUMN tradeflow.target_states.running IS 'How many executions are under way; counted only while the target has a concurrency limit.';
+
+COMMENT ON COLUMN tradeflow.target_states.breaker IS 'closed: it is used. open: not before retry_at. half_open: one execution tries, and its outcome decides.';
+
+COMMENT ON COLUMN tradeflow.target_states.failures IS 'Transient failures in a row.';
+
+COMMENT ON COLUMN tradeflow.target_states.opened_at IS 'Since when the breaker is not closed. NULL: it is closed.';
+
+COMMENT ON COLUMN tradeflow.target_states.retry_at IS 'When an open breaker lets one execution try; half-open: when it lets another, should the first never be heard of again.';
+
+COMMENT ON COLUMN tradeflow.target_states.throttled_until IS 'The destination asked not to be called before (Retry-After). NULL: it did not.';
+
+COMMENT ON COLUMN tradeflow.target_states.last_error IS 'The last transient failure or throttling, in its words.';
+
+COMMENT ON COLUMN tradeflow.target_states.last_failed_at IS 'When that was.';
+
 CREATE TABLE tradeflow.targets (
     name text NOT NULL,
     system text NOT NULL,
@@ -3429,20 +3953,34 @@ CREATE TABLE tradeflow.targets (
     headers jsonb DEFAULT '{}'::jsonb NOT NULL,
     allow_private boolean DEFAULT false NOT NULL,
     timeout interval DEFAULT '00:00:30'::interval NOT NULL,
+    rate_limit integer,
+    rate_period interval DEFAULT '00:00:01'::interval NOT NULL,
+    burst integer,
+    concurrency integer,
+    breaker_failures integer DEFAULT 10 NOT NULL,
+    breaker_cooldown interval DEFAULT '00:00:30'::interval NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text,
     description text,
     CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'::text)),
     CONSTRAINT targets_base_url_check CHECK ((base_url !~ '^[a-z]+://[^/]*@'::text)),
+    CONSTRAINT targets_breaker_cooldown_check CHECK ((breaker_cooldown > '00:00:00'::interval)),
+    CONSTRAINT targets_breaker_failures_check CHECK ((breaker_failures >= 0)),
+    CONSTRAINT targets_burst_check CHECK ((burst > 0)),
     CONSTRAINT targets_check CHECK (
 CASE system
     WHEN 'smtp'::text THEN (base_url ~ '^smtps?://'::text)
     ELSE (base_url ~ '^https?://'::text)
 END),
     CONSTRAINT targets_check1 CHECK (((system = 'http'::text) OR (auth = ANY (ARRAY['none'::text, 'basic'::text])))),
+    CONSTRAINT targets_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT targets_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
     CONSTRAINT targets_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text)),
+    CONSTRAINT targets_rate_limit_check CHECK ((rate_limit > 0)),
+    CONSTRAINT targets_rate_period_check CHECK ((rate_period > '00:00:00'::interval)),
     CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
-    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text]))),
+    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
     CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
 );
 
@@ -3450,7 +3988,7 @@ COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secret
 
 COMMENT ON COLUMN tradeflow.targets.name IS 'What actions.target says.';
 
-COMMENT ON COLUMN tradeflow.targets.system IS 'smtp or http.';
+COMMENT ON COLUMN tradeflow.targets.system IS 'smtp, http, bigcommerce, hubspot or google.';
 
 COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
 
@@ -3469,6 +4007,22 @@ COMMENT ON COLUMN tradeflow.targets.headers IS 'Headers of every request. Not fo
 COMMENT ON COLUMN tradeflow.targets.allow_private IS 'Whether the host may be a private or loopback address.';
 
 COMMENT ON COLUMN tradeflow.targets.timeout IS 'How long one execution may take.';
+
+COMMENT ON COLUMN tradeflow.targets.rate_limit IS 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.targets.rate_period IS 'The time that rate_limit is about.';
+
+COMMENT ON COLUMN tradeflow.targets.burst IS 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+
+COMMENT ON COLUMN tradeflow.targets.concurrency IS 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.targets.breaker_failures IS 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+
+COMMENT ON COLUMN tradeflow.targets.breaker_cooldown IS 'How long an open breaker lets nothing through.';
+
+COMMENT ON COLUMN tradeflow.targets.paused_at IS 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+
+COMMENT ON COLUMN tradeflow.targets.paused_reason IS 'Why it was paused.';
 
 COMMENT ON COLUMN tradeflow.targets.description IS 'For people.';
 
@@ -3598,6 +4152,9 @@ ALTER TABLE ONLY tradeflow.schedules
 ALTER TABLE ONLY tradeflow.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY tradeflow.target_states
+    ADD CONSTRAINT target_states_pkey PRIMARY KEY (target);
+
 ALTER TABLE ONLY tradeflow.targets
     ADD CONSTRAINT targets_pkey PRIMARY KEY (name);
 
@@ -3646,13 +4203,35 @@ CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree 
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
+CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
+
+CREATE TRIGGER actions_a_valid BEFORE INSERT OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_valid();
+
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
 
 CREATE TRIGGER actions_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_before_write();
 
+CREATE TRIGGER actions_loaded AFTER INSERT ON tradeflow.actions FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.actions ENABLE ALWAYS TRIGGER actions_loaded;
+
+CREATE TRIGGER actions_loading BEFORE INSERT ON tradeflow.actions FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER clock_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.clock FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._clock_after_write();
 
 CREATE TRIGGER installation_replace BEFORE INSERT ON tradeflow.installation FOR EACH ROW EXECUTE FUNCTION tradeflow._installation_replace();
+
+CREATE TRIGGER members_loaded AFTER INSERT ON tradeflow.members FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.members ENABLE ALWAYS TRIGGER members_loaded;
+
+CREATE TRIGGER members_loading BEFORE INSERT ON tradeflow.members FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+CREATE TRIGGER rule_dependencies_loaded AFTER INSERT ON tradeflow.rule_dependencies FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rule_dependencies ENABLE ALWAYS TRIGGER rule_dependencies_loaded;
+
+CREATE TRIGGER rule_dependencies_loading BEFORE INSERT ON tradeflow.rule_dependencies FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
 
 CREATE TRIGGER rule_inputs_a_source BEFORE INSERT OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._rule_inputs_source();
 
@@ -3662,7 +4241,15 @@ CREATE TRIGGER rule_inputs_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflo
 
 CREATE TRIGGER rule_inputs_d_dependencies AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._dependencies_after_write();
 
+CREATE TRIGGER rule_inputs_loaded AFTER INSERT ON tradeflow.rule_inputs FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rule_inputs ENABLE ALWAYS TRIGGER rule_inputs_loaded;
+
+CREATE TRIGGER rule_inputs_loading BEFORE INSERT ON tradeflow.rule_inputs FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER rules_a_search_path BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_search_path();
+
+CREATE TRIGGER rules_a_valid BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_valid();
 
 CREATE TRIGGER rules_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_before_write();
 
@@ -3674,7 +4261,21 @@ CREATE TRIGGER rules_d_resumed AFTER UPDATE ON tradeflow.rules FOR EACH ROW WHEN
 
 CREATE TRIGGER rules_e_plan AFTER INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_plan();
 
+CREATE TRIGGER rules_loaded AFTER INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rules ENABLE ALWAYS TRIGGER rules_loaded;
+
+CREATE TRIGGER rules_loading BEFORE INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+CREATE TRIGGER schedules_loaded AFTER INSERT ON tradeflow.schedules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.schedules ENABLE ALWAYS TRIGGER schedules_loaded;
+
+CREATE TRIGGER schedules_loading BEFORE INSERT ON tradeflow.schedules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER schedules_replace BEFORE INSERT ON tradeflow.schedules FOR EACH ROW EXECUTE FUNCTION tradeflow._schedules_replace();
+
+CREATE TRIGGER settings_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.settings FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('setting', '^[A-Za-z_][A-Za-z0-9_.]*$', 'Letters, digits, underscore and dot; a letter or underscore first: templates read it as settings.name.');
 
 CREATE TRIGGER settings_after_update AFTER UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION tradeflow._settings_after_write();
 
@@ -3682,7 +4283,11 @@ CREATE TRIGGER settings_after_write AFTER INSERT OR DELETE ON tradeflow.settings
 
 CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.value IS DISTINCT FROM new.value)) EXECUTE FUNCTION tradeflow._settings_before_update();
 
+CREATE TRIGGER targets_a_valid BEFORE INSERT OR UPDATE ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_valid();
+
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
+
+CREATE TRIGGER templates_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
 
 CREATE TRIGGER templates_check BEFORE INSERT OR UPDATE ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._templates_before_write();
 
@@ -3714,9 +4319,16 @@ ALTER TABLE ONLY tradeflow.rules
 ALTER TABLE ONLY tradeflow.schedules
     ADD CONSTRAINT schedules_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
+ALTER TABLE ONLY tradeflow.target_states
+    ADD CONSTRAINT target_states_target_fkey FOREIGN KEY (target) REFERENCES tradeflow.targets(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_before_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._actions_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) FROM PUBLIC;
 
@@ -3763,11 +4375,17 @@ REVOKE ALL ON FUNCTION tradeflow._check_rules(names text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_schedule(rule text, query text, search_path text, owner regrole) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._check_schema(schema jsonb, path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_schema(schema jsonb, path text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow._check_source(rule text, source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_source(rule text, source text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._check_template(source text, name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_template(source text, name text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._check_value(given jsonb, schema jsonb, path text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._check_view(rule text, view text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._check_view(rule text, view text) TO tradeflow_author;
@@ -3822,13 +4440,19 @@ GRANT ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) TO tradeflow_author
 
 REVOKE ALL ON FUNCTION tradeflow._key_of(source text, key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._merge_incidents() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._name_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) TO tradeflow_author;
@@ -3849,6 +4473,8 @@ REVOKE ALL ON FUNCTION tradeflow._read_as(query text, search_path text, owner re
 REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._render(source text, context jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) TO tradeflow_author;
@@ -3889,6 +4515,8 @@ REVOKE ALL ON FUNCTION tradeflow._rules_resumed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._rules_search_path() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._rules_valid() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._run_schedule(rule text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._run_schedules() FROM PUBLIC;
@@ -3914,6 +4542,8 @@ REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occu
 
 REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
@@ -3922,6 +4552,8 @@ REVOKE ALL ON FUNCTION tradeflow._view_subject_type(view text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._view_subject_type(view text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._wake_timers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._watch_truncation(root regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) FROM PUBLIC;
 
@@ -3967,8 +4599,18 @@ GRANT ALL ON FUNCTION tradeflow.explain(rule text, key text) TO tradeflow_operat
 REVOKE ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interval) TO tradeflow_executor;
 
-REVOKE ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval) FROM PUBLIC;
-GRANT ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval) TO tradeflow_executor;
+REVOKE ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.pause(rule text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.pause_kind(kind text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pause_kind(kind text, reason text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.pause_target(target text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pause_target(target text, reason text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) TO tradeflow_operator;
@@ -3976,6 +4618,12 @@ GRANT ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) TO tradefl
 REVOKE ALL ON FUNCTION tradeflow.resume(rule text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.resume(rule text) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.resume(rule text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.resume_kind(kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.resume_kind(kind text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.resume_target(target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.resume_target(target text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow.retry(ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.retry(ids bigint[]) TO tradeflow_operator;
@@ -4069,6 +4717,8 @@ GRANT SELECT ON TABLE tradeflow.schedules TO tradeflow_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.settings TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.target_states TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_executor;

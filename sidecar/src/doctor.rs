@@ -8,21 +8,6 @@ use crate::db;
 mod database;
 mod targets;
 
-/// What to print.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  tradeflow doctor
-  tradeflow doctor --json | jq '.findings[] | select(.level == \"problem\")'
-
-Run it where the sidecar runs, with the sidecar's configuration and environment: secrets and targets are looked at
-from here. Nothing is changed and nothing is sent. Exit code: 0 nothing is wrong, 1 something is.")]
-pub struct Args {
-    /// Print the findings as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -27,24 +27,6 @@ const STORE: [(&str, &str); 13] = [
 ];
 const WATCH: (&str, &str) = ("90_watch.sql", include_str!("../../sql/store/90_watch.sql"));
 
-/// What to set up.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  tradeflow init --database-url postgres://postgres@localhost:5432/shop
-  tradeflow init --schema-only          (tables only: a copy for reports, a database without the extension)
-
-It may be repeated at any time. Creating the extension needs a superuser, or somebody who ran
-`create extension tradeflow` before; the tables need the right to create schemas in the database.")]
-pub struct Args {
-    /// Only the tables: no extension, nothing watched
-    #[arg(long)]
-    pub schema_only: bool,
-    /// Print what was done as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Why nothing was set up. Everything is one transaction: it is all done, or nothing is.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -79,31 +61,31 @@ enum Extension {
     Present { version: String, available: Option<String> },
 }
 
-/// Sets up, and says what was done.
-pub async fn run(args: &Args, pool: &db::Pool) -> Result<Done, Error> {
+/// Sets up, and says what was done. `schema_only`: no extension, nothing watched.
+pub async fn run(schema_only: bool, pool: &db::Pool) -> Result<Done, Error> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await.map_err(db::Error::from)?;
     // "already exists, skipping" is the point of a repeatable command, not news.
     query(&transaction, "set local client_min_messages = warning").await?;
     // Two inits at once would both create what neither sees yet.
     query(&transaction, "select pg_advisory_xact_lock(hashtext('tradeflow.init'))").await?;
-    let extension = match args.schema_only {
+    let extension = match schema_only {
         true => Extension::Left,
         false => extension(&transaction).await?,
     };
-    if !args.schema_only {
+    if !schema_only {
         author(&transaction).await?;
     }
     let before = tables(&transaction).await?;
-    let watched_before = watched(&transaction, args).await?;
+    let watched_before = watched(&transaction, schema_only).await?;
     for (file, sql) in STORE {
         apply(&transaction, file, sql).await?;
     }
-    if !args.schema_only {
+    if !schema_only {
         apply(&transaction, WATCH.0, WATCH.1).await?;
     }
     let after = tables(&transaction).await?;
-    let watched_after = watched(&transaction, args).await?;
+    let watched_after = watched(&transaction, schema_only).await?;
     transaction.commit().await.map_err(db::Error::from)?;
     Ok(Done {
         database: pool.describe(),
@@ -193,8 +175,8 @@ async fn tables(transaction: &Transaction<'_>) -> Result<BTreeSet<String>, Error
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-async fn watched(transaction: &Transaction<'_>, args: &Args) -> Result<BTreeSet<String>, Error> {
-    if args.schema_only {
+async fn watched(transaction: &Transaction<'_>, schema_only: bool) -> Result<BTreeSet<String>, Error> {
+    if schema_only {
         return Ok(BTreeSet::new());
     }
     let rows = query(transaction, "select name from tradeflow.watched_tables").await?;

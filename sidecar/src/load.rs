@@ -11,7 +11,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::db;
 use entity::{Entity, Origin};
-use kind::Kind;
 use record::{Findings, Problem};
 use report::Report;
 use write::Writer;
@@ -29,42 +28,24 @@ mod sales_staff;
 mod scalar;
 mod write;
 
+pub use kind::Kind;
+
 /// What to load, and how.
-#[derive(Debug, clap::Args)]
-#[command(after_help = HELP)]
-pub struct Args {
-    /// Payload files (.json, .ndjson, .jsonl), or directories with such files
-    #[arg(required = true, value_name = "PATH")]
+#[derive(Debug)]
+pub struct Options {
+    /// Payload files (.json, .ndjson, .jsonl), or directories with such files.
     pub paths: Vec<PathBuf>,
-    /// Take every payload as this kind, whatever its shape and folder
-    #[arg(long, value_enum)]
+    /// Take every payload as this kind, whatever its shape and folder.
     pub kind: Option<Kind>,
-    /// Say what would happen, and write nothing
-    #[arg(long)]
+    /// Write nothing.
     pub dry_run: bool,
-    /// Load nothing of a file of which something is rejected
-    #[arg(long)]
+    /// Load nothing of a file of which something is rejected.
     pub strict: bool,
-    /// Print the summary as JSON
-    #[arg(long)]
+    /// Print the summary as JSON.
     pub json: bool,
-    /// How many payloads go into one transaction
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// How many payloads go into one transaction, 1 at least.
     pub batch_size: u32,
 }
-
-const HELP: &str = "\
-The kind of a payload is told by its shape, else by its file name or the nearest folder: companies, company-users,
-sales-staff, quotes, orders, b2b-orders. Envelopes {code, data, meta}, {list: […]}, arrays and one document a line are
-unpacked. Loading the same files again changes nothing and fires nothing; a payload older than the stored row is
-left out.
-
-Examples:
-  tradeflow load sidecar/samples/store
-  tradeflow load --dry-run --json quotes.ndjson
-  curl … | tradeflow load --kind quotes /dev/stdin
-
-Exit code: 0 everything was loaded, 1 something was rejected or the database could not be reached.";
 
 /// Why something was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -100,18 +81,18 @@ impl Error {
 }
 
 /// Loads the named files and prints what it did: the summary to stdout, what was rejected to stderr.
-pub async fn run(args: Args, db: &db::Pool) -> Result<(), Error> {
-    let sources = input::sources(&args.paths)?;
+pub async fn run(options: Options, db: &db::Pool) -> Result<(), Error> {
+    let sources = input::sources(&options.paths)?;
     if sources.is_empty() {
-        let named = args.paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
+        let named = options.paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(Error::Empty(named));
     }
-    let mut report = Report::new(args.dry_run);
-    let progress = progress(sources.iter().map(|s| s.bytes).sum(), args.json);
-    let done = load(&args, &sources, db, &progress, &mut report).await;
+    let mut report = Report::new(options.dry_run);
+    let progress = progress(sources.iter().map(|s| s.bytes).sum(), options.json);
+    let done = load(&options, &sources, db, &progress, &mut report).await;
     progress.finish_and_clear();
     let nothing_done = done.is_err() && report.read == 0;
-    if args.json {
+    if options.json {
         println!("{:#}", report.to_json());
     } else if !nothing_done {
         eprint!("{}", report.rejections());
@@ -125,13 +106,13 @@ pub async fn run(args: Args, db: &db::Pool) -> Result<(), Error> {
 }
 
 async fn load(
-    args: &Args,
+    options: &Options,
     sources: &[input::Source],
     db: &db::Pool,
     progress: &ProgressBar,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let mut writer = Writer::new(db, args.batch_size as usize, args.dry_run).await?;
+    let mut writer = Writer::new(db, options.batch_size as usize, options.dry_run).await?;
     for source in sources {
         let file = source.path.display().to_string();
         progress.set_message(file.clone());
@@ -146,10 +127,10 @@ async fn load(
             report.read += 1;
             match found {
                 Err(problem) => report.reject_unread(None, &origin, vec![problem]),
-                Ok(payload) => entities.extend(recognise(args.kind, source.kind, payload, origin, report)),
+                Ok(payload) => entities.extend(recognise(options.kind, source.kind, payload, origin, report)),
             }
         }
-        if args.strict && report.rejected.len() > rejected_before {
+        if options.strict && report.rejected.len() > rejected_before {
             report.held_back += entities.len() as u64;
             entities.clear();
         }

@@ -22,7 +22,40 @@ alter table tradeflow.rules
 alter table tradeflow.actions
   drop constraint actions_edge_check,
   add constraint actions_edge_check check (edge in ('enter', 'leave')),
+  add column lane text,
+  add column on_dead text not null default 'block' check (on_dead in ('block', 'continue')),
   add column recheck boolean not null default false;
+
+alter table tradeflow.action_kinds
+  add column system text,
+  add column delivery text,
+  add column params jsonb not null default '{"type": "object"}',
+  add column paused_at timestamptz,
+  add column paused_reason text;
+delete from tradeflow.action_kinds where builtin;  -- those of this version come below
+-- What own kinds said of their parameters, as a schema. a|b meant one of the two.
+update tradeflow.action_kinds k set params = jsonb_build_object(
+  'type', 'object', 'additionalProperties', false,
+  'required', to_jsonb(array(select r from unnest(k.required) r where r !~ '[|]')),
+  'properties', (
+    select coalesce(jsonb_object_agg(p, true), '{}')
+    from unnest(k.optional || string_to_array(array_to_string(k.required, '|'), '|')) p where p <> ''))
+  || coalesce((
+    select jsonb_build_object('anyOf', jsonb_agg(jsonb_build_object('required', jsonb_build_array(p))))
+    from unnest(k.required) r, unnest(string_to_array(r, '|')) p where r ~ '[|]'), '{}');
+alter table tradeflow.action_kinds drop column required, drop column optional;
+
+alter table tradeflow.targets
+  drop constraint targets_system_check,
+  add constraint targets_system_check check (system in ('smtp', 'http', 'bigcommerce', 'hubspot', 'google')),
+  add column rate_limit int check (rate_limit > 0),
+  add column rate_period interval not null default '1 second' check (rate_period > '0'),
+  add column burst int check (burst > 0),
+  add column concurrency int check (concurrency > 0),
+  add column breaker_failures int not null default 10 check (breaker_failures >= 0),
+  add column breaker_cooldown interval not null default '30 seconds' check (breaker_cooldown > '0'),
+  add column paused_at timestamptz,
+  add column paused_reason text;
 
 alter table tradeflow.outbox
   drop constraint outbox_event_check,
@@ -48,12 +81,14 @@ $indexes$;
 alter table tradeflow.incidents
   drop constraint incidents_kind_check,
   add constraint incidents_kind_check check (kind in ('rule_error', 'rule_invalid', 'rule_paused', 'held_burst', 'held_loop', 'dead_action',
-    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error'));
+    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error', 'lane_error', 'breaker_open', 'unknown_kind'));
 
 
 -- From here on: written by scripts/upgrade_script.py
 
 drop function tradeflow.watch("table" regclass, key text[], ignore text[]);
+
+drop function tradeflow.fail(id bigint, attempt int, error text, outcome text, retry_after interval);
 
 do $roles$
 declare
@@ -70,6 +105,12 @@ begin
   end loop;
 end
 $roles$;
+
+create function tradeflow._render(source text, context jsonb) returns text
+language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_render';
+
+comment on function tradeflow._render(text, jsonb) is
+  'Internal. A template rendered over the keys of an object. Errors: 22023 when it names what is not there, or does not compile.';
 
 create function tradeflow._compile_input(
   rule text, source regclass, subject text, subject_type regtype, search_path text, owner regrole
@@ -363,9 +404,9 @@ begin
   elsif new.view is not null and new.fires = 'once' then
     raise exception 'rule "%" has a view, which fires on entering', new.name
       using errcode = 'invalid_parameter_value', hint = 'once is for rules with a source. A view whose rows never leave fires once for each.';
-  elsif new.view is not null and not tradeflow._restoring() then
+  elsif new.view is not null then
     new.view := tradeflow._check_view(new.name, new.view);
-  elsif new.source is not null and not tradeflow._restoring() then
+  elsif new.source is not null then
     new.source := tradeflow._check_source(new.name, new.source);
     perform tradeflow._require_columns(new.source::regclass, new.columns, format('rule "%s": columns', new.name));
   end if;
@@ -595,9 +636,6 @@ begin
     raise exception 'rule "%" has no view, so it has no inputs', new.rule
       using errcode = 'invalid_parameter_value', hint = 'A rule with a source is asked about the changed row itself.';
   end if;
-  if tradeflow._restoring() then
-    return new;  -- in parallel, tables are loaded in any order
-  end if;
   rel := to_regclass(new.source);
   if rel is null then
     raise exception 'input of rule "%": table "%" does not exist', new.rule, new.source using errcode = 'undefined_table';
@@ -607,7 +645,7 @@ begin
     raise exception 'input of rule "%": table % is not watched', new.rule, new.source
       using errcode = 'object_not_in_prerequisite_state', hint = format('select tradeflow.watch(%L);', new.source);
   end if;
-  if to_regclass(the_rule.view) is not null then
+  if to_regclass(the_rule.view) is not null and not tradeflow._restoring() then
     perform tradeflow._compile_input(new.rule, rel, new.subject, tradeflow._view_subject_type(the_rule.view),
                                      the_rule.search_path, to_regrole(quote_ident(the_rule.owner)));
   end if;
@@ -746,7 +784,220 @@ $$;
 
 comment on function tradeflow._seed_view(text) is 'Internal. Fills members from a view, silently.';
 
+comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+
+comment on column tradeflow.action_kinds.delivery is
+  'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
+comment on column tradeflow.action_kinds.params is
+  'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
+
+comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+
+comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
+
+create function tradeflow._check_schema(schema jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  part     record;
+  problem  text;
+begin
+  if jsonb_typeof(schema) = 'boolean' then
+    return null;
+  elsif jsonb_typeof(schema) is distinct from 'object' then
+    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
+  end if;
+  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
+    problem := case
+      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
+      when part.key in ('type') then
+        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
+         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
+      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
+      when part.key = 'pattern' and part.type = 'string' then null
+      when part.key = 'literal' and part.type = 'boolean' then null
+      when part.key = 'required' and part.type = 'array' then null
+      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
+      when part.key = 'properties' and part.type = 'object' then
+        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
+      when part.key = 'anyOf' and part.type = 'array' then
+        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
+         where p is not null limit 1)
+      else format('%s: %s is not understood here', path, part.key)
+    end;
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+comment on function tradeflow._check_schema(jsonb, text) is 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
+
+create function tradeflow._check_value(given jsonb, schema jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  its_type text := jsonb_typeof(given);
+  its_text text := given #>> '{}';
+  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
+  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
+  names    text[];
+  part     record;
+  problem  text;
+begin
+  if schema = 'true' or schema is null then
+    return null;
+  elsif schema = 'false' then
+    return format('%s: nothing is allowed here', path);
+  elsif its_type = 'string' and its_text ~ '\{[{%]' then
+    -- What a template makes is known when it is rendered, and then the sidecar checks it.
+    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
+  end if;
+
+  if schema ? 'type' then
+    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
+    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
+      return format('%s: %s, not %s%s', path,
+        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
+                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
+         from unnest(names) with ordinality u(n, o)), shown, allowed);
+    end if;
+  end if;
+  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
+    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
+  elsif schema ? 'const' and schema -> 'const' <> given then
+    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
+  end if;
+
+  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
+    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
+  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
+    return format('%s: %s is not %s%s', path, shown,
+      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
+  elsif its_type = 'array' then
+    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
+      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
+        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
+    end if;
+    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
+      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
+      exit when problem is not null;
+    end loop;
+  elsif its_type = 'object' then
+    select format('%s: "%s" is missing%s', path, r, allowed) into problem
+    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
+    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
+      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
+    end if;
+    for part in
+      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
+    loop
+      exit when problem is not null;
+      if part.schema is null and schema -> 'additionalProperties' = 'false' then
+        problem := format('%s: there is no "%s"; there is %s', path, part.key,
+          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
+      else
+        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
+      end if;
+    end loop;
+  end if;
+  if problem is null and schema ? 'anyOf' then
+    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
+      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
+        problem := format('%s: %s is missing', path,
+          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
+           from jsonb_array_elements(schema -> 'anyOf') a));
+      else
+        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
+      end if;
+    end if;
+  end if;
+  return problem;
+end
+$$;
+
+comment on function tradeflow._check_value(jsonb, jsonb, text) is 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
+
+create function tradeflow._action_kinds_before_write() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  problem text := tradeflow._check_schema(new.params, 'params');
+begin
+  if problem is not null then
+    raise exception 'kind "%": %', new.name, problem
+      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._action_kinds_before_write() is 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
+
+create trigger action_kinds_check before insert or update on tradeflow.action_kinds
+  for each row execute function tradeflow._action_kinds_before_write();
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["to"],
+    "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
+    "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
+    "properties": {
+      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
+      "subject": {"type": ["string", "null"], "description": "replaces the template's"},
+      "text": {"type": ["string", "null"], "description": "replaces the template's"},
+      "html": {"type": ["string", "null"], "description": "replaces the template's"},
+      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"}
+    }}$schema$),
+  ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
+    "type": "object", "additionalProperties": false,
+    "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "method": {"type": ["string", "null"], "pattern": "^(?i)(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
+      "path": {"type": ["string", "null"], "description": "below the target's base_url"},
+      "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
+      "query": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
+      "body": {"description": "JSON; text when headers give a content type that is not JSON"},
+      "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
+                 "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
+      "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
+    }}$schema$);
+
+comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
+
+comment on column tradeflow.targets.rate_limit is 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+
+comment on column tradeflow.targets.rate_period is 'The time that rate_limit is about.';
+
+comment on column tradeflow.targets.burst is 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+
+comment on column tradeflow.targets.concurrency is 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+
+comment on column tradeflow.targets.breaker_failures is 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+
+comment on column tradeflow.targets.breaker_cooldown is 'How long an open breaker lets nothing through.';
+
+comment on column tradeflow.targets.paused_at is 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+
+comment on column tradeflow.targets.paused_reason is 'Why it was paused.';
+
 comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
+
+comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
+
+comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
 
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
@@ -758,6 +1009,7 @@ declare
   kind     tradeflow.action_kinds;
   problem  text;
   the_rule tradeflow.rules;
+  its_system text;
 begin
   select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
   if found then
@@ -770,9 +1022,6 @@ begin
     perform tradeflow._require_member(r.owner, r.name) from tradeflow.rules r where r.name = old.rule;
   end if;
 
-  if tradeflow._restoring() then
-    return new;  -- its own kinds may come later
-  end if;
   select * into kind from tradeflow.action_kinds k where k.name = new.kind;
   if not found then
     raise exception 'action % of rule "%": there is no kind "%"', new.step, new.rule, new.kind
@@ -783,28 +1032,50 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
-  from unnest(kind.required) want
-  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
-  limit 1;
-  if problem is null then
-    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
-    from jsonb_object_keys(new.params) given
-    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
-    limit 1;
-  end if;
+  problem := tradeflow._check_value(new.params, kind.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
-            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
-                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+            hint = coalesce(format('kind "%s" looks like this: ', kind.name) || (kind.params -> 'examples' -> 0)::text, format('see action_kinds.params of kind "%s"', kind.name));
+  end if;
+  -- A target that is not there yet makes the rule invalid until it comes; one of another system will never do.
+  select t.system into its_system from tradeflow.targets t where t.name = new.target;
+  if kind.system = 'none' and new.target is not null then
+    raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif its_system is not null and kind.system is not null and its_system <> kind.system then
+    raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
+      using errcode = 'invalid_parameter_value',
+            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
+                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'syntax_error', hint = 'Strings of params are Jinja templates: {{ facts.quote_number }}.';
   end if;
+  problem := tradeflow._check_template(new.lane, 'lane');
+  if problem is not null then
+    raise exception 'action % of rule "%": %', new.step, new.rule, problem
+      using errcode = 'syntax_error', hint = 'lane is a Jinja template: company {{ facts.company_id }}.';
+  end if;
   return new;
+end
+$$;
+
+create or replace function tradeflow._targets_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op <> 'DELETE' then
+    insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
+    perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
+  end if;
+  if tg_op = 'DELETE' or (tg_op = 'UPDATE' and old.name <> new.name) then
+    perform tradeflow._revalidate(array[old.name], format('the loss of target "%s"', old.name));
+  end if;
+  return null;
 end
 $$;
 
@@ -957,6 +1228,8 @@ create table tradeflow.rule_dependencies (
 create index rule_dependencies_rule on tradeflow.rule_dependencies (rule);
 
 create index rule_dependencies_table on tradeflow.rule_dependencies (table_name);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.rule_dependencies', '');
 
 comment on table tradeflow.rule_dependencies is 'What each rule reads, noted when it is written; read it through the view dependencies.';
 
@@ -1119,9 +1392,129 @@ comment on column tradeflow.change_log.clock is 'The test clock at that time; NU
 
 comment on column tradeflow.change_log.changed_at is 'The start of the transaction that changed it, as outbox.created_at.';
 
+create table tradeflow.target_states (
+  target           text primary key references tradeflow.targets (name) on update cascade on delete cascade,
+  tokens           double precision,
+  refilled_at      timestamptz,
+  running          int not null default 0 check (running >= 0),
+  breaker          text not null default 'closed' check (breaker in ('closed', 'open', 'half_open')),
+  failures         int not null default 0,
+  opened_at        timestamptz,
+  retry_at         timestamptz,
+  throttled_until  timestamptz,
+  last_error       text,
+  last_failed_at   timestamptz
+);
+
+alter table tradeflow.target_states set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
+
+comment on table tradeflow.target_states is 'A row for each target: its token bucket, circuit breaker and last failure. Written by claim, complete, fail and tick under the row''s lock, so the limits hold for all sidecars together; not dumped.';
+
+comment on column tradeflow.target_states.target is 'The target.';
+
+comment on column tradeflow.target_states.tokens is 'Executions the bucket allowed at refilled_at. NULL: it is full.';
+
+comment on column tradeflow.target_states.refilled_at is 'When tokens was computed.';
+
+comment on column tradeflow.target_states.running is 'How many executions are under way; counted only while the target has a concurrency limit.';
+
+comment on column tradeflow.target_states.breaker is 'closed: it is used. open: not before retry_at. half_open: one execution tries, and its outcome decides.';
+
+comment on column tradeflow.target_states.failures is 'Transient failures in a row.';
+
+comment on column tradeflow.target_states.opened_at is 'Since when the breaker is not closed. NULL: it is closed.';
+
+comment on column tradeflow.target_states.retry_at is 'When an open breaker lets one execution try; half-open: when it lets another, should the first never be heard of again.';
+
+comment on column tradeflow.target_states.throttled_until is 'The destination asked not to be called before (Retry-After). NULL: it did not.';
+
+comment on column tradeflow.target_states.last_error is 'The last transient failure or throttling, in its words.';
+
+comment on column tradeflow.target_states.last_failed_at is 'When that was.';
+
+create function tradeflow.pause_target(target text, reason text default null) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.targets t set paused_at = clock_timestamp(), paused_reason = pause_target.reason
+  where t.name = pause_target.target and t.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
+    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+comment on function tradeflow.pause_target(text, text) is
+  'Sends nothing more to a target: its actions stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such target.';
+
+create function tradeflow.resume_target(target text) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.targets t set paused_at = null, paused_reason = null
+  where t.name = resume_target.target and t.paused_at is not null;
+  if found then
+    perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
+    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+comment on function tradeflow.resume_target(text) is 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
+
+create function tradeflow.pause_kind(kind text, reason text default null) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.action_kinds k set paused_at = clock_timestamp(), paused_reason = pause_kind.reason
+  where k.name = pause_kind.kind and k.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.action_kinds k where k.name = pause_kind.kind) then
+    raise exception 'there is no kind "%"', pause_kind.kind
+      using errcode = 'undefined_object', hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  return false;
+end
+$$;
+
+comment on function tradeflow.pause_kind(text, text) is
+  'Executes no more actions of a kind: they stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such kind.';
+
+create function tradeflow.resume_kind(kind text) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.action_kinds k set paused_at = null, paused_reason = null
+  where k.name = resume_kind.kind and k.paused_at is not null;
+  if found then
+    perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.action_kinds k where k.name = resume_kind.kind) then
+    raise exception 'there is no kind "%"', resume_kind.kind
+      using errcode = 'undefined_object', hint = 'kinds: ' || (select string_agg(k.name, ', ' order by k.name) from tradeflow.action_kinds k);
+  end if;
+  return false;
+end
+$$;
+
+comment on function tradeflow.resume_kind(text) is 'Goes on with a paused kind. False: it is not paused. Errors: 42704 no such kind.';
+
 comment on column tradeflow.outbox.event is 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
 
 comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave: it is yes no longer.';
+
+comment on column tradeflow.outbox.lane is 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
 do $comments$
 declare
@@ -1137,7 +1530,34 @@ begin
 end
 $comments$;
 
-comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log.';
+comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
+
+create function tradeflow._lane(
+  template text, rule text, rule_version int, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb
+) returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  lane text;
+begin
+  lane := tradeflow._render(template, jsonb_build_object(
+    'facts', facts, 'source', source, 'event', event, 'subject', subject, 'occurrence', occurrence, 'key', key, 'action', action,
+    'rule', jsonb_build_object('name', rule, 'version', rule_version)));
+  if lane = '' or length(lane) > 500 then
+    raise invalid_parameter_value using message = format('the template "%s" makes a lane of %s characters; it must have 1 to 500', template, length(lane));
+  end if;
+  return lane;
+exception when invalid_parameter_value then
+  insert into tradeflow.incidents (kind, rule, source, subject, message, hint)
+  values ('lane_error', rule, source, subject, format('rule "%s" for %s: %s', rule, subject, sqlerrm),
+          'mend the lane of its action; until then it is executed in the lane of its subject.');
+  return source || ':' || subject;
+end
+$$;
+
+comment on function tradeflow._lane(text, text, int, text, text, text, text, jsonb, text, jsonb) is
+  'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
 
 comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
 
@@ -1238,6 +1658,25 @@ end
 $$;
 
 comment on function tradeflow._pause_failing() is 'Internal. Part of tick(): pauses rules that keep failing. Returns how many.';
+
+create function tradeflow.pause(rule text, reason text default null) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.rules r set paused_at = clock_timestamp(), paused_reason = coalesce(pause.reason, 'paused by ' || session_user)
+  where r.name = pause.rule and r.paused_at is null;
+  if found then
+    return true;
+  elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+  end if;
+  return false;
+end
+$$;
+
+comment on function tradeflow.pause(text, text) is
+  'Stops a rule: it is not asked any more, and its actions stay where they are, waiting and ready ones, until it is resumed. What is being executed ends. False: it is paused already. Errors: 42704 no such rule; 42501 neither operator nor member of the rule''s owner.';
 
 create function tradeflow.resume(rule text) returns boolean
 language plpgsql
@@ -1443,6 +1882,11 @@ as $$
     where o.state = 'ready'
       and o.run_at <= clock_timestamp()
       and (_lease.kinds is null or o.kind = any (_lease.kinds))
+      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
+      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
+      and not exists (
+        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
+        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
       and not exists (
         select from tradeflow.outbox b
         where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
@@ -1538,6 +1982,83 @@ $$;
 
 comment on function tradeflow.claim(text, int, interval, text[]) is
   'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+
+create or replace function tradeflow._next_step(ids bigint[], outcomes jsonb[]) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with finished as (
+    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
+    from unnest(ids, outcomes) f(id, outcome)
+    join tradeflow.outbox o on o.id = f.id
+    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
+    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
+    where case when o.attempt > 1 and mine.on_failure = 'continue' then
+      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
+      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
+      else true end
+  ), added as (
+    insert into tradeflow.outbox (
+      firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+      state, facts, steps, run_at, fire_at, max_attempts)
+    select
+      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
+      case when a.lane is null then f.source || ':' || f.subject
+           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
+      case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
+      f.steps || jsonb_build_object(f.step::text, f.outcome)
+              || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts
+    from finished f
+    cross join lateral (
+      select * from tradeflow.actions x
+      where x.rule = f.rule and x.edge = f.edge and x.step > f.step
+      order by x.step limit 1) a
+    returning 1
+  )
+  select count(*)::int from added
+$$;
+
+create function tradeflow.fail(
+  id bigint, attempt int, error text, outcome text, retry_after interval default null, throttle boolean default false
+) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+declare
+  o tradeflow.outbox;
+begin
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
+    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  end if;
+  select * into o from tradeflow.outbox x
+  where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
+  for update;
+  if not found then
+    return null;
+  end if;
+  if fail.throttle then
+    update tradeflow.target_states s
+    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
+        last_error = fail.error, last_failed_at = clock_timestamp()
+    where s.target = o.target;
+  end if;
+  if outcome = 'retry' and o.attempt < o.max_attempts then
+    update tradeflow.outbox x
+    set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
+        run_at = clock_timestamp() + greatest(retry_after, tradeflow._backoff(o.attempt))
+    where x.id = o.id;
+    return 'ready';
+  end if;
+  return tradeflow._bury(
+    o, case outcome when 'retry' then 'dead' else outcome end,
+    case outcome when 'retry' then format('gave up after %s attempts: %s', o.attempt, fail.error) else fail.error end);
+end
+$$;
+
+comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
@@ -2426,6 +2947,69 @@ create event trigger tradeflow_drop on sql_drop execute function tradeflow._drop
 
 comment on event trigger tradeflow_drop is 'Reports the rules that something dropped was needed by.';
 
+create function tradeflow._load_as_dumped() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._load_as_dumped() is 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
+
+create trigger rules_loading before insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rules_loaded after insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rules enable always trigger rules_loaded;
+
+create trigger actions_loading before insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger actions_loaded after insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.actions enable always trigger actions_loaded;
+
+create trigger rule_inputs_loading before insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_inputs_loaded after insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_inputs enable always trigger rule_inputs_loaded;
+
+create trigger members_loading before insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger members_loaded after insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.members enable always trigger members_loaded;
+
+create trigger schedules_loading before insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger schedules_loaded after insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.schedules enable always trigger schedules_loaded;
+
+create trigger rule_dependencies_loading before insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
+
 grant usage on schema tradeflow to public;
 
 revoke execute on all functions in schema tradeflow from public;
@@ -2453,8 +3037,8 @@ grant execute on function
   tradeflow._is_asked(tradeflow.rules), tradeflow._as_written(text), tradeflow._check_view(text, text), tradeflow._check_view_query(regclass),
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
-  tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text)
+  tradeflow.pause(text, text), tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
 to tradeflow_author;
 
 grant select on tradeflow.schedules to tradeflow_author;
@@ -2476,7 +3060,7 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
 to tradeflow_executor;
 
 grant select on all tables in schema tradeflow to tradeflow_operator;
@@ -2485,12 +3069,15 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 
-grant execute on function tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+
+grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
 grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
-  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick()
+  tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
+  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
 to tradeflow_operator;
 
 -- Up to here: written by scripts/upgrade_script.py
@@ -2501,3 +3088,6 @@ select tradeflow._check_watch(w.name) from tradeflow.watched_tables w;
 
 -- What each rule reads is noted when it is written: these were written before.
 select tradeflow._note_dependencies(r.name) from tradeflow.rules r;
+
+-- The targets of before have states too.
+insert into tradeflow.target_states (target) select t.name from tradeflow.targets t;

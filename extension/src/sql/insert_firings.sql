@@ -38,7 +38,7 @@ with clock as materialized (
                then not exists (select from tradeflow.members m where m.rule = f.rule and m.subject = f.subject and m.occurrence = f.occurrence)
                else (f.rule, f.subject, f.occurrence) in (select m.rule, m.subject, m.occurrence from remembered m) end))
 ), placed as materialized (
-  select f.*, a.step, a.name as action, a.kind, a.target, a.max_attempts, due.at as due_at,
+  select f.*, a.step, a.name as action, a.kind, a.target, a.lane, a.max_attempts, due.at as due_at,
     case
       when f.mode = 'shadow' then 'shadow'
       when f.held or f.nth > f.max_per_subject then 'held'
@@ -62,7 +62,10 @@ with clock as materialized (
     state, reason, facts, run_at, fire_at, max_attempts)
   select
     nextval('tradeflow.firing_id'), p.rule, p.version, p.source, p.event, p.subject, p.occurrence, p.key, p.edge,
-    p.step, p.action, p.kind, p.target, p.source || ':' || p.subject, p.state,
+    p.step, p.action, p.kind, p.target,
+    case when p.lane is null then p.source || ':' || p.subject
+         else tradeflow._lane(p.lane, p.rule, p.version, p.source, p.event, p.subject, p.occurrence, p.key, p.action, p.facts) end,
+    p.state,
     case p.state
       when 'cancelled' then 'its time had passed'
       when 'held' then case

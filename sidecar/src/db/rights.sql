@@ -4,7 +4,7 @@ select
   array(
     select f::text from unnest('{
       "tradeflow.claim(text,integer,interval,text[])", "tradeflow.started(bigint,integer)",
-      "tradeflow.complete(bigint[],integer[],jsonb[])", "tradeflow.fail(bigint,integer,text,text,interval)",
+      "tradeflow.complete(bigint[],integer[],jsonb[])", "tradeflow.fail(bigint,integer,text,text,interval,boolean)",
       "tradeflow.extend(bigint[],integer[],interval)", "tradeflow.tick()"}'::text[]) f
     where not coalesce(has_function_privilege(f, 'execute'), false)
   ) as missing_functions,

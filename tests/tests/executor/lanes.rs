@@ -104,3 +104,44 @@ async fn a_lane_is_its_table_and_subject() {
     db.sql("select tradeflow.tick()").await;
     assert_eq!(db.column::<String>(OUTBOX).await.iter().filter(|s| s.ends_with("ready 1")).count(), 4);
 }
+
+#[tokio::test]
+async fn an_action_may_have_a_lane_of_its_own() {
+    let db = jobs().await;
+    db.sql("update tradeflow.actions set lane = 'n {{ facts.n }}' where rule = 'job';
+            insert into tradeflow.actions (rule, step, kind, target, lane) values ('job', 2, 'http', 'there', '{{ rule.name }}/{{ source }}/{{ subject }}/{{ event }}');
+            insert into jobs values (1, 7), (2, 7), (3, 8)")
+        .await;
+    assert_eq!(
+        db.column::<String>("select lane from tradeflow.outbox order by id").await,
+        ["n 7", "n 7", "n 8"]
+    );
+    assert_eq!(claim(&db, 10).await, ["1.1 1", "3.1 3"]);
+    db.sql("select tradeflow.complete('{1}', '{1}', array['{}'::jsonb])").await;
+    assert_eq!(
+        db.one::<String>("select lane from tradeflow.outbox where step = 2").await,
+        "job/public.jobs/1/insert"
+    );
+    assert_eq!(claim(&db, 10).await, ["2.1 2", "4.1 1"]);
+}
+
+#[tokio::test]
+async fn a_lane_that_cannot_be_rendered_is_an_incident_and_costs_no_firing() {
+    let db = jobs().await;
+    db.sql("update tradeflow.actions set lane = '{{ facts.m }}' where rule = 'job'; insert into jobs values (1, 7)").await;
+    db.sql("update tradeflow.actions set lane = '{% if facts.n == 1 %}x{% endif %}' where rule = 'job'; insert into jobs values (2, 7)").await;
+    assert_eq!(
+        db.column::<String>("select lane from tradeflow.outbox order by id").await,
+        ["public.jobs:1", "public.jobs:2"]
+    );
+    let incidents = db.incidents().await;
+    assert!(
+        incidents.len() == 2
+            && incidents[0].starts_with("lane_error job 1")
+            && incidents[0].contains("undefined"),
+        "{incidents:?}"
+    );
+    assert!(incidents[1].contains("0 characters"), "{incidents:?}");
+    let error = db.error("update tradeflow.actions set lane = '{{ facts.n' where rule = 'job'").await;
+    assert_eq!(error.code, "42601", "{error:?}");
+}

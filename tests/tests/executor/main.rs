@@ -3,6 +3,7 @@
 mod lanes;
 mod leases;
 mod outcomes;
+mod pauses;
 mod upkeep;
 
 use tradeflow_tests::database::Database;
