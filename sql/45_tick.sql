@@ -201,6 +201,7 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._report_unknown_kinds();
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;

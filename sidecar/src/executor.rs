@@ -29,6 +29,7 @@ mod claim;
 mod dispatch;
 mod heartbeat;
 mod listen;
+mod presence;
 mod report;
 mod running;
 mod tick;
@@ -107,6 +108,8 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background
         .spawn(helpers.clone().run_until_cancelled_owned(tick::run(shared.clone(), config.tick_interval)));
     background.spawn(helpers.clone().run_until_cancelled_owned(heartbeat::run(shared.clone())));
+    let presence = presence::run(shared.clone(), config.concurrency);
+    background.spawn(helpers.clone().run_until_cancelled_owned(presence));
     let writer = tokio::spawn(report::run(
         shared.clone(),
         completions,
@@ -132,6 +135,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     helpers.cancel();
     background.close();
     background.wait().await;
+    presence::leave(&shared).await;
     info!("sidecar has stopped");
     Ok(())
 }

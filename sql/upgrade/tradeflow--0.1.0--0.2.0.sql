@@ -59,7 +59,12 @@ alter table tradeflow.targets
 
 alter table tradeflow.outbox
   drop constraint outbox_event_check,
-  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill'));
+  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill')),
+  add column traceparent text;
+alter table tradeflow.outbox_history
+  add column traceparent text;
+-- It returns one column more.
+drop function tradeflow.claim(text, int, interval, text[]);
 
 -- Indexes of the history belong to its partitions.
 do $indexes$
@@ -73,7 +78,8 @@ begin
   for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
     and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass  -- its own are made below
   loop
-    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject)', part);
+    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject); '
+                   'create index on %1$s using brin (finished_at) with (pages_per_range = 16, autosummarize = on)', part);
   end loop;
 end
 $indexes$;
@@ -1516,6 +1522,10 @@ comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave:
 
 comment on column tradeflow.outbox.lane is 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
+comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
+
+create index on tradeflow.outbox_history_default using brin (finished_at) with (pages_per_range = 16, autosummarize = on);
+
 do $comments$
 declare
   c record;
@@ -1558,6 +1568,28 @@ $$;
 
 comment on function tradeflow._lane(text, text, int, text, text, text, text, jsonb, text, jsonb) is
   'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
+
+create or replace function tradeflow._archive(ids bigint[], state text, reason text default null, results jsonb[] default null) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with gone as (
+    delete from tradeflow.outbox o where o.id = any (ids) returning o.*
+  ), moved as (
+    insert into tradeflow.outbox_history (
+      id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+      state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      result, request, created_at, traceparent)
+    select
+      g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
+      coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
+    from gone g
+    left join unnest(ids, results) r(id, result) on r.id = g.id
+    returning 1
+  )
+  select count(*)::int from moved
+$$;
 
 comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
 
@@ -1943,7 +1975,7 @@ create or replace function tradeflow.claim(worker text, max int, lease interval,
 returns table (
   id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
   occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
-  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz
+  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz, traceparent text
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -1966,7 +1998,7 @@ begin
   )
   select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
          h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
+         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
   from held h
   left join lateral (
     -- Without a key, or a view to look into, there is nobody to ask about.
@@ -2000,7 +2032,7 @@ as $$
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts)
+      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
     select
       f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
       case when a.lane is null then f.source || ':' || f.subject
@@ -2008,7 +2040,7 @@ as $$
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
     from finished f
     cross join lateral (
       select * from tradeflow.actions x
@@ -2201,12 +2233,458 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._report_unknown_kinds();
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
 end
 $$;
+
+create function tradeflow.hold(ids bigint[], reason text default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with mine as (
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and o.state in ('ready', 'waiting')
+    order by o.id for update
+  ), held as (
+    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    from mine where o.id = mine.id
+    returning 1
+  )
+  select count(*)::int from held
+$$;
+
+comment on function tradeflow.hold(bigint[], text) is
+  'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
+
+create unlogged table tradeflow.sidecars (
+  worker       text primary key,
+  kinds        text[] not null,
+  version      text,
+  concurrency  int,
+  started_at   timestamptz not null default clock_timestamp(),
+  seen_at      timestamptz not null default clock_timestamp()
+);
+
+comment on table tradeflow.sidecars is 'A row is a sidecar that runs, or ran within the last hour. One that was not seen for 30 seconds is gone.';
+
+comment on column tradeflow.sidecars.worker is 'The name it signs its leases with.';
+
+comment on column tradeflow.sidecars.kinds is 'The kinds of action it executes.';
+
+comment on column tradeflow.sidecars.version is 'Its version.';
+
+comment on column tradeflow.sidecars.concurrency is 'How many actions it executes at the same time.';
+
+comment on column tradeflow.sidecars.started_at is 'When it said so first.';
+
+comment on column tradeflow.sidecars.seen_at is 'When it said so last.';
+
+create function tradeflow.present(worker text, kinds text[], version text default null, concurrency int default null) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from tradeflow.sidecars s where s.seen_at < clock_timestamp() - interval '1 hour' and s.worker <> present.worker;
+  insert into tradeflow.sidecars as s (worker, kinds, version, concurrency)
+  values (present.worker, present.kinds, present.version, present.concurrency)
+  on conflict (worker) do update
+  set kinds = excluded.kinds, version = excluded.version, concurrency = excluded.concurrency, seen_at = clock_timestamp();
+$$;
+
+comment on function tradeflow.present(text, text[], text, int) is
+  'A sidecar says that it runs, and which kinds it executes: at its start, then about every 10 seconds. Without it nothing changes but what people are told: kinds that nobody executes are found by it.';
+
+create function tradeflow.absent(worker text) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$ delete from tradeflow.sidecars s where s.worker = absent.worker $$;
+
+comment on function tradeflow.absent(text) is 'A sidecar says that it leaves.';
+
+create function tradeflow._kinds_executed() returns text[]
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(array_agg(distinct k), '{}')
+  from tradeflow.sidecars s cross join unnest(s.kinds) k
+  where s.seen_at > clock_timestamp() - interval '30 seconds'
+$$;
+
+comment on function tradeflow._kinds_executed() is 'Internal. The kinds that some sidecar executes now.';
+
+create function tradeflow._report_unknown_kinds() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  executed  text[] := tradeflow._kinds_executed();
+  reported  int;
+begin
+  -- Nobody said which kinds it executes: clients of another make, of which nothing is known.
+  if executed = '{}' then
+    return 0;
+  end if;
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
+
+  with overdue as (
+    select o.* from tradeflow.outbox o
+    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
+    order by o.run_at limit 1000
+  ), stuck as (
+    select o.kind, count(*) as actions, min(o.id) as first
+    from overdue o
+    where o.kind <> all (executed)
+    group by o.kind
+  ), added as (
+    insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
+    select 'unknown_kind', o.rule, o.source, o.subject, o.id,
+           format('no sidecar that runs executes kind "%s": %s actions have been ready for more than a minute', s.kind, case when s.actions < 1000 then s.actions::text else 'many' end),
+           s.kind,
+           format('start one that does (tradeflow run --kind %s; the configuration''s kinds lists those of a sidecar), or cancel them: tradeflow outbox cancel --kind %1$s', s.kind)
+    from stuck s
+    join tradeflow.outbox o on o.id = s.first
+    where not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = s.kind)
+    returning 1
+  )
+  select count(*)::int into reported from added;
+  return reported;
+end
+$$;
+
+comment on function tradeflow._report_unknown_kinds() is
+  'Internal. Part of tick(): an incident for each kind whose ready actions nobody executes; it closes by itself when somebody does. Returns how many are new.';
+
+create view tradeflow.target_health as
+select
+  t.name as target,
+  t.system,
+  case when t.paused_at is not null then 'paused'
+       when s.breaker <> 'closed' then s.breaker
+       when s.throttled_until > clock_timestamp() then 'throttled'
+       else 'ok' end as status,
+  case when t.paused_at is not null then t.paused_reason
+       when s.breaker <> 'closed' or s.throttled_until > clock_timestamp() then s.last_error end as reason,
+  case when t.paused_at is not null then null
+       when s.breaker <> 'closed' then s.retry_at
+       when s.throttled_until > clock_timestamp() then s.throttled_until end as retry_at,
+  coalesce(q.ready, 0) as ready,
+  coalesce(q.waiting, 0) as waiting,
+  coalesce(q.running, 0) as running,
+  coalesce(q.held, 0) as held,
+  coalesce(q.dead, 0) as dead,
+  coalesce(q.uncertain, 0) as uncertain,
+  q.lag,
+  coalesce(s.failures, 0) as failures,
+  s.last_error,
+  s.last_failed_at
+from tradeflow.targets t
+left join tradeflow.target_states s on s.target = t.name
+left join lateral (
+  select
+    sum(h.actions) filter (where h.state = 'ready') as ready,
+    sum(h.actions) filter (where h.state = 'waiting') as waiting,
+    sum(h.actions) filter (where h.state = 'running') as running,
+    sum(h.actions) filter (where h.state = 'held') as held,
+    sum(h.actions) filter (where h.state = 'dead') as dead,
+    sum(h.actions) filter (where h.state = 'uncertain') as uncertain,
+    max(h.lag) as lag
+  from tradeflow.queue_health h where h.target = t.name) q on true;
+
+comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
+
+comment on column tradeflow.target_health.target is 'The target.';
+
+comment on column tradeflow.target_health.system is 'Its system.';
+
+comment on column tradeflow.target_health.status is 'ok: it is sent to. paused: by a person. open, half_open: its circuit breaker. throttled: it asked not to be called for a while.';
+
+comment on column tradeflow.target_health.reason is 'Why it is not ok.';
+
+comment on column tradeflow.target_health.retry_at is 'When it is tried again, if it is not ok and nobody paused it.';
+
+comment on column tradeflow.target_health.ready is 'Actions that are ready for it.';
+
+comment on column tradeflow.target_health.waiting is 'Actions that wait for their time.';
+
+comment on column tradeflow.target_health.running is 'Actions that are being executed.';
+
+comment on column tradeflow.target_health.held is 'Actions that are held until a person lets them go.';
+
+comment on column tradeflow.target_health.dead is 'Actions that failed for good.';
+
+comment on column tradeflow.target_health.uncertain is 'Actions of which nobody knows whether they arrived.';
+
+comment on column tradeflow.target_health.lag is 'How long the oldest ready one has been due.';
+
+comment on column tradeflow.target_health.failures is 'Transient failures in a row.';
+
+comment on column tradeflow.target_health.last_error is 'The last transient failure or throttling, in its words.';
+
+comment on column tradeflow.target_health.last_failed_at is 'When that was.';
+
+create view tradeflow.rule_stats as
+select
+  r.name as rule,
+  r.mode,
+  case when r.mode = 'off' then 'off'
+       when r.invalid is not null then 'invalid'
+       when r.paused_at is not null then 'paused'
+       else r.mode end as status,
+  coalesce(r.invalid, r.paused_reason) as reason,
+  coalesce(o.ready, 0) as ready,
+  coalesce(o.waiting, 0) as waiting,
+  coalesce(o.running, 0) as running,
+  coalesce(o.held, 0) as held,
+  coalesce(o.dead, 0) as dead,
+  coalesce(o.uncertain, 0) as uncertain,
+  coalesce(h.done, 0) as done_24h,
+  coalesce(h.cancelled, 0) as cancelled_24h,
+  h.latency as median_latency_24h,
+  greatest(o.last_fired_at, h.last_fired_at) as last_fired_at,
+  coalesce(i.incidents, 0) as incidents
+from tradeflow.rules r
+left join (
+  select
+    x.rule,
+    count(*) filter (where x.state = 'ready') as ready,
+    count(*) filter (where x.state = 'waiting') as waiting,
+    count(*) filter (where x.state = 'running') as running,
+    count(*) filter (where x.state = 'held') as held,
+    count(*) filter (where x.state = 'dead') as dead,
+    count(*) filter (where x.state = 'uncertain') as uncertain,
+    max(x.created_at) as last_fired_at
+  from tradeflow.outbox x group by x.rule) o on o.rule = r.name
+left join (
+  select
+    x.rule,
+    count(*) filter (where x.state = 'done') as done,
+    count(*) filter (where x.state = 'cancelled') as cancelled,
+    percentile_disc(0.5) within group (order by x.finished_at - greatest(x.run_at, x.created_at)) filter (where x.state = 'done') as latency,
+    max(x.created_at) as last_fired_at
+  from tradeflow.outbox_history x
+  where x.finished_at > now() - interval '24 hours'
+  group by x.rule) h on h.rule = r.name
+left join (
+  select x.rule, count(*) as incidents from tradeflow.incidents x where x.acked_at is null group by x.rule) i on i.rule = r.name;
+
+comment on view tradeflow.rule_stats is 'One row a rule: whether it is asked, what of it is open, and what became of the rest within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.rule is 'The rule.';
+
+comment on column tradeflow.rule_stats.mode is 'live, shadow or off.';
+
+comment on column tradeflow.rule_stats.status is 'live or shadow: it is asked. off, invalid, paused: it is not.';
+
+comment on column tradeflow.rule_stats.reason is 'Why it is invalid or paused.';
+
+comment on column tradeflow.rule_stats.ready is 'Actions that are ready.';
+
+comment on column tradeflow.rule_stats.waiting is 'Actions that wait for their time.';
+
+comment on column tradeflow.rule_stats.running is 'Actions that are being executed.';
+
+comment on column tradeflow.rule_stats.held is 'Actions that are held until a person lets them go.';
+
+comment on column tradeflow.rule_stats.dead is 'Actions that failed for good.';
+
+comment on column tradeflow.rule_stats.uncertain is 'Actions of which nobody knows whether they arrived.';
+
+comment on column tradeflow.rule_stats.done_24h is 'Actions done within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.cancelled_24h is 'Actions cancelled within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.median_latency_24h is 'From being due (or committed) to being done: the median of the last 24 hours.';
+
+comment on column tradeflow.rule_stats.last_fired_at is 'When it fired last, of what is open or ended within 24 hours.';
+
+comment on column tradeflow.rule_stats.incidents is 'Its open incidents.';
+
+create unlogged table tradeflow.health_snapshot (
+  only_row  boolean primary key default true check (only_row),
+  taken_at  timestamptz not null,
+  took      interval not null,
+  body      jsonb not null
+);
+
+comment on table tradeflow.health_snapshot is 'The last answer of tradeflow.health().';
+
+comment on column tradeflow.health_snapshot.only_row is 'Always true: the table holds one row.';
+
+comment on column tradeflow.health_snapshot.taken_at is 'When it was counted.';
+
+comment on column tradeflow.health_snapshot.took is 'How long counting took.';
+
+comment on column tradeflow.health_snapshot.body is 'What health() returned.';
+
+create function tradeflow._count_health() returns jsonb
+language sql
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+  select jsonb_build_object(
+    'queue', (select coalesce(jsonb_agg(jsonb_build_object(
+                'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
+                'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
+    'targets', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'target', t.name, 'paused', t.paused_at is not null, 'breaker', coalesce(s.breaker, 'closed'),
+                  'throttled', coalesce(s.throttled_until > clock_timestamp(), false), 'failures', coalesce(s.failures, 0))), '[]')
+                from tradeflow.targets t left join tradeflow.target_states s on s.target = t.name),
+    'incidents', (select coalesce(jsonb_object_agg(i.kind, i.n), '{}')
+                  from (select x.kind, count(*) as n from tradeflow.incidents x where x.acked_at is null group by x.kind) i),
+    'rules', (select coalesce(jsonb_object_agg(s.status, s.n), '{}')
+              from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
+                           count(*) as n
+                    from tradeflow.rules r group by 1) s),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+$$;
+
+comment on function tradeflow._count_health() is 'Internal. What health() says, counted anew.';
+
+create function tradeflow.health(max_age interval default '5 seconds') returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  last   tradeflow.health_snapshot;
+  began  timestamptz;
+begin
+  select * into last from tradeflow.health_snapshot;
+  -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
+  -- twentieth of the time. Whoever asks while another counts gets the last answer.
+  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
+                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+    began := clock_timestamp();
+    last.body := tradeflow._count_health();
+    last.taken_at := clock_timestamp();
+    insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
+    on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
+  end if;
+  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+end
+$$;
+
+comment on function tradeflow.health(interval) is
+  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+
+create function tradeflow.waits_for(id bigint) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  o         tradeflow.outbox;
+  before    record;
+  stopped   text;
+  executed  text[] := tradeflow._kinds_executed();
+begin
+  select * into o from tradeflow.outbox x where x.id = waits_for.id;
+  if not found then
+    return null;
+  elsif o.state = 'waiting' then
+    return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  elsif o.state = 'running' then
+    return format('worker %s, which has it until %s', o.worker, to_char(o.lease_until at time zone 'UTC', 'HH24:MI:SS "UTC"'));
+  elsif o.state = 'held' then
+    return format('a person: it is held (%s); tradeflow outbox release %s, or cancel', coalesce(o.reason, 'no reason given'), o.id);
+  elsif o.state = 'dead' then
+    return format('a person: it is dead; mend the cause, then tradeflow dead retry %s, or discard', o.id);
+  elsif o.state = 'uncertain' then
+    return format('a person: nobody knows whether it arrived; if it did, tradeflow outbox cancel %1$s, else retry %1$s', o.id);
+  elsif o.state <> 'ready' then
+    return null;
+  elsif o.run_at > clock_timestamp() and o.attempt > 0 then
+    return format('its next attempt, at %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  end if;
+  select b.id, b.state, b.run_at, b.attempt into before
+  from tradeflow.outbox b
+  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  order by b.state = 'running' desc, b.id limit 1;
+  if found then
+    return format('action %s of its lane, which is %s', before.id, case
+      when before.state = 'running' then 'running'
+      when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
+      else 'before it' end);
+  elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
+    return 'a sidecar: none is running';
+  elsif o.kind <> all (executed) then
+    return format('a sidecar that executes kind "%s": those that run execute %s', o.kind, array_to_string(executed, ', '));
+  elsif o.target is not null and not exists (select from tradeflow.targets t where t.name = o.target) then
+    return format('target "%s", which does not exist', o.target);
+  end if;
+  select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
+  from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
+  if stopped is null then
+    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
+  end if;
+  if stopped is null then
+    select case
+      when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
+    end into stopped
+    from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
+  end if;
+  return coalesce(stopped, 'a sidecar with room for it');
+end
+$$;
+
+comment on function tradeflow.waits_for(bigint) is
+  'Why an action has not run yet, in one sentence: its time, an action before it in its lane, its target, a sidecar, a person. NULL: it waits for nothing, it has ended.';
+
+create function tradeflow.inspect(id bigint) returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  with firing as (
+    select coalesce((select o.firing_id from tradeflow.outbox o where o.id = inspect.id),
+                    (select h.firing_id from tradeflow.outbox_history h where h.id = inspect.id)) as id
+  ), acts as (
+    select o.id, o.rule, o.rule_version, o.source, o.event, o.edge, o.subject, o.occurrence, o.key, o.created_at, o.fire_at, o.traceparent, o.facts, o.steps,
+           o.step, o.action, o.kind, o.target, o.lane, o.state, o.reason, o.run_at, o.attempt, o.max_attempts, o.worker,
+           o.lease_until, o.started_at, o.error, o.result, null::jsonb as request, null::timestamptz as finished_at,
+           tradeflow.waits_for(o.id) as waits_for
+    from tradeflow.outbox o join firing f on f.id = o.firing_id
+    union all
+    select h.id, h.rule, h.rule_version, h.source, h.event, h.edge, h.subject, h.occurrence, h.key, h.created_at, h.fire_at, h.traceparent, h.facts, h.steps,
+           h.step, h.action, h.kind, h.target, h.lane, h.state, h.reason, h.run_at, h.attempt, h.max_attempts, h.worker,
+           h.lease_until, h.started_at, h.error, h.result, h.request, h.finished_at, null
+    from tradeflow.outbox_history h join firing f on f.id = h.firing_id
+  ), latest as (
+    select * from acts a order by a.step desc nulls last, a.id desc limit 1
+  )
+  select jsonb_build_object(
+    'id', inspect.id,
+    'firing', jsonb_build_object(
+      'firing_id', f.id, 'rule', l.rule, 'rule_version', l.rule_version, 'source', l.source, 'event', l.event, 'edge', l.edge,
+      'subject', l.subject, 'occurrence', l.occurrence, 'key', l.key, 'fired_at', (select min(a.created_at) from acts a),
+      'fire_at', l.fire_at, 'traceparent', l.traceparent, 'facts', l.facts, 'steps', l.steps),
+    'actions', (
+      select jsonb_agg(jsonb_build_object(
+        'id', a.id, 'step', a.step, 'action', a.action, 'kind', a.kind, 'target', a.target, 'lane', a.lane, 'state', a.state,
+        'reason', a.reason, 'waits_for', a.waits_for, 'run_at', a.run_at, 'attempt', a.attempt, 'max_attempts', a.max_attempts,
+        'worker', a.worker, 'lease_until', a.lease_until, 'started_at', a.started_at, 'finished_at', a.finished_at,
+        'error', a.error, 'params', x.params, 'request', a.request, 'result', a.result) order by a.step, a.id)
+      from acts a
+      left join tradeflow.actions x on x.rule = a.rule and x.edge = a.edge and x.step = a.step),
+    'later_steps', (
+      select coalesce(jsonb_agg(jsonb_build_object('step', x.step, 'action', x.name, 'kind', x.kind, 'target', x.target, 'delay', x.delay) order by x.step), '[]')
+      from tradeflow.actions x
+      where x.rule = l.rule and x.edge = l.edge and x.step > l.step and l.state not in ('cancelled', 'shadow')),
+    'incidents', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', i.id, 'kind', i.kind, 'message', i.message, 'hint', i.hint, 'last_seen_at', i.last_seen_at, 'acked_at', i.acked_at) order by i.id), '[]')
+      from tradeflow.incidents i where i.outbox_id in (select a.id from acts a)))
+  from firing f cross join latest l
+$$;
+
+comment on function tradeflow.inspect(bigint) is
+  'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
 
 create function tradeflow._condition_parts(condition text) returns text[]
 language c immutable strict as 'MODULE_PATHNAME', 'tradeflow_condition_parts';
@@ -3026,7 +3504,8 @@ grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, trad
 grant select, insert, update, delete on tradeflow.watched_tables, tradeflow.rule_inputs to tradeflow_author;
 
 grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targets, tradeflow.outbox, tradeflow.outbox_history,
-  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock, tradeflow.members to tradeflow_author;
+  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.target_health, tradeflow.rule_stats, tradeflow.sidecars,
+  tradeflow.clock, tradeflow.members to tradeflow_author;
 
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
@@ -3060,7 +3539,8 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 
 grant select on all tables in schema tradeflow to tradeflow_operator;
@@ -3074,11 +3554,14 @@ grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), t
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
 grant execute on function
+  tradeflow.hold(bigint[], text), tradeflow.health(interval),
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
   tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
 to tradeflow_operator;
+
+grant execute on function tradeflow.inspect(bigint), tradeflow.waits_for(bigint), tradeflow._kinds_executed() to tradeflow_author, tradeflow_operator;
 
 -- Up to here: written by scripts/upgrade_script.py
 
