@@ -12,16 +12,27 @@ use tradeflow_sidecar::project::Project;
 use tradeflow_sidecar::{db, telemetry};
 
 pub mod apply;
+mod change;
 pub mod config;
+pub mod dead;
 pub mod doctor;
+pub mod incidents;
 pub mod init;
 pub mod load;
 pub mod new;
+pub mod outbox;
 pub mod plan;
 pub mod preview;
+mod query;
 pub mod recipe;
+pub mod rules;
 pub mod run;
+mod select;
+mod show;
+mod table;
+pub mod targets;
 pub mod test;
+mod when;
 
 /// Flags as configuration keys with their values.
 pub type Flags = Vec<(&'static str, String)>;

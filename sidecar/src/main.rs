@@ -40,6 +40,11 @@ enum Command {
     Test(cli::test::Args),
     Preview(cli::preview::Args),
     Doctor(cli::doctor::Args),
+    Outbox(cli::outbox::Args),
+    Dead(cli::dead::Args),
+    Targets(cli::targets::Args),
+    Incidents(cli::incidents::Args),
+    Rules(cli::rules::Args),
     Config(cli::config::Args),
 }
 
@@ -56,6 +61,11 @@ impl Command {
             Command::Test(args) => cli::test::run(args, context).await,
             Command::Preview(args) => cli::preview::run(args, context).await,
             Command::Doctor(args) => cli::doctor::run(args, context).await,
+            Command::Outbox(args) => cli::outbox::run(args, context).await,
+            Command::Dead(args) => cli::dead::run(args, context).await,
+            Command::Targets(args) => cli::targets::run(args, context).await,
+            Command::Incidents(args) => cli::incidents::run(args, context).await,
+            Command::Rules(args) => cli::rules::run(args, context).await,
             Command::Config(args) => cli::config::run(args),
         }
     }

@@ -34,5 +34,6 @@ pub mod http;
 pub mod jobs;
 pub mod mail;
 pub mod process;
+pub mod project;
 pub mod rules;
 pub mod sidecar;

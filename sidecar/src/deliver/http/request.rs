@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::address::{is_private, Refused};
 use crate::deliver::{Failure, Job, Target};
+use crate::secret::Secrets;
 
 /// Headers that the connection or the target decides.
 const RESERVED: [&str; 9] = [
@@ -42,7 +43,7 @@ pub struct Prepared {
 /// Builds the request of a job, with its secrets.
 pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     let mut prepared = build(job)?;
-    authorize(job, &mut prepared.headers)?;
+    authorize(job.target, job.secrets, &mut prepared.headers)?;
     sign(job, &prepared.body, &mut prepared.headers)?;
     Ok(prepared)
 }
@@ -183,8 +184,8 @@ fn body(params: &Json, headers: &mut HeaderMap) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn authorize(job: &Job<'_>, headers: &mut HeaderMap) -> Result<(), Failure> {
-    let target = job.target;
+/// Adds what the target asks of those who call it.
+pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) -> Result<(), Failure> {
     if target.auth == "none" {
         return Ok(());
     }
@@ -194,7 +195,7 @@ fn authorize(job: &Job<'_>, headers: &mut HeaderMap) -> Result<(), Failure> {
             target.name, target.auth
         )));
     };
-    let secret = job.secrets.read(reference)?;
+    let secret = secrets.read(reference)?;
     let (name, text) = match target.auth.split_once(':') {
         None if target.auth == "bearer" => ("authorization", format!("Bearer {}", secret.expose_secret())),
         None if target.auth == "basic" => {
