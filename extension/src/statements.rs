@@ -196,7 +196,9 @@ unsafe fn object(node: *mut pg_sys::Node, skip: usize) -> Json {
 
 unsafe fn relation(of: *mut pg_sys::RangeVar) -> Json {
     // SAFETY: a valid node.
-    unsafe { json!({"schema": text((*of).schemaname), "name": text((*of).relname), "temporary": (*of).relpersistence == b't' as c_char}) }
+    unsafe {
+        json!({"schema": text((*of).schemaname), "name": text((*of).relname), "temporary": (*of).relpersistence == b't' as c_char})
+    }
 }
 
 /// A list of names: the last one is the object's, the one before it the schema's.

@@ -16,8 +16,8 @@ pub mod apply;
 mod compare;
 mod declare;
 mod diff;
-mod merge;
 mod mentions;
+mod merge;
 pub mod new;
 pub mod plan;
 pub mod preview;
@@ -60,7 +60,9 @@ pub enum Error {
     Older { found: String, wanted: String },
     #[error("the database's extension tradeflow is {found}, newer than this program, which is for {wanted}\nhint: update the program, so that it knows what the database knows")]
     Newer { found: String, wanted: String },
-    #[error("another plan or apply is under way{holder}\nhint: wait for it and try again, or give --wait 5m")]
+    #[error(
+        "another plan or apply is under way{holder}\nhint: wait for it and try again, or give --wait 5m"
+    )]
     Busy { holder: String },
     #[error("{0}")]
     Usage(String),
@@ -110,7 +112,9 @@ fn is_name(text: &str) -> bool {
 
 /// "; did you mean …?" when one of the names is like this one.
 fn did_you_mean(name: &str, names: impl Iterator<Item = String>) -> String {
-    nearest(name, names, (name.len() / 2).max(2)).map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default()
+    nearest(name, names, (name.len() / 2).max(2))
+        .map(|n| format!("; did you mean \"{n}\"?"))
+        .unwrap_or_default()
 }
 
 /// The version that `tradeflow.control` names.
@@ -131,6 +135,12 @@ mod tests {
     #[test]
     fn names_that_need_quotes_are_none() {
         assert!(is_name("shop_2") && is_name("_x"));
-        assert!(!is_name("Shop") && !is_name("a-b") && !is_name("") && !is_name("2nd") && !is_name(&"x".repeat(64)));
+        assert!(
+            !is_name("Shop")
+                && !is_name("a-b")
+                && !is_name("")
+                && !is_name("2nd")
+                && !is_name(&"x".repeat(64))
+        );
     }
 }

@@ -19,7 +19,10 @@ impl Shop {
 
     /// With these recipes.
     pub async fn with<const N: usize>(recipes: [&str; N]) -> Shop {
-        let shop = Shop { db: Database::with_store().await, folder: tempfile::tempdir().expect("a temporary folder") };
+        let shop = Shop {
+            db: Database::with_store().await,
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
         shop.run(["new", shop.path(), "--name", "shop"]).success();
         for recipe in recipes {
             shop.run(["recipe", "add", recipe]).success();
@@ -46,13 +49,18 @@ impl Shop {
         let config = self.folder.path().join("tradeflow.toml");
         let command = Tradeflow::on(&self.db, arguments);
         // Before `new` has run there is none.
-        if config.exists() { command.env("TRADEFLOW_CONFIG", &config.to_string_lossy()) } else { command }
+        if config.exists() {
+            command.env("TRADEFLOW_CONFIG", &config.to_string_lossy())
+        } else {
+            command
+        }
     }
 
     /// Writes a file.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a temporary folder is writable");
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .expect("a temporary folder is writable");
         std::fs::write(path, text).expect("a temporary folder is writable");
     }
 
@@ -71,6 +79,7 @@ impl Shop {
     /// Takes a file or a folder away.
     pub fn remove(&self, name: &str) {
         let path = self.folder.path().join(name);
-        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.expect("it is there");
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+            .expect("it is there");
     }
 }

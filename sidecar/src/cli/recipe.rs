@@ -25,7 +25,9 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Show all recipes
-    #[command(after_help = "Examples:\n  tradeflow recipe list\n  tradeflow recipe list --json | jq -r '.[].name'")]
+    #[command(
+        after_help = "Examples:\n  tradeflow recipe list\n  tradeflow recipe list --json | jq -r '.[].name'"
+    )]
     List {
         /// Print them as JSON, with settings and files
         #[arg(long)]

@@ -21,7 +21,8 @@ pub async fn run(project: &Project, pool: &db::Pool, options: Options) -> Result
             transaction.execute(record, &[&project.name, kind, name, file, definition]).await?;
         }
         for (kind, name) in &comparison.forget {
-            let forget = "delete from tradeflow.project_objects where project = $1 and kind = $2 and name = $3";
+            let forget =
+                "delete from tradeflow.project_objects where project = $1 and kind = $2 and name = $3";
             transaction.execute(forget, &[&project.name, kind, name]).await?;
         }
     }

@@ -100,10 +100,16 @@ pub fn refuse_foreign(
         };
         if let Some(foreign) = foreign {
             let message = format!("{} \"{}\" belongs to project {foreign}", object.kind, object.name);
-            problems.push(Problem::at(place(object), message).hint("give it another name, or leave it to that project"));
+            problems.push(
+                Problem::at(place(object), message).hint("give it another name, or leave it to that project"),
+            );
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Problems(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Problems(problems))
+    }
 }
 
 /// Compares.
@@ -116,8 +122,13 @@ pub fn compare<'a>(
     prune: bool,
 ) -> Comparison<'a> {
     let declared = named(declaration, after);
-    let mut found =
-        Comparison { changes: Vec::new(), drift: Vec::new(), gone: Vec::new(), record: Vec::new(), forget: Vec::new() };
+    let mut found = Comparison {
+        changes: Vec::new(),
+        drift: Vec::new(),
+        gone: Vec::new(),
+        record: Vec::new(),
+        forget: Vec::new(),
+    };
     for (key, now) in after {
         let was = before.get(key);
         let object = declared.get(key);
@@ -128,13 +139,15 @@ pub fn compare<'a>(
             found.changes.push(change(what, key, object.map(|o| o.file.name.clone()), fields));
         }
         if let Some(object) = object {
-            let known = recorded.get(key).filter(|r| r.file == object.file.name && r.definition == now.definition);
+            let known =
+                recorded.get(key).filter(|r| r.file == object.file.name && r.definition == now.definition);
             if known.is_none() {
                 found.record.push((key.clone(), object.file.name.clone(), now.definition.clone()));
             }
         }
     }
-    let rules: BTreeSet<&str> = declared.keys().filter(|(kind, _)| kind == "rule").map(|(_, name)| name.as_str()).collect();
+    let rules: BTreeSet<&str> =
+        declared.keys().filter(|(kind, _)| kind == "rule").map(|(_, name)| name.as_str()).collect();
     for (key, was) in before {
         if declared.contains_key(key) {
             continue;
@@ -155,7 +168,10 @@ pub fn compare<'a>(
         let file = recorded.get(key).map(|r| r.file.clone());
         let mut change = change(if removed { What::Removed } else { What::Left }, key, file, Vec::new());
         if was.removal.is_none() {
-            change.notes.push("a table is never dropped by apply: it may hold what only people know; drop it yourself".into());
+            change.notes.push(
+                "a table is never dropped by apply: it may hold what only people know; drop it yourself"
+                    .into(),
+            );
         }
         // Its actions and inputs go with a rule.
         let with_rule = part.is_some_and(|rule| !rules.contains(rule.as_str()));
@@ -165,7 +181,12 @@ pub fn compare<'a>(
     }
     found.drift = drift(project, &declared, before, recorded);
     found.forget.extend(
-        recorded.iter().filter(|(key, r)| r.project == project.name && !declared.contains_key(key) && !before.contains_key(key)).map(|(key, _)| key.clone()),
+        recorded
+            .iter()
+            .filter(|(key, r)| {
+                r.project == project.name && !declared.contains_key(key) && !before.contains_key(key)
+            })
+            .map(|(key, _)| key.clone()),
     );
     found.changes.sort_by_key(|c| (c.what == What::Left, rank(&c.kind), c.kind.clone(), c.name.clone()));
     found
@@ -177,7 +198,10 @@ fn change(what: What, key: &(String, String), file: Option<String>, fields: Vec<
 
 /// Rules first: they are what a reader looks for.
 fn rank(kind: &str) -> usize {
-    let order = ["watch", "rule", "input", "action", "template", "setting", "target", "view", "function", "table", "row"];
+    let order = [
+        "watch", "rule", "input", "action", "template", "setting", "target", "view", "function", "table",
+        "row",
+    ];
     order.iter().position(|k| *k == kind).unwrap_or(order.len())
 }
 

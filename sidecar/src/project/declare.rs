@@ -87,11 +87,16 @@ fn said_twice(declaration: &Declaration) -> Result<(), Error> {
         let before = first.insert((&object.kind, &object.name), object);
         // A function may be written once for each list of arguments, a table be added to.
         if let Some(before) = before.filter(|_| !["function", "table"].contains(&object.kind.as_str())) {
-            let message = format!("{} \"{}\" is defined twice: also at {}", object.kind, object.name, place(before));
+            let message =
+                format!("{} \"{}\" is defined twice: also at {}", object.kind, object.name, place(before));
             problems.push(Problem::at(place(object), message).hint("keep one of the two"));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Problems(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Problems(problems))
+    }
 }
 
 /// Where an object is defined: where its name stands in its statement, else the statement.
@@ -121,7 +126,8 @@ impl Scratch<'_> {
                     statement::run(self.transaction, file, one, text, (0, 0)).await?;
                 }
                 let (file, at, end) = (file.clone(), one.at, one.end);
-                let object = Declared { kind: (*kind).to_owned(), name: name.clone(), file, at, end, row: None };
+                let object =
+                    Declared { kind: (*kind).to_owned(), name: name.clone(), file, at, end, row: None };
                 self.into.objects.push(object);
                 Ok(())
             }
@@ -162,14 +168,17 @@ impl Scratch<'_> {
         if self.into.tables[index].key.is_empty() {
             let message = format!("table {schema}.{} has no primary key", insert.table);
             let problem = Problem::at(file.place(insert.name_at), message);
-            return Err(Error::Problems(vec![problem.hint("its rows are told apart by it, when the files are applied again")]));
+            return Err(Error::Problems(vec![
+                problem.hint("its rows are told apart by it, when the files are applied again")
+            ]));
         }
         let alias = if insert.aliased { String::new() } else { format!(" as {}", quoted(&insert.table)) };
         let name = format!("pg_temp.tradeflow_{index}{alias}");
         let (before, after) = (&file.text[one.at..insert.name_at], &file.text[insert.name_end..one.end]);
         let sent = format!("{before}{name}{after}");
         let longer = name.len() as isize - (insert.name_end - insert.name_at) as isize;
-        let ran = statement::run(self.transaction, file, one, &sent, (before.len() + name.len(), longer)).await;
+        let ran =
+            statement::run(self.transaction, file, one, &sent, (before.len() + name.len(), longer)).await;
         // The author knows the table by its own name.
         let scratch = format!("\"tradeflow_{index}\"");
         ran.map_err(|error| match error {
@@ -185,11 +194,18 @@ impl Scratch<'_> {
     }
 
     /// Moves what a statement wrote into the declaration.
-    async fn take(&mut self, index: usize, file: &Arc<File>, at: (usize, usize), seed: bool) -> Result<(), Error> {
+    async fn take(
+        &mut self,
+        index: usize,
+        file: &Arc<File>,
+        at: (usize, usize),
+        seed: bool,
+    ) -> Result<(), Error> {
         let table = &self.into.tables[index];
         if table.kind == "input" {
             // As the real table's trigger does: what a name means is decided by the search path.
-            let qualify = format!("update pg_temp.tradeflow_{index} set source = tradeflow._as_written(source)");
+            let qualify =
+                format!("update pg_temp.tradeflow_{index} set source = tradeflow._as_written(source)");
             self.transaction.batch_execute(&qualify).await?;
         }
         let key = table.key.iter().map(|k| format!("{}::text", quoted(k))).collect::<Vec<_>>().join(", ");
@@ -218,7 +234,9 @@ impl Scratch<'_> {
         for mail in mails {
             let part = |file: &Option<File>| file.as_ref().map(|f| f.text.clone());
             let subject = part(&mail.subject).unwrap_or_default();
-            let insert = format!("insert into pg_temp.tradeflow_{index} (name, subject, text, html) values ($1, $2, $3, $4)");
+            let insert = format!(
+                "insert into pg_temp.tradeflow_{index} (name, subject, text, html) values ($1, $2, $3, $4)"
+            );
             let (subject, text) = (subject.trim(), part(&mail.text).unwrap_or_default());
             self.transaction.execute(&insert, &[&mail.name, &subject, &text, &part(&mail.html)]).await?;
             let first = mail.subject.as_ref().or(mail.text.as_ref()).or(mail.html.as_ref());

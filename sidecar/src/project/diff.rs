@@ -41,7 +41,9 @@ impl Field {
         }
         let mut lines = vec![format!("{indent}{}:", self.name)];
         let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        lines.extend(lines_of(&text(&self.before), &text(&self.after)).into_iter().map(|l| format!("{indent}  {l}")));
+        lines.extend(
+            lines_of(&text(&self.before), &text(&self.after)).into_iter().map(|l| format!("{indent}  {l}")),
+        );
         lines
     }
 }
@@ -89,7 +91,13 @@ mod tests {
         let lines: Vec<String> = fields(&before, &after).iter().flat_map(|f| f.lines("  ")).collect();
         assert_eq!(
             lines,
-            ["  condition:", "      new.a", "    - and new.b", "    + and new.c", "  mode: \"live\" → \"shadow\""]
+            [
+                "  condition:",
+                "      new.a",
+                "    - and new.b",
+                "    + and new.c",
+                "  mode: \"live\" → \"shadow\""
+            ]
         );
     }
 }

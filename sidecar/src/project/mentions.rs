@@ -13,8 +13,25 @@ use super::{did_you_mean, Error};
 
 /// What templates read besides facts, steps and settings: what the sidecar gives them, and what the language has.
 const OTHERS: [&str; 19] = [
-    "rule", "source", "event", "subject", "occurrence", "action", "idempotency_key", "range", "dict", "namespace",
-    "debug", "loop", "self", "super", "caller", "true", "false", "none", "lipsum",
+    "rule",
+    "source",
+    "event",
+    "subject",
+    "occurrence",
+    "action",
+    "idempotency_key",
+    "range",
+    "dict",
+    "namespace",
+    "debug",
+    "loop",
+    "self",
+    "super",
+    "caller",
+    "true",
+    "false",
+    "none",
+    "lipsum",
 ];
 
 /// What the templates of one rule may mention.
@@ -61,7 +78,11 @@ pub async fn check(
     }
     let mut seen = BTreeSet::new();
     problems.retain(|p: &Problem| seen.insert(p.to_string()));
-    if problems.is_empty() { Ok(()) } else { Err(Error::Problems(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Problems(problems))
+    }
 }
 
 /// The mail that an action names, and those it includes.
@@ -83,7 +104,10 @@ fn mail(
             let names = after.keys().filter(|(kind, _)| kind == "template").map(|(_, name)| name.clone());
             let message = format!("there is no template \"{name}\"{}", did_you_mean(&name, names));
             let at = find((&*action.file, action.at, action.end), &name, action);
-            problems.push(Problem::at(at, message).hint(format!("a mail is a folder: templates/{name}/subject.txt, text.txt, html.html")));
+            problems.push(
+                Problem::at(at, message)
+                    .hint(format!("a mail is a folder: templates/{name}/subject.txt, text.txt, html.html")),
+            );
             continue;
         };
         for part in ["subject", "text", "html"] {
@@ -92,7 +116,9 @@ fn mail(
             let files = declaration.mails.iter().find(|m| m.name == name);
             for (mention, message) in scope.problems(text) {
                 problems.push(match files.and_then(|m| file_of(m, part)) {
-                    Some(file) => Problem::at(file.place(mentioned(&file.text, &mention).unwrap_or(0)), message),
+                    Some(file) => {
+                        Problem::at(file.place(mentioned(&file.text, &mention).unwrap_or(0)), message)
+                    }
                     None => Problem::at(place(action), format!("template \"{name}\", {part}: {message}")),
                 });
             }
@@ -151,7 +177,9 @@ impl Scope<'_> {
     fn setting(&self, setting: &str) -> Option<String> {
         let inside = format!("{setting}.");
         let there = self.settings.iter().any(|s| s == setting || s.starts_with(&inside));
-        (!there).then(|| format!("there is no setting `{setting}`{}", did_you_mean(setting, self.settings.iter().cloned())))
+        (!there).then(|| {
+            format!("there is no setting `{setting}`{}", did_you_mean(setting, self.settings.iter().cloned()))
+        })
     }
 
     fn step(&self, step: &str) -> Option<String> {
@@ -161,7 +189,9 @@ impl Scope<'_> {
         let all: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         Some(match all.is_empty() {
             true => format!("`steps.{step}`: no step of rule \"{}\" comes before this one", self.rule),
-            false => format!("rule \"{}\" has no earlier step `{step}`; there is {}", self.rule, all.join(", ")),
+            false => {
+                format!("rule \"{}\" has no earlier step `{step}`; there is {}", self.rule, all.join(", "))
+            }
         })
     }
 }
@@ -173,7 +203,8 @@ fn asked_first(text: &str, name: &str) -> bool {
         let filter = rest.strip_prefix('|').map(str::trim_start);
         let default = filter.is_some_and(|f| f.starts_with("default") || f.starts_with("d("));
         let test = rest.strip_prefix("is ").map(str::trim_start);
-        default || test.is_some_and(|t| ["defined", "undefined", "not defined"].iter().any(|w| t.starts_with(w)))
+        default
+            || test.is_some_and(|t| ["defined", "undefined", "not defined"].iter().any(|w| t.starts_with(w)))
     })
 }
 
@@ -199,7 +230,10 @@ fn steps(after: &Snapshot, action: &super::snapshot::Entry) -> BTreeSet<String> 
     let earlier = after.iter().filter(|((kind, _), entry)| {
         kind == "action" && entry.key[..2] == action.key[..2] && number(&entry.key) < number(&action.key)
     });
-    earlier.flat_map(|(_, e)| [Some(e.key[2].clone()), e.definition["name"].as_str().map(str::to_owned)]).flatten().collect()
+    earlier
+        .flat_map(|(_, e)| [Some(e.key[2].clone()), e.definition["name"].as_str().map(str::to_owned)])
+        .flatten()
+        .collect()
 }
 
 /// The columns that a rule's firings have as facts.
@@ -239,9 +273,9 @@ fn strings(json: &Json, each: &mut impl FnMut(&str)) {
 /// Where a name stands as a whole.
 fn mentioned(text: &str, name: &str) -> Option<usize> {
     let part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(name).map(|(at, _)| at).find(|at| {
-        !text[..*at].ends_with(part) && !text[at + name.len()..].starts_with(part)
-    })
+    text.match_indices(name)
+        .map(|(at, _)| at)
+        .find(|at| !text[..*at].ends_with(part) && !text[at + name.len()..].starts_with(part))
 }
 
 fn find(region: (&File, usize, usize), name: &str, action: &Declared) -> super::Place {
@@ -264,7 +298,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named_with_what_is_like_it() {
         let settings = BTreeSet::from(["owner_email".to_owned()]);
-        let say = |text: &str| scope(&settings).problems(text).into_iter().map(|(n, m)| format!("{n}: {m}")).collect::<Vec<_>>();
+        let say = |text: &str| {
+            scope(&settings).problems(text).into_iter().map(|(n, m)| format!("{n}: {m}")).collect::<Vec<_>>()
+        };
         assert!(say("{{ facts.quote_number }} {{ settings.owner_email }} {{ steps.deal.id }} {{ steps.1.id }} {{ rule.name }}").is_empty());
         assert_eq!(say("{{ facts.qoute_number }}").len(), 1);
         assert!(say("{{ facts.qoute_number }}")[0].contains("did you mean \"quote_number\"?"));
@@ -276,13 +312,20 @@ mod tests {
     #[test]
     fn a_name_that_is_asked_for_first_may_be_missing() {
         let settings = BTreeSet::new();
-        for text in ["{% if facts.x is defined %}{{ facts.x }}{% endif %}", "{{ facts.x | default('-') }}", "{% for l in facts.percent %}{{ l.y }}{{ loop.index }}{% endfor %}"] {
+        for text in [
+            "{% if facts.x is defined %}{{ facts.x }}{% endif %}",
+            "{{ facts.x | default('-') }}",
+            "{% for l in facts.percent %}{{ l.y }}{{ loop.index }}{% endfor %}",
+        ] {
             assert!(scope(&settings).problems(text).is_empty(), "{text}");
         }
     }
 
     #[test]
     fn included_templates_are_found() {
-        assert_eq!(included("{% extends \"base\" %}{%- include 'footer' -%} include \"x\""), ["footer", "base"]);
+        assert_eq!(
+            included("{% extends \"base\" %}{%- include 'footer' -%} include \"x\""),
+            ["footer", "base"]
+        );
     }
 }

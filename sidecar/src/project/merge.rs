@@ -39,7 +39,13 @@ pub async fn merge(
 }
 
 /// What the files leave open and is not a column's default: a rule keeps its owner.
-fn complete(project: &Project, table: &Table, columns: &Map<String, Json>, there: Option<&Entry>, me: &str) -> Json {
+fn complete(
+    project: &Project,
+    table: &Table,
+    columns: &Map<String, Json>,
+    there: Option<&Entry>,
+    me: &str,
+) -> Json {
     let mut columns = columns.clone();
     if table.kind == "rule" {
         columns.insert("project".into(), Json::String(project.name.clone()));
@@ -52,7 +58,11 @@ fn complete(project: &Project, table: &Table, columns: &Map<String, Json>, there
 }
 
 /// All rows at once; when something is refused, one by one, so that each refusal finds its file.
-async fn write(transaction: &Transaction<'_>, table: &Table, rows: &[(&Declared, Json)]) -> Result<(), Error> {
+async fn write(
+    transaction: &Transaction<'_>,
+    table: &Table,
+    rows: &[(&Declared, Json)],
+) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -91,7 +101,12 @@ fn upsert(table: &Table) -> String {
     let row = |of: &str| others.iter().map(|c| format!("{of}.{}", quoted(c))).collect::<Vec<_>>().join(", ");
     let conflict = match others.is_empty() {
         true => "do nothing".to_owned(),
-        false => format!("do update set {} where ({}) is distinct from ({})", set.join(", "), row("t"), row("excluded")),
+        false => format!(
+            "do update set {} where ({}) is distinct from ({})",
+            set.join(", "),
+            row("t"),
+            row("excluded")
+        ),
     };
     let (name, columns) = (table.quoted(), list(&table.columns));
     format!(
@@ -102,15 +117,21 @@ fn upsert(table: &Table) -> String {
 }
 
 /// Takes objects away, what names others before what is named.
-pub async fn remove(transaction: &Transaction<'_>, gone: &[(&(String, String), &Entry)]) -> Result<(), Error> {
-    let rank = |kind: &str| DEFINITIONS.iter().rev().position(|d| d.kind == kind).unwrap_or(DEFINITIONS.len());
-    let mut gone: Vec<_> = gone.iter().filter_map(|(name, entry)| Some((*name, *entry, entry.removal.as_ref()?))).collect();
+pub async fn remove(
+    transaction: &Transaction<'_>,
+    gone: &[(&(String, String), &Entry)],
+) -> Result<(), Error> {
+    let rank =
+        |kind: &str| DEFINITIONS.iter().rev().position(|d| d.kind == kind).unwrap_or(DEFINITIONS.len());
+    let mut gone: Vec<_> =
+        gone.iter().filter_map(|(name, entry)| Some((*name, *entry, entry.removal.as_ref()?))).collect();
     gone.sort_by_key(|((kind, name), ..)| (rank(kind), kind.clone(), name.clone()));
     for ((kind, name), entry, removal) in gone {
         let key: Vec<&(dyn ToSql + Sync)> = entry.key.iter().map(|k| k as &(dyn ToSql + Sync)).collect();
         if let Err(error) = transaction.execute(removal.as_str(), &key).await {
             let Some(server) = error.as_db_error() else { return Err(error.into()) };
-            let mut problem = Problem::general(format!("{kind} \"{name}\" cannot be removed: {}", server.message()));
+            let mut problem =
+                Problem::general(format!("{kind} \"{name}\" cannot be removed: {}", server.message()));
             problem.hint = server.hint().or(server.detail()).map(str::to_owned);
             return Err(Error::Problems(vec![problem]));
         }

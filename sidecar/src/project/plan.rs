@@ -152,7 +152,8 @@ async fn decision_tables(
 ) -> Result<Vec<super::table::Table>, Error> {
     let mut tables: Vec<_> = declaration.tables.iter().filter(|t| t.kind == "row").cloned().collect();
     for ((kind, name), of) in recorded {
-        let Some((table, _)) = name.split_once(" (").filter(|_| kind == "row" && of.project == project.name) else {
+        let Some((table, _)) = name.split_once(" (").filter(|_| kind == "row" && of.project == project.name)
+        else {
             continue;
         };
         if !tables.iter().any(|t| t.name == table) {

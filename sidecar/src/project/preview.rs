@@ -112,7 +112,8 @@ pub fn text(firings: &[Firing]) -> String {
     }
     let mut lines = Vec::new();
     for firing in firings {
-        let occurrence = if firing.occurrence.is_empty() { String::new() } else { format!(", {}", firing.occurrence) };
+        let occurrence =
+            if firing.occurrence.is_empty() { String::new() } else { format!(", {}", firing.occurrence) };
         let when = match firing.state.as_str() {
             "waiting" => format!("at {}", firing.run_at.format("%Y-%m-%d %H:%M:%S UTC")),
             "ready" => "at once".into(),
@@ -121,7 +122,10 @@ pub fn text(firings: &[Firing]) -> String {
             "shadow" => "only recorded: the rule is in shadow mode".into(),
             other => other.to_owned(),
         };
-        lines.push(format!("rule {} for {}{occurrence} ({} of {}): {when}", firing.rule, firing.subject, firing.event, firing.source));
+        lines.push(format!(
+            "rule {} for {}{occurrence} ({} of {}): {when}",
+            firing.rule, firing.subject, firing.event, firing.source
+        ));
         for sent in &firing.actions {
             let target = sent.target.as_deref().map(|t| format!(" via {t}")).unwrap_or_default();
             lines.push(format!("  {} {}{target}", sent.step, sent.kind));
@@ -130,14 +134,20 @@ pub fn text(firings: &[Firing]) -> String {
                     lines.push("    it reads the result of an earlier step, which is not known yet".into());
                 }
                 Some(error) => lines.push(format!("    it would fail: {error}")),
-                None => lines.extend(shown(sent).lines().map(|line| format!("    {line}").trim_end().to_owned())),
+                None => {
+                    lines.extend(shown(sent).lines().map(|line| format!("    {line}").trim_end().to_owned()))
+                }
             }
         }
         lines.push(String::new());
     }
     let sent = firings.iter().flat_map(|f| &f.actions);
     let mails = sent.clone().filter(|s| s.kind == "email").count();
-    lines.push(format!("{} firings, {mails} mails, {} other actions; nothing was kept, nothing was sent", firings.len(), sent.count() - mails));
+    lines.push(format!(
+        "{} firings, {mails} mails, {} other actions; nothing was kept, nothing was sent",
+        firings.len(),
+        sent.count() - mails
+    ));
     lines.join("\n")
 }
 
@@ -171,11 +181,22 @@ pub fn write_html(firings: &[Firing], folder: &Path) -> Result<Vec<PathBuf>, Err
     let mut written = vec![folder.join("index.html")];
     let mut list = String::new();
     for (n, mail) in mails.enumerate() {
-        let safe = |text: &str| text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>();
-        let name = format!("{:02}-{}-{}-{}.html", n + 1, safe(&mail.rule), safe(&mail.subject).trim_matches('-'), mail.step);
+        let safe = |text: &str| {
+            text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>()
+        };
+        let name = format!(
+            "{:02}-{}-{}-{}.html",
+            n + 1,
+            safe(&mail.rule),
+            safe(&mail.subject).trim_matches('-'),
+            mail.step
+        );
         let page = match mail.request["html"].as_str() {
             Some(html) => html.to_owned(),
-            None => format!("<!doctype html><meta charset=\"utf-8\"><pre>{}</pre>", escape(mail.request["text"].as_str().unwrap_or_default())),
+            None => format!(
+                "<!doctype html><meta charset=\"utf-8\"><pre>{}</pre>",
+                escape(mail.request["text"].as_str().unwrap_or_default())
+            ),
         };
         let path = folder.join(&name);
         std::fs::write(&path, page).map_err(|e| fail(&path, e))?;

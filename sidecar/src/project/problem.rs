@@ -61,13 +61,17 @@ impl fmt::Display for Problem {
             None => write!(f, "{}", self.message)?,
             Some(place) => {
                 // What the message adds in further lines comes below the excerpt.
-                let (first, more) = self.message.split_once('\n').map_or((self.message.as_str(), None), |(a, b)| (a, Some(b)));
+                let (first, more) = self
+                    .message
+                    .split_once('\n')
+                    .map_or((self.message.as_str(), None), |(a, b)| (a, Some(b)));
                 write!(f, "{place}: {first}")?;
                 if !place.excerpt.trim().is_empty() {
                     let (line, column) = window(&place.excerpt, place.column);
                     let number = place.line.to_string();
                     // Tabs stay tabs, so that the caret is below its letter.
-                    let indent: String = line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                    let indent: String =
+                        line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
                     write!(f, "\n {number} | {line}\n {:width$} | {indent}^", "", width = number.len())?;
                 }
                 if let Some(more) = more {
@@ -114,7 +118,9 @@ pub fn position(error: &DbError, sent: &str) -> (Option<usize>, Option<String>) 
     };
     match error.position() {
         Some(ErrorPosition::Original(position)) => (Some(byte(sent, *position)), None),
-        Some(ErrorPosition::Internal { position, query }) => (Some(byte(query, *position)), Some(query.clone())),
+        Some(ErrorPosition::Internal { position, query }) => {
+            (Some(byte(query, *position)), Some(query.clone()))
+        }
         None => (None, None),
     }
 }

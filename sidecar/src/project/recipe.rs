@@ -64,7 +64,9 @@ pub fn find(name: &str) -> Result<Recipe, Error> {
     let all = all();
     let suggestion = did_you_mean(name, all.iter().map(|r| r.name.clone()));
     all.into_iter().find(|r| r.name == name).ok_or_else(|| {
-        Error::Usage(format!("there is no recipe \"{name}\"{suggestion}\nhint: `tradeflow recipe list` shows all"))
+        Error::Usage(format!(
+            "there is no recipe \"{name}\"{suggestion}\nhint: `tradeflow recipe list` shows all"
+        ))
     })
 }
 
@@ -118,10 +120,15 @@ pub fn add(project: &Project, name: &str, set: &[(String, String)]) -> Result<Ad
             let known: Vec<&str> = recipe.settings.iter().map(|s| s.name.as_str()).collect();
             let suggestion = did_you_mean(key, recipe.settings.iter().map(|s| s.name.clone()));
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            return Err(Error::Usage(format!("recipe {name} has no setting \"{key}\"{suggestion}\nhint: its settings are {known}")));
+            return Err(Error::Usage(format!(
+                "recipe {name} has no setting \"{key}\"{suggestion}\nhint: its settings are {known}"
+            )));
         };
         if let Some(problem) = setting.problem(value) {
-            return Err(Error::Usage(format!("setting {key}: {problem}\nhint: {}; its default is {}", setting.description, setting.value)));
+            return Err(Error::Usage(format!(
+                "setting {key}: {problem}\nhint: {}; its default is {}",
+                setting.description, setting.value
+            )));
         }
     }
     let existing = source::rules(project)?;
@@ -139,13 +146,16 @@ pub fn add(project: &Project, name: &str, set: &[(String, String)]) -> Result<Ad
     let mut leave_out = Vec::new();
     for setting in &recipe.settings {
         let Some((file, there)) = known.iter().find(|(_, s)| s.name == setting.name) else { continue };
-        if let Some((_, wanted)) = set.iter().find(|(key, value)| *key == setting.name && *value != there.value) {
+        if let Some((_, wanted)) =
+            set.iter().find(|(key, value)| *key == setting.name && *value != there.value)
+        {
             return Err(Error::Usage(format!(
                 "setting {} is {} in {file} already, not {wanted}\nhint: nothing was written; change it there, then add the recipe without --set {0}",
                 setting.name, there.value
             )));
         }
-        notes.push(format!("setting {} is defined in {file} already; it stays {}", setting.name, there.value));
+        notes
+            .push(format!("setting {} is defined in {file} already; it stays {}", setting.name, there.value));
         leave_out.push(setting.name.clone());
     }
     let mut files = Vec::new();
@@ -179,7 +189,10 @@ pub fn list(recipes: &[Recipe]) -> String {
     let width = recipes.iter().map(|r| r.name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = recipes.iter().map(|r| format!("{:width$}  {}", r.name, r.what)).collect();
     lines.push(String::new());
-    lines.push("`tradeflow recipe show NAME` prints one, `tradeflow recipe add NAME` copies it into the project".into());
+    lines.push(
+        "`tradeflow recipe show NAME` prints one, `tradeflow recipe add NAME` copies it into the project"
+            .into(),
+    );
     lines.join("\n")
 }
 
@@ -193,13 +206,27 @@ mod tests {
         assert!(!all.is_empty());
         for recipe in all {
             let name = &recipe.name;
-            assert!(recipe.contents[0].1.starts_with(&format!("-- {name}: ")), "{name}: the first line is `-- {name}: what it does`");
-            assert!(recipe.what.len() > 20 && !recipe.tables.is_empty() && !recipe.needs.is_empty(), "{name}: When, Then, Settings, Tables, Needs");
+            assert!(
+                recipe.contents[0].1.starts_with(&format!("-- {name}: ")),
+                "{name}: the first line is `-- {name}: what it does`"
+            );
+            assert!(
+                recipe.what.len() > 20 && !recipe.tables.is_empty() && !recipe.needs.is_empty(),
+                "{name}: When, Then, Settings, Tables, Needs"
+            );
             assert!(recipe.files.iter().any(|f| f.starts_with("tests/")), "{name} has no tests");
             let headed = heading(recipe.contents[0].1, "Settings");
             for setting in &recipe.settings {
-                assert!(headed.contains(&setting.name), "{name}: the first lines do not name setting {}", setting.name);
-                assert!(setting.kind != settings::Kind::Unknown, "{name}: setting {} has no type", setting.name);
+                assert!(
+                    headed.contains(&setting.name),
+                    "{name}: the first lines do not name setting {}",
+                    setting.name
+                );
+                assert!(
+                    setting.kind != settings::Kind::Unknown,
+                    "{name}: setting {} has no type",
+                    setting.name
+                );
                 assert_eq!(setting.problem(&setting.value), None, "{name}: the default of {}", setting.name);
             }
             let rows = recipe.contents[0].1.matches("insert into tradeflow.settings").count();

@@ -68,14 +68,16 @@ impl Rehearsal {
 
     fn request(&self, catalog: &Catalog, claimed: &Claimed) -> Result<Json, Failure> {
         let kind = self.kinds.iter().find(|k| k.kind() == claimed.action.kind);
-        let template = claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
+        let template =
+            claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
         let context = dispatch::context(claimed);
         let html = kind.map_or(&[][..], |k| k.html_params());
         let params = catalog.renderer.params(template, html, &context)?;
         // A kind of another client's, or one without a target, is known by its parameters only.
         let (Some(kind), Some(target)) = (kind, &claimed.target) else { return Ok(params) };
-        let target =
-            catalog.target(target).ok_or_else(|| Failure::retry(format!("there is no target \"{target}\"")))?;
+        let target = catalog
+            .target(target)
+            .ok_or_else(|| Failure::retry(format!("there is no target \"{target}\"")))?;
         kind.preview(&Job {
             action: &claimed.action,
             target: &target,
@@ -101,12 +103,17 @@ impl Rehearsal {
             tick(client).await?;
             let (worker, most, seconds) = ("tradeflow test", 1000_i32, 3600_f64);
             let kinds: Option<Vec<&str>> = None;
-            let values: [(&(dyn ToSql + Sync), Type); 4] =
-                [(&worker, Type::TEXT), (&most, Type::INT4), (&seconds, Type::FLOAT8), (&kinds, Type::TEXT_ARRAY)];
+            let values: [(&(dyn ToSql + Sync), Type); 4] = [
+                (&worker, Type::TEXT),
+                (&most, Type::INT4),
+                (&seconds, Type::FLOAT8),
+                (&kinds, Type::TEXT_ARRAY),
+            ];
             let rows = client.query_typed(include_str!("../db/claim.sql"), &values).await?;
             let ids: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
             let own = "select id from tradeflow.outbox where id = any ($1) and firing_id > $2";
-            let own: Vec<i64> = client.query(own, &[&ids, &since]).await?.iter().map(|row| row.get(0)).collect();
+            let own: Vec<i64> =
+                client.query(own, &[&ids, &since]).await?.iter().map(|row| row.get(0)).collect();
             if own.is_empty() {
                 return Ok(sent);
             }
@@ -139,7 +146,11 @@ impl Rehearsal {
 pub async fn tick(client: &Client) -> Result<(), Error> {
     for _ in 0..50 {
         client.batch_execute("set constraints all immediate; set constraints all deferred").await?;
-        let done: Json = client.query_typed_one(include_str!("../db/tick.sql"), &[]).await.map_err(db::Error::from)?.get(0);
+        let done: Json = client
+            .query_typed_one(include_str!("../db/tick.sql"), &[])
+            .await
+            .map_err(db::Error::from)?
+            .get(0);
         if done.get("busy").is_none() {
             return Ok(());
         }

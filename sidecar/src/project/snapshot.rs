@@ -27,7 +27,11 @@ pub async fn objects(transaction: &Transaction<'_>, schema: &str) -> Result<Snap
     let rows = transaction.query(include_str!("sql/objects.sql"), &[&schema]).await?;
     let mut found = Snapshot::new();
     for row in rows {
-        let entry = Entry { definition: row.try_get("definition")?, removal: row.try_get("removal")?, key: Vec::new() };
+        let entry = Entry {
+            definition: row.try_get("definition")?,
+            removal: row.try_get("removal")?,
+            key: Vec::new(),
+        };
         found.insert((row.try_get("kind")?, row.try_get("name")?), entry);
     }
     Ok(found)
@@ -43,8 +47,11 @@ pub async fn rows(transaction: &Transaction<'_>, decisions: &[Table]) -> Result<
     tables.extend(decisions.iter().filter(|t| t.kind == "row").cloned());
     for table in &tables {
         let key: Vec<String> = table.key.iter().map(|k| format!("t.{}::text", quoted(k))).collect();
-        let query =
-            format!("select array[{}] as key, to_jsonb(t) - $1::text[] as row from {} t", key.join(", "), table.quoted());
+        let query = format!(
+            "select array[{}] as key, to_jsonb(t) - $1::text[] as row from {} t",
+            key.join(", "),
+            table.quoted()
+        );
         let wanted: Vec<String> = key.iter().enumerate().map(|(i, k)| format!("{k} = ${}", i + 1)).collect();
         let removal = format!("delete from {} t where {}", table.quoted(), wanted.join(" and "));
         for row in transaction.query(&query, &[&table.managed]).await? {

@@ -91,7 +91,8 @@ pub fn mails(project: &Project, problems: &mut Vec<Problem>) -> Result<Vec<Mail>
         }
         // What only others extend or include needs no part but theirs.
         if !name.starts_with('_') {
-            for (part, there) in [("subject.txt", mail.subject.is_some()), ("text.txt", mail.text.is_some())] {
+            for (part, there) in [("subject.txt", mail.subject.is_some()), ("text.txt", mail.text.is_some())]
+            {
                 if !there {
                     problems.push(Problem::general(format!("templates/{name}/{part} is missing")).hint(
                         "a mail has a subject and a text; one that others only include is called templates/_<name>",

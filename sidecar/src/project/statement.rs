@@ -89,8 +89,12 @@ fn judge(about: &Json, file: &File, schema: &str) -> Result<What, (String, Optio
     let command = tag.to_lowercase();
     let refuse = |why: &str| (format!("{command} is not allowed here: {why}"), None);
     let (in_schema, name) = (text("schema"), text("name").unwrap_or_default());
-    let elsewhere =
-        || refuse(&format!("it is about schema {}, and the project's is {schema}", in_schema.as_deref().unwrap_or("?")));
+    let elsewhere = || {
+        refuse(&format!(
+            "it is about schema {}, and the project's is {schema}",
+            in_schema.as_deref().unwrap_or("?")
+        ))
+    };
     match tag.as_str() {
         "INSERT" => {
             let definitions = in_schema.as_deref() == Some("tradeflow");
@@ -263,7 +267,9 @@ pub fn place_within(file: &File, from: usize, to: usize, text: &str, at: usize) 
     match (region.find(text), region.find(&quoted)) {
         (Some(found), _) => file.place(from + found + at),
         // Each quote before it is written twice in the file.
-        (None, Some(found)) => file.place(from + found + at + text[..at.min(text.len())].matches('\'').count()),
+        (None, Some(found)) => {
+            file.place(from + found + at + text[..at.min(text.len())].matches('\'').count())
+        }
         (None, None) => {
             let mut place = file.place(from);
             let begin = text[..at.min(text.len())].rfind('\n').map_or(0, |n| n + 1);
@@ -292,7 +298,9 @@ mod tests {
 
     #[test]
     fn a_name_ends_after_its_last_part() {
-        for (text, length) in [("tradeflow.rules (", 15), ("\"a\"\"b\" . c x", 10), ("rules as r", 5), ("x", 1)] {
+        for (text, length) in
+            [("tradeflow.rules (", 15), ("\"a\"\"b\" . c x", 10), ("rules as r", 5), ("x", 1)]
+        {
             assert_eq!(name_end(text, 0), length, "{text}");
         }
     }

@@ -45,12 +45,17 @@ pub struct Table {
 
 impl Table {
     /// Looks it up. `None`: there is no such table; an empty key: it has no primary key.
-    pub async fn find(transaction: &Transaction<'_>, schema: &str, name: &str) -> Result<Option<Table>, Error> {
+    pub async fn find(
+        transaction: &Transaction<'_>,
+        schema: &str,
+        name: &str,
+    ) -> Result<Option<Table>, Error> {
         let row = transaction.query_one(include_str!("sql/table.sql"), &[&schema, &name]).await?;
         if !row.try_get::<_, bool>("there")? {
             return Ok(None);
         }
-        let definition = (schema == "tradeflow").then(|| DEFINITIONS.iter().find(|d| d.name == name)).flatten();
+        let definition =
+            (schema == "tradeflow").then(|| DEFINITIONS.iter().find(|d| d.name == name)).flatten();
         let managed: Vec<String> =
             definition.map_or(&[][..], |d| d.managed).iter().map(|m| (*m).to_owned()).collect();
         let columns: Vec<String> = row.try_get("columns")?;

@@ -86,7 +86,9 @@ pub async fn run(
     let tests = find(project, &options.words)?;
     if tests.is_empty() {
         return Err(Error::Usage(match options.words.is_empty() {
-            true => "there are no tests\nhint: tests are tests/*.yaml and tests/*.sql; recipes bring some".into(),
+            true => {
+                "there are no tests\nhint: tests are tests/*.yaml and tests/*.sql; recipes bring some".into()
+            }
             false => format!("no test's file or name contains {}", options.words.join(" or ")),
         }));
     }
@@ -99,7 +101,8 @@ pub async fn run(
     tested.sort_by(|a, b| a.0.cmp(&b.0));
     let tests: Vec<Tested> = tested.into_iter().map(|(_, tested)| tested).collect();
     let failed = tests.iter().filter(|t| !t.failures.is_empty()).count();
-    let report = Report { passed: tests.len() - failed, failed, tests, place, seconds: began.elapsed().as_secs_f64() };
+    let report =
+        Report { passed: tests.len() - failed, failed, tests, place, seconds: began.elapsed().as_secs_f64() };
     if let Some(path) = &options.junit {
         junit::write(&report, path)?;
     }
@@ -157,7 +160,12 @@ async fn one(
         Err(error @ Error::Database(db::Error::Connect { .. } | db::Error::Pool(_))) => return Err(error),
         Err(error) => vec![error.to_string()],
     };
-    Ok(Tested { file: test.file.name.clone(), name: test.name.clone(), seconds: began.elapsed().as_secs_f64(), failures })
+    Ok(Tested {
+        file: test.file.name.clone(),
+        name: test.name.clone(),
+        seconds: began.elapsed().as_secs_f64(),
+        failures,
+    })
 }
 
 fn find(project: &Project, words: &[String]) -> Result<Vec<Test>, Error> {
@@ -175,7 +183,10 @@ fn find(project: &Project, words: &[String]) -> Result<Vec<Test>, Error> {
             }
         }
     }
-    tests.retain(|t| words.is_empty() || words.iter().any(|w| t.file.name.contains(w.as_str()) || t.name.contains(w.as_str())));
+    tests.retain(|t| {
+        words.is_empty()
+            || words.iter().any(|w| t.file.name.contains(w.as_str()) || t.name.contains(w.as_str()))
+    });
     Ok(tests)
 }
 
@@ -183,7 +194,12 @@ impl Tested {
     /// One line, and what failed.
     pub fn text(&self) -> String {
         let took = humantime::format_duration(Duration::from_millis((self.seconds * 1000.0) as u64));
-        let mut text = format!("{}  {} › {} ({took})", if self.failures.is_empty() { "ok    " } else { "FAILED" }, self.file, self.name);
+        let mut text = format!(
+            "{}  {} › {} ({took})",
+            if self.failures.is_empty() { "ok    " } else { "FAILED" },
+            self.file,
+            self.name
+        );
         for failure in &self.failures {
             text.push_str(&format!("\n        {}", failure.replace('\n', "\n        ")));
         }

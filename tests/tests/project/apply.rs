@@ -34,12 +34,32 @@ async fn what_no_file_says_any_more_stays_until_prune_and_others_are_left_alone(
 
     let plan = shop.run(["plan", "--prune"]);
     assert_eq!(plan.code, 3, "{}", plan.stdout);
-    assert!(plan.stdout.contains("- rule welcome_company_user") && !plan.stdout.contains("by_hand") && !plan.stdout.contains("of_others"), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("- rule welcome_company_user")
+            && !plan.stdout.contains("by_hand")
+            && !plan.stdout.contains("of_others"),
+        "{}",
+        plan.stdout
+    );
     shop.run(["apply", "--prune"]).success();
-    assert_eq!(shop.db.column::<String>("select name from tradeflow.rules order by name").await, ["big_quote", "by_hand", "of_others"]);
-    assert_eq!(shop.db.one::<i64>("select count(*) from tradeflow.templates where name = 'welcome_company_user'").await, 0);
-    assert!(shop.db.one::<bool>("select to_regclass('rules.company_user_welcomes') is null").await, "its view is gone");
-    assert!(shop.db.one::<bool>("select to_regclass('rules.welcome_mails') is not null").await, "its table is not");
+    assert_eq!(
+        shop.db.column::<String>("select name from tradeflow.rules order by name").await,
+        ["big_quote", "by_hand", "of_others"]
+    );
+    assert_eq!(
+        shop.db
+            .one::<i64>("select count(*) from tradeflow.templates where name = 'welcome_company_user'")
+            .await,
+        0
+    );
+    assert!(
+        shop.db.one::<bool>("select to_regclass('rules.company_user_welcomes') is null").await,
+        "its view is gone"
+    );
+    assert!(
+        shop.db.one::<bool>("select to_regclass('rules.welcome_mails') is not null").await,
+        "its table is not"
+    );
     assert_eq!(shop.run(["plan", "--prune"]).code, 0);
 }
 
@@ -61,7 +81,13 @@ async fn a_step_that_leaves_its_rule_s_file_needs_no_prune() {
 #[tokio::test]
 async fn a_column_that_leaves_a_file_gets_its_default_again() {
     let shop = Shop::new().await;
-    shop.write("rules/big.sql", &RULE.replace("(name, source, condition) values ('big_quote', 'store.quotes',", "(name, source, max_firings, condition) values ('big_quote', 'store.quotes', 7,"));
+    shop.write(
+        "rules/big.sql",
+        &RULE.replace(
+            "(name, source, condition) values ('big_quote', 'store.quotes',",
+            "(name, source, max_firings, condition) values ('big_quote', 'store.quotes', 7,",
+        ),
+    );
     shop.run(["apply"]).success();
     assert_eq!(shop.db.one::<i32>("select max_firings from tradeflow.rules").await, 7);
     // Its own `do update` never mentions the column: what counts is what the file says, not what it does.
@@ -82,7 +108,14 @@ async fn a_rule_keeps_its_owner_and_its_versions_have_authors() {
     shop.edit("rules/big.sql", "> 1000", "> 2000");
     shop.run(["apply"]).success();
     assert_eq!(shop.db.one::<String>("select owner::text from tradeflow.rules").await, role);
-    assert_eq!(shop.db.column::<String>("select version || ' ' || replaced_by from tradeflow.rule_versions order by version").await, ["1 postgres", "2 postgres"]);
+    assert_eq!(
+        shop.db
+            .column::<String>(
+                "select version || ' ' || replaced_by from tradeflow.rule_versions order by version"
+            )
+            .await,
+        ["1 postgres", "2 postgres"]
+    );
 }
 
 #[tokio::test]
@@ -93,7 +126,10 @@ async fn nothing_is_applied_when_something_is_wrong() {
     let said = shop.run(["apply"]);
     assert_eq!(said.code, 1);
     assert_eq!(shop.db.one::<i64>("select count(*) from tradeflow.rules").await, 0);
-    assert_eq!(shop.db.one::<i64>("select count(*) from tradeflow.settings where name = 'shop_name'").await, 0);
+    assert_eq!(
+        shop.db.one::<i64>("select count(*) from tradeflow.settings where name = 'shop_name'").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -105,12 +141,17 @@ async fn a_second_apply_meanwhile_waits_or_says_who_is_at_it() {
     transaction.batch_execute("select pg_advisory_xact_lock(1953655924, 1)").await.unwrap();
     let said = shop.run(["apply", "--wait", "100ms"]);
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("another plan or apply is under way: postgres, process "), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("another plan or apply is under way: postgres, process "),
+        "{}",
+        said.stderr
+    );
 
     let waiting = shop.command(["apply", "--wait", "1m"]);
     let waiting = tokio::task::spawn_blocking(move || waiting.run());
     let queued = "select exists (select from pg_locks where locktype = 'advisory' and classid = 1953655924 and not granted)";
-    eventually("the second apply to wait", || async { shop.db.one::<bool>(queued).await.then_some(()) }).await;
+    eventually("the second apply to wait", || async { shop.db.one::<bool>(queued).await.then_some(()) })
+        .await;
     transaction.commit().await.unwrap();
     waiting.await.unwrap().success();
 }
@@ -129,12 +170,18 @@ async fn a_view_may_change_its_columns_and_a_table_may_get_more() {
     };
     shop.write("rules/rich.sql", &files("c.company_id as subject, c.company_name", ""));
     shop.run(["apply"]).success();
-    shop.write("rules/rich.sql", &files("c.company_id as subject, c.status", "alter table limits add column if not exists note text;"));
+    shop.write(
+        "rules/rich.sql",
+        &files("c.company_id as subject, c.status", "alter table limits add column if not exists note text;"),
+    );
     let plan = shop.run(["plan"]);
     assert_eq!(plan.code, 3, "{}", plan.stderr);
     assert!(plan.stdout.contains("~ view rich") && plan.stdout.contains("~ table limits"), "{}", plan.stdout);
     shop.run(["apply"]).success();
-    assert_eq!(shop.db.one::<Option<String>>("select invalid from tradeflow.rules where name = 'rich'").await, None);
+    assert_eq!(
+        shop.db.one::<Option<String>>("select invalid from tradeflow.rules where name = 'rich'").await,
+        None
+    );
     shop.db.sql("insert into store.companies (company_id, status, raw) values (1, 1, '{}')").await;
     assert_eq!(shop.db.fired().await, ["rich 1"]);
 }
@@ -151,5 +198,11 @@ async fn two_projects_share_a_database_and_not_their_objects() {
     let config = other.path().join("tradeflow.toml");
     let said = shop.command(["--config", config.to_str().unwrap(), "plan"]).run();
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("rules/00_shop.sql:2:63: rule \"big_quote\" belongs to project \"shop\" (rules/big.sql)"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains(
+            "rules/00_shop.sql:2:63: rule \"big_quote\" belongs to project \"shop\" (rules/big.sql)"
+        ),
+        "{}",
+        said.stderr
+    );
 }

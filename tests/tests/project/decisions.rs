@@ -52,16 +52,28 @@ on conflict (name) do update set condition = excluded.condition, query = exclude
              insert into store.quotes (quote_id, company_id, status, grand_total, raw) values (1, 1, 0, 5, '{}'), (2, 2, 0, 20000, '{}'), (3, 2, 0, 5, '{}')",
         )
         .await;
-    let days: Vec<String> = shop.db.column("select subject || ': ' || (facts ->> 'days') from tradeflow.firings order by subject").await;
+    let days: Vec<String> = shop
+        .db
+        .column("select subject || ': ' || (facts ->> 'days') from tradeflow.firings order by subject")
+        .await;
     assert_eq!(days, ["1: 60", "2: 45", "3: 14"]);
 
     // A line that people add in the database is theirs; one of the file that they change is drift.
     shop.db.sql("insert into rules.terms values (5, 'Silver', null, 21); update rules.terms set days = 7 where position = 1000").await;
     let plan = shop.run(["plan"]);
     assert_eq!(plan.code, 3, "{}", plan.stdout);
-    assert!(plan.stdout.contains("~ row terms (1000)") && plan.stdout.contains("days: 7 → 14") && !plan.stdout.contains("terms (5)"), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("~ row terms (1000)")
+            && plan.stdout.contains("days: 7 → 14")
+            && !plan.stdout.contains("terms (5)"),
+        "{}",
+        plan.stdout
+    );
     // A line that leaves the file goes with --prune.
     shop.edit("rules/terms.sql", "  (2, null, numrange(10000, null), 45),\n", "");
     shop.run(["apply", "--prune"]).success();
-    assert_eq!(shop.db.column::<i32>("select position from rules.terms order by position").await, [1, 5, 1000]);
+    assert_eq!(
+        shop.db.column::<i32>("select position from rules.terms order by position").await,
+        [1, 5, 1000]
+    );
 }

@@ -14,7 +14,12 @@ fn refused(shop: &Shop, sql: &str) -> String {
 async fn a_syntax_error_has_a_file_a_line_and_a_caret() {
     let shop = Shop::new().await;
     let said = refused(&shop, "-- why\ncreate or replace view x as select 1;\ncreat view y as select 1;\n");
-    assert!(said.contains("rules/zz.sql:3:1: syntax error at or near \"creat\"\n 3 | creat view y as select 1;\n   | ^"), "{said}");
+    assert!(
+        said.contains(
+            "rules/zz.sql:3:1: syntax error at or near \"creat\"\n 3 | creat view y as select 1;\n   | ^"
+        ),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -27,7 +32,7 @@ async fn an_error_in_a_condition_or_a_query_is_found_in_the_file() {
     );
     assert!(said.contains("2 problems"), "{said}");
     assert!(said.contains("rules/zz.sql:4:7: rule \"a\": column new.expird_at does not exist (SQLSTATE 42703)\n 4 |   and new.expird_at is null $$),\n   |       ^"), "{said}");
-    assert!(said.contains("rules/zz.sql:5:54: rule \"b\": column new.nope does not exist"), "{said}");
+    assert!(said.contains("rules/zz.sql:5:53: rule \"b\": column new.nope does not exist"), "{said}");
     let said = refused(
         &shop,
         "insert into tradeflow.rules (name, source, query) values ('a', 'store.quotes', $$\n  select q.nope\n  from store.quotes q $$)\non conflict (name) do update set query = excluded.query;\n",
@@ -39,7 +44,10 @@ async fn an_error_in_a_condition_or_a_query_is_found_in_the_file() {
 async fn an_error_in_the_insert_itself_is_found_too() {
     let shop = Shop::new().await;
     let said = refused(&shop, "insert into tradeflow.rules (name, sourc) values ('a', 'store.quotes') on conflict (name) do nothing;");
-    assert!(said.contains("rules/zz.sql:1:36: column \"sourc\" of relation \"rules\" does not exist"), "{said}");
+    assert!(
+        said.contains("rules/zz.sql:1:36: column \"sourc\" of relation \"rules\" does not exist"),
+        "{said}"
+    );
     let said = refused(
         &shop,
         "insert into tradeflow.actions (rule, step, kind, target, params) values ('a', 1, 'email', 'smtp',\n '{\"to\": }') on conflict (rule, edge, step) do nothing;",
@@ -87,12 +95,21 @@ async fn what_a_file_may_not_do_is_refused_statement_by_statement() {
 #[tokio::test]
 async fn a_template_that_mentions_what_is_not_there_is_found_with_its_line() {
     let shop = Shop::with(["quote_expiry_reminder"]).await;
-    shop.edit("templates/quote_expiry_reminder/text.txt", "{{ facts.quote_number }}", "\n{{ facts.qoute_number }}");
+    shop.edit(
+        "templates/quote_expiry_reminder/text.txt",
+        "{{ facts.quote_number }}",
+        "\n{{ facts.qoute_number }}",
+    );
     shop.edit("templates/quote_expiry_reminder/subject.txt", "facts.quote_number", "settings.shop_nmae");
     let said = shop.run(["plan"]);
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("templates/quote_expiry_reminder/text.txt:4:4: rule \"quote_expiry_reminder\" has no fact `qoute_number`; did you mean \"quote_number\"?\n 4 | {{ facts.qoute_number }}"), "{}", said.stderr);
-    assert!(said.stderr.contains("templates/quote_expiry_reminder/subject.txt:1:") && said.stderr.contains("there is no setting `shop_nmae`; did you mean \"shop_name\"?"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("templates/quote_expiry_reminder/subject.txt:1:")
+            && said.stderr.contains("there is no setting `shop_nmae`; did you mean \"shop_name\"?"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[tokio::test]
@@ -105,11 +122,18 @@ async fn parameters_are_looked_at_like_templates() {
              on conflict (rule, edge, step) do update set params = excluded.params;"
         )
     };
-    let said = refused(&shop, &rule("{\"to\": \"{{ facts.contact_mail }}\", \"subject\": \"x\", \"text\": \"x\"}"));
-    assert!(said.contains("rules/zz.sql:3:41: rule \"a\" has no fact `contact_mail`; did you mean \"contact_email\"?"), "{said}");
+    let said =
+        refused(&shop, &rule("{\"to\": \"{{ facts.contact_mail }}\", \"subject\": \"x\", \"text\": \"x\"}"));
+    assert!(
+        said.contains(
+            "rules/zz.sql:3:40: rule \"a\" has no fact `contact_mail`; did you mean \"contact_email\"?"
+        ),
+        "{said}"
+    );
     let said = refused(&shop, &rule("{\"to\": \"a@example.com\", \"template\": \"welcom\"}"));
     assert!(said.contains("there is no template \"welcom\""), "{said}");
-    let said = refused(&shop, &rule("{\"to\": \"{{ steps.invoice.id }}\", \"subject\": \"x\", \"text\": \"x\"}"));
+    let said =
+        refused(&shop, &rule("{\"to\": \"{{ steps.invoice.id }}\", \"subject\": \"x\", \"text\": \"x\"}"));
     assert!(said.contains("`steps.invoice`: no step of rule \"a\" comes before this one"), "{said}");
     // What is asked for first may be missing.
     shop.write("rules/zz.sql", &rule("{\"to\": \"{{ facts.nope|default(settings.owner_email) }}\", \"subject\": \"x\", \"text\": \"x\"}"));
@@ -119,7 +143,11 @@ async fn parameters_are_looked_at_like_templates() {
 #[tokio::test]
 async fn a_setting_of_the_wrong_type_is_found_where_it_stands() {
     let shop = Shop::with(["quote_below_base_price"]).await;
-    shop.edit("rules/quote_below_base_price.sql", "'discount_warn_percent', '20'", "'discount_warn_percent', 'twenty'");
+    shop.edit(
+        "rules/quote_below_base_price.sql",
+        "'discount_warn_percent', '20'",
+        "'discount_warn_percent', 'twenty'",
+    );
     let said = shop.run(["plan"]);
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("rules/quote_below_base_price.sql:12:29: setting \"discount_warn_percent\": \"twenty\" is no number"), "{}", said.stderr);
@@ -139,5 +167,9 @@ async fn files_of_a_mail_that_are_none_or_missing_are_named() {
 async fn outside_of_a_project_there_is_none() {
     let said = tradeflow_tests::sidecar::Tradeflow::new(["plan"]).run();
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("there is no project here") && said.stderr.contains("tradeflow new"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("there is no project here") && said.stderr.contains("tradeflow new"),
+        "{}",
+        said.stderr
+    );
 }

@@ -14,22 +14,40 @@ async fn a_new_project_is_planned_applied_and_then_there_is_nothing_to_do() {
     let shop = Shop::with(["quote_expiry_reminder", "welcome_company_user"]).await;
     let plan = shop.run(["plan"]);
     assert_eq!(plan.code, 3, "{}{}", plan.stdout, plan.stderr);
-    assert!(plan.stdout.contains("+ rule quote_expiry_reminder: source \"store.quotes\"   rules/quote_expiry_reminder.sql"), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains(
+            "+ rule quote_expiry_reminder: source \"store.quotes\"   rules/quote_expiry_reminder.sql"
+        ),
+        "{}",
+        plan.stdout
+    );
     assert!(plan.stdout.contains("+ view company_user_welcomes"), "{}", plan.stdout);
     assert_eq!(shop.db.one::<i64>("select count(*) from tradeflow.rules").await, 0, "a plan keeps nothing");
     assert!(!shop.db.one::<bool>("select to_regnamespace('rules') is not null").await);
 
     let applied = shop.run(["apply"]);
     assert!(applied.success().contains("applied: "), "{}", applied.stdout);
-    assert_eq!(shop.db.column::<String>("select name from tradeflow.rules where project = 'shop' order by name").await, ["quote_expiry_reminder", "welcome_company_user"]);
-    assert_eq!(shop.db.one::<String>("select applied_by::text from tradeflow.projects where name = 'shop'").await, "postgres");
+    assert_eq!(
+        shop.db
+            .column::<String>("select name from tradeflow.rules where project = 'shop' order by name")
+            .await,
+        ["quote_expiry_reminder", "welcome_company_user"]
+    );
+    assert_eq!(
+        shop.db.one::<String>("select applied_by::text from tradeflow.projects where name = 'shop'").await,
+        "postgres"
+    );
 
     let again = shop.run(["plan"]);
     assert_eq!(again.code, 0, "{}", again.stdout);
     assert!(again.stdout.contains("nothing to change"), "{}", again.stdout);
     let version: i32 = shop.db.one("select max(version) from tradeflow.rules").await;
     shop.run(["apply"]).success();
-    assert_eq!(shop.db.one::<i32>("select max(version) from tradeflow.rules").await, version, "applied twice is applied once");
+    assert_eq!(
+        shop.db.one::<i32>("select max(version) from tradeflow.rules").await,
+        version,
+        "applied twice is applied once"
+    );
 }
 
 #[tokio::test]
@@ -37,12 +55,19 @@ async fn a_change_is_shown_with_its_difference_and_the_rows_it_holds_for() {
     let shop = Shop::with(["quote_expiry_reminder"]).await;
     shop.run(["apply"]).success();
     shop.db.sql("insert into store.quotes (quote_id, status, contact_email, expired_at, grand_total, raw) select n, 0, 'a@example.com', now() + interval '30 days', n, '{}' from generate_series(1, 10) n").await;
-    shop.edit("rules/quote_expiry_reminder.sql", "and new.expired_at > tradeflow.now()", "and new.expired_at > tradeflow.now() and new.grand_total > 7");
+    shop.edit(
+        "rules/quote_expiry_reminder.sql",
+        "and new.expired_at > tradeflow.now()",
+        "and new.expired_at > tradeflow.now() and new.grand_total > 7",
+    );
     shop.edit("templates/quote_expiry_reminder/text.txt", "glad to help", "happy to help");
     let plan = shop.run(["plan", "--json"]);
     assert_eq!(plan.code, 3);
     let json = plan.json();
-    assert_eq!(changes(&json), ["changed rule quote_expiry_reminder", "changed template quote_expiry_reminder"]);
+    assert_eq!(
+        changes(&json),
+        ["changed rule quote_expiry_reminder", "changed template quote_expiry_reminder"]
+    );
     assert_eq!(json["matches"][0]["matching"], 3);
     assert_eq!(json["matches"][0]["rows"], 10);
     // 7, 3 and 1 days before, for ten quotes.
@@ -51,7 +76,10 @@ async fn a_change_is_shown_with_its_difference_and_the_rows_it_holds_for() {
 
     let text = shop.run(["plan"]).stdout;
     assert!(text.contains("holds for 3 of the 10 rows of store.quotes now"), "{text}");
-    assert!(text.contains("\n        - {{ facts.sales_rep_name }}") && text.contains("happy to help"), "{text}");
+    assert!(
+        text.contains("\n        - {{ facts.sales_rep_name }}") && text.contains("happy to help"),
+        "{text}"
+    );
     assert!(text.contains("30 waiting of rule quote_expiry_reminder: asked again by the new definition when their time comes"), "{text}");
 }
 
@@ -69,13 +97,23 @@ async fn what_was_changed_in_the_database_is_shown_as_drift_and_put_back() {
         )
         .await;
     let plan = shop.run(["plan", "--json"]).json();
-    let drift: Vec<String> = plan["drift"].as_array().unwrap().iter().map(|d| format!("{} {}", d["kind"].as_str().unwrap(), d["gone"])).collect();
+    let drift: Vec<String> = plan["drift"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| format!("{} {}", d["kind"].as_str().unwrap(), d["gone"]))
+        .collect();
     assert_eq!(drift, ["action true", "function false", "rule false", "setting false"]);
     let text = shop.run(["plan"]).stdout;
     assert!(text.contains("mode: \"live\" → \"shadow\""), "{text}");
     shop.run(["apply"]).success();
     assert_eq!(shop.db.one::<String>("select mode from tradeflow.rules").await, "live");
-    assert_eq!(shop.db.one::<String>("select value from tradeflow.settings where name = 'discount_warn_percent'").await, "20");
+    assert_eq!(
+        shop.db
+            .one::<String>("select value from tradeflow.settings where name = 'discount_warn_percent'")
+            .await,
+        "20"
+    );
     assert_eq!(shop.db.one::<i32>("select rules.discount_tier(10, 10, 20, 35)").await, 0);
     let after = shop.run(["plan", "--json"]).json();
     assert_eq!(after["drift"].as_array().map(Vec::len), Some(0));
@@ -91,7 +129,10 @@ async fn what_is_left_to_the_database_is_no_drift() {
     assert_eq!(plan.code, 0, "{}", plan.stdout);
     assert!(!plan.stdout.contains("Changed in the database"), "{}", plan.stdout);
     shop.run(["apply"]).success();
-    assert_eq!(shop.db.one::<String>("select base_url from tradeflow.targets").await, "smtp://mail.example.com:25");
+    assert_eq!(
+        shop.db.one::<String>("select base_url from tradeflow.targets").await,
+        "smtp://mail.example.com:25"
+    );
 }
 
 #[tokio::test]
@@ -100,7 +141,12 @@ async fn another_version_of_the_extension_is_refused() {
     shop.db.sql("update pg_extension set extversion = '0.1.0' where extname = 'tradeflow'").await;
     let older = shop.run(["plan"]);
     assert_eq!(older.code, 1);
-    assert!(older.stderr.contains("is 0.1.0, older than this program") && older.stderr.contains("alter extension tradeflow update"), "{}", older.stderr);
+    assert!(
+        older.stderr.contains("is 0.1.0, older than this program")
+            && older.stderr.contains("alter extension tradeflow update"),
+        "{}",
+        older.stderr
+    );
     shop.db.sql("update pg_extension set extversion = '99.0.0' where extname = 'tradeflow'").await;
     let newer = shop.run(["apply"]);
     assert_eq!(newer.code, 1);
@@ -113,7 +159,13 @@ async fn a_user_without_the_right_is_told_which_one() {
     let role = shop.db.role(&[]).await;
     let said = shop.command(["plan"]).env("TRADEFLOW_DATABASE_URL", &shop.db.url_as(&role, &role)).run();
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains(&format!("{role} may not write rules\nhint: as a superuser, `grant tradeflow_author to")), "{}", said.stderr);
+    assert!(
+        said.stderr.contains(&format!(
+            "{role} may not write rules\nhint: as a superuser, `grant tradeflow_author to"
+        )),
+        "{}",
+        said.stderr
+    );
 }
 
 #[tokio::test]

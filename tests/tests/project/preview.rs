@@ -16,10 +16,20 @@ async fn a_change_s_mails_are_shown_and_nothing_is_kept() {
     let folder = shop.folder().join("preview");
     let said = shop.run(["preview", change, "--html", folder.to_str().unwrap()]);
     let text = said.success();
-    assert!(text.contains("rule quote_below_base_price for {17,v1} (update of store.quote_items): at once"), "{text}");
-    assert!(text.contains("Subject: Stop: 40.0 % off in quote QN17") && text.contains("at 6.0000 EUR") || text.contains("at 6.00 EUR"), "{text}");
+    assert!(
+        text.contains("rule quote_below_base_price for {17,v1} (update of store.quote_items): at once"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Subject: Stop: 40.0 % off in quote QN17") && text.contains("at 6.0000 EUR")
+            || text.contains("at 6.00 EUR"),
+        "{text}"
+    );
     assert!(text.contains("rule quote_expiry_reminder for 17, 7 (update of store.quotes): left out, since its time has passed"), "{text}");
-    assert!(text.contains("4 firings, 3 mails, 0 other actions; nothing was kept, nothing was sent"), "{text}");
+    assert!(
+        text.contains("4 firings, 3 mails, 0 other actions; nothing was kept, nothing was sent"),
+        "{text}"
+    );
     let index = shop.read("preview/index.html");
     assert!(index.contains("Stop: 40.0 % off in quote QN17"), "{index}");
     assert!(shop.read("preview/01-quote-below-base-price-17-v1-1.html").contains("Ä &amp; Co"));

@@ -80,7 +80,10 @@ async fn what_differs_is_said_and_reported() {
         assert!(said.stdout.contains(expected), "{expected}\nis not in\n{}", said.stdout);
     }
     let junit = shop.read("junit.xml");
-    assert!(junit.contains("<testsuite name=\"tests/deal.yaml\" tests=\"3\"") && junit.contains("failures=\"3\""), "{junit}");
+    assert!(
+        junit.contains("<testsuite name=\"tests/deal.yaml\" tests=\"3\"") && junit.contains("failures=\"3\""),
+        "{junit}"
+    );
     assert!(junit.contains("facts.quote_number: expected"), "{junit}");
 
     let json = shop.run(["test", "--json", "unexpected"]);
@@ -106,11 +109,19 @@ select 'no mail' where not exists (select from mails where \"to\" = 'ada@example
     );
     let said = shop.run(["test", "three days before"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
-    assert!(said.stdout.contains("ok      tests/reminder.sql › A quote is reminded of three days before"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("ok      tests/reminder.sql › A quote is reminded of three days before"),
+        "{}",
+        said.stdout
+    );
     shop.edit("tests/reminder.sql", "2026-03-17 12:00Z", "2026-03-17 11:59Z");
     let said = shop.run(["test", "reminder.sql"]);
     assert_eq!(said.code, 1);
-    assert!(said.stdout.contains("line 9: this returns rows, and must not:") && said.stdout.contains("no mail"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("line 9: this returns rows, and must not:") && said.stdout.contains("no mail"),
+        "{}",
+        said.stdout
+    );
 }
 
 #[tokio::test]

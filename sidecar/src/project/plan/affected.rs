@@ -34,7 +34,8 @@ const PATIENCE: &str = "5s";
 
 /// Counts the actions of rules that are removed or asked differently.
 pub async fn waiting(client: &Client, changes: &[Change]) -> Result<Vec<Waiting>, Error> {
-    let rules: Vec<&Change> = changes.iter().filter(|c| c.kind == "rule" && effect(c, "waiting").is_some()).collect();
+    let rules: Vec<&Change> =
+        changes.iter().filter(|c| c.kind == "rule" && effect(c, "waiting").is_some()).collect();
     if rules.is_empty() {
         return Ok(Vec::new());
     }
@@ -70,7 +71,9 @@ fn effect(change: &Change, state: &str) -> Option<&'static str> {
 /// Counts the rows for which new and changed rules hold, in the state that the files make.
 pub async fn matches(transaction: &Transaction<'_>, changes: &[Change]) -> Result<Vec<Match>, Error> {
     let mut all = Vec::new();
-    for change in changes.iter().filter(|c| c.kind == "rule" && c.what != What::Removed && c.what != What::Left) {
+    for change in
+        changes.iter().filter(|c| c.kind == "rule" && c.what != What::Removed && c.what != What::Left)
+    {
         let asks = ["condition", "view", "source"];
         if change.what == What::Changed && !change.fields.iter().any(|f| asks.contains(&f.name.as_str())) {
             continue;
@@ -99,12 +102,19 @@ pub async fn matches(transaction: &Transaction<'_>, changes: &[Change]) -> Resul
     Ok(all)
 }
 
-async fn counted(transaction: &Transaction<'_>, rule: String, of: String, count: &str) -> Result<Match, Error> {
+async fn counted(
+    transaction: &Transaction<'_>,
+    rule: String,
+    of: String,
+    count: &str,
+) -> Result<Match, Error> {
     let begin = format!("savepoint tradeflow_count; set local statement_timeout = '{PATIENCE}'");
     transaction.batch_execute(&begin).await?;
     let counted = transaction.query_one(count, &[]).await;
     // Whatever it was, the timeout with it.
-    transaction.batch_execute("rollback to savepoint tradeflow_count; release savepoint tradeflow_count").await?;
+    transaction
+        .batch_execute("rollback to savepoint tradeflow_count; release savepoint tradeflow_count")
+        .await?;
     Ok(match counted {
         Ok(row) => Match { rule, of, matching: row.try_get(0)?, rows: row.try_get(1)?, note: None },
         Err(error) => {

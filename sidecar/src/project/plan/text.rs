@@ -21,16 +21,25 @@ fn telling(kind: &str) -> &'static [&'static str] {
 
 impl Plan {
     pub fn text(&self) -> String {
-        let mut lines = vec![format!("project {} (schema {}), {}", self.project, self.schema, self.database), String::new()];
+        let mut lines = vec![
+            format!("project {} (schema {}), {}", self.project, self.schema, self.database),
+            String::new(),
+        ];
         if !self.drift.is_empty() {
             lines.push(match self.applied {
                 true => "Changed in the database since the apply before:".into(),
-                false => "Changed in the database since the last apply (apply makes it again what the files say):".into(),
+                false => {
+                    "Changed in the database since the last apply (apply makes it again what the files say):"
+                        .into()
+                }
             });
             for drift in &self.drift {
                 let when = drift.applied_at.format("%Y-%m-%d %H:%M UTC");
                 let gone = if drift.gone { ", is gone" } else { "" };
-                lines.push(format!("  ! {} {}{gone}   {}, applied {when} by {}", drift.kind, drift.name, drift.file, drift.applied_by));
+                lines.push(format!(
+                    "  ! {} {}{gone}   {}, applied {when} by {}",
+                    drift.kind, drift.name, drift.file, drift.applied_by
+                ));
                 lines.extend(drift.fields.iter().flat_map(|f| f.lines("      ")));
             }
             lines.push(String::new());
@@ -79,9 +88,12 @@ impl Plan {
         let mut head = format!("  {sign} {} {}", change.kind, change.name);
         if change.what == What::Added {
             let names = telling(&change.kind);
-            let telling = change.fields.iter().filter(|f| names.contains(&f.name.as_str()) && f.after != Json::Null);
-            let telling: Vec<String> =
-                telling.filter(|f| f.after != "live").map(|f| format!("{} {}", f.name, show(&f.after))).collect();
+            let telling =
+                change.fields.iter().filter(|f| names.contains(&f.name.as_str()) && f.after != Json::Null);
+            let telling: Vec<String> = telling
+                .filter(|f| f.after != "live")
+                .map(|f| format!("{} {}", f.name, show(&f.after)))
+                .collect();
             if !telling.is_empty() {
                 head.push_str(&format!(": {}", telling.join(", ")));
             }
@@ -102,13 +114,19 @@ impl Plan {
             return "nothing to change: the database is what the files say".into();
         }
         let count = |what| self.changes.iter().filter(|c| c.what == what).count();
-        let counts = format!("{} added, {} changed, {} removed", count(What::Added), count(What::Changed), count(What::Removed));
+        let counts = format!(
+            "{} added, {} changed, {} removed",
+            count(What::Added),
+            count(What::Changed),
+            count(What::Removed)
+        );
         let new = self.changes.iter().filter(|c| affected::is_new(c) && c.what == What::Added).count();
         match (self.applied, new) {
             (true, _) => format!("applied: {counts}"),
             (false, 0) => format!("to apply: {counts}; `tradeflow apply` does it"),
-            (false, _) => format!("to apply: {counts}; `tradeflow apply` does it, `tradeflow test` tries it first"),
+            (false, _) => {
+                format!("to apply: {counts}; `tradeflow apply` does it, `tradeflow test` tries it first")
+            }
         }
     }
 }
-

@@ -76,7 +76,8 @@ impl Kind {
     }
 
     fn name(&self) -> String {
-        let within = |range: &Option<(Decimal, Decimal)>| range.map(|(a, b)| format!(" {a}..{b}")).unwrap_or_default();
+        let within =
+            |range: &Option<(Decimal, Decimal)>| range.map(|(a, b)| format!(" {a}..{b}")).unwrap_or_default();
         match self {
             Kind::Text => "text".into(),
             Kind::Numeric(range) => format!("numeric{}", within(range)),
@@ -106,34 +107,63 @@ impl Setting {
             let (number, (from, to)) = (number?, (*range)?);
             (number < from || number > to).then(|| format!("{number} is not between {from} and {to}"))
         };
-        let wrong = |what: &str, example: &str| Some(format!("\"{value}\" is no {what} (one looks like {example})"));
+        let wrong =
+            |what: &str, example: &str| Some(format!("\"{value}\" is no {what} (one looks like {example})"));
         match &self.kind {
-            Kind::Numeric(range) => if number.is_none() { wrong("number", "20 or 0.5") } else { within(range) },
+            Kind::Numeric(range) => {
+                if number.is_none() {
+                    wrong("number", "20 or 0.5")
+                } else {
+                    within(range)
+                }
+            }
             Kind::Integer(range) => match number.filter(|n| n.is_integer()) {
                 None => wrong("whole number", "7"),
                 Some(_) => within(range),
             },
             Kind::Integers => {
                 let all = value.split(',').all(|n| n.trim().parse::<i64>().is_ok());
-                if all { None } else { wrong("list of whole numbers", "7,3,1") }
+                if all {
+                    None
+                } else {
+                    wrong("list of whole numbers", "7,3,1")
+                }
             }
             Kind::Boolean => {
-                let known = ["true", "false", "on", "off", "yes", "no"].contains(&value.to_lowercase().as_str());
-                if known { None } else { wrong("truth value", "true or false") }
+                let known =
+                    ["true", "false", "on", "off", "yes", "no"].contains(&value.to_lowercase().as_str());
+                if known {
+                    None
+                } else {
+                    wrong("truth value", "true or false")
+                }
             }
-            Kind::Email => lettre::Address::from_str(value.trim()).err().and_then(|_| wrong("mail address", "owner@example.com")),
+            Kind::Email => lettre::Address::from_str(value.trim())
+                .err()
+                .and_then(|_| wrong("mail address", "owner@example.com")),
             Kind::Url => url::Url::parse(value).err().and_then(|_| wrong("URL", "https://shop.example.com")),
-            Kind::TimeZone => chrono_tz::Tz::from_str(value).err().and_then(|_| wrong("time zone", "Europe/Berlin")),
+            Kind::TimeZone => {
+                chrono_tz::Tz::from_str(value).err().and_then(|_| wrong("time zone", "Europe/Berlin"))
+            }
             Kind::Interval => {
                 let words: Vec<&str> = value.split_whitespace().collect();
                 let unit = |w: &str| {
-                    ["second", "minute", "hour", "day", "week", "month", "year"].contains(&w.trim_end_matches('s'))
+                    ["second", "minute", "hour", "day", "week", "month", "year"]
+                        .contains(&w.trim_end_matches('s'))
                 };
-                let pairs = !words.is_empty() && words.chunks(2).all(|p| p.len() == 2 && p[0].parse::<i64>().is_ok() && unit(p[1]));
-                if pairs { None } else { wrong("duration", "3 days or 12 hours") }
+                let pairs = !words.is_empty()
+                    && words.chunks(2).all(|p| p.len() == 2 && p[0].parse::<i64>().is_ok() && unit(p[1]));
+                if pairs {
+                    None
+                } else {
+                    wrong("duration", "3 days or 12 hours")
+                }
             }
-            Kind::Json => serde_json::from_str::<serde_json::Value>(value).err().map(|e| format!("it is no JSON: {e}")),
-            Kind::OneOf(all) => (!all.iter().any(|one| one == value)).then(|| format!("\"{value}\" is none of {}", all.join(", "))),
+            Kind::Json => {
+                serde_json::from_str::<serde_json::Value>(value).err().map(|e| format!("it is no JSON: {e}"))
+            }
+            Kind::OneOf(all) => (!all.iter().any(|one| one == value))
+                .then(|| format!("\"{value}\" is none of {}", all.join(", "))),
             Kind::Text | Kind::Unknown => None,
         }
     }
@@ -198,7 +228,9 @@ pub fn of(file: &File) -> Vec<Setting> {
 
 /// Values that are not what their comment says.
 pub fn check(file: &File) -> Vec<Problem> {
-    let wrong = of(file).into_iter().filter_map(|s| Some((s.at, s.name.clone(), s.problem(&s.value)?, s.kind.name())));
+    let wrong = of(file)
+        .into_iter()
+        .filter_map(|s| Some((s.at, s.name.clone(), s.problem(&s.value)?, s.kind.name())));
     wrong
         .map(|(at, name, problem, kind)| {
             Problem::at(file.place(at), format!("setting \"{name}\": {problem}"))
@@ -228,10 +260,16 @@ pub fn rewrite(text: &str, set: &[(String, String)], leave_out: &[String]) -> St
         if !kept.contains(&n) {
             continue;
         }
-        let value = set.iter().find(|(key, _)| *key == setting.name).map_or(&setting.value, |(_, value)| value);
+        let value =
+            set.iter().find(|(key, _)| *key == setting.name).map_or(&setting.value, |(_, value)| value);
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let comma = if kept.last() == Some(&n) { "" } else { "," };
-        let row = format!("  ({}, {}, {}){comma}", quoted(&setting.name), quoted(value), quoted(&setting.description));
+        let row = format!(
+            "  ({}, {}, {}){comma}",
+            quoted(&setting.name),
+            quoted(value),
+            quoted(&setting.description)
+        );
         let comment = line.rsplit_once("--").map(|(_, c)| format!("-- {}", c.trim())).unwrap_or_default();
         new.push_str(format!("{row:108}{comment}").trim_end());
         new.push('\n');
@@ -253,7 +291,10 @@ mod tests {
     fn rows_are_read_with_their_types() {
         let all = of(&file(TEXT));
         assert_eq!(all.len(), 2);
-        assert_eq!((all[0].name.as_str(), all[0].value.as_str(), all[0].description.as_str()), ("days", "7,3", "It's when; then"));
+        assert_eq!(
+            (all[0].name.as_str(), all[0].value.as_str(), all[0].description.as_str()),
+            ("days", "7,3", "It's when; then")
+        );
         assert_eq!(all[1].kind, Kind::OneOf(vec!["buyer".into(), "rep".into()]));
     }
 
@@ -261,7 +302,10 @@ mod tests {
     fn values_and_rows_are_replaced() {
         let new = rewrite(TEXT, &[("who".into(), "rep".into())], &["days".into()]);
         let all = of(&file(&new));
-        assert_eq!(all.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect::<Vec<_>>(), [("who", "rep")]);
+        assert_eq!(
+            all.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect::<Vec<_>>(),
+            [("who", "rep")]
+        );
         assert!(new.contains("'Who')") && !new.contains("'Who'),"), "{new}");
         assert_eq!(rewrite(TEXT, &[], &["days".into(), "who".into()]), "-- x\nselect 1;\n");
     }
@@ -270,12 +314,30 @@ mod tests {
     fn a_value_of_the_wrong_type_is_found_with_its_place() {
         let problems = check(&file(&TEXT.replace("7,3", "7;3")));
         assert_eq!(problems.len(), 1);
-        assert!(problems[0].to_string().starts_with("rules/a.sql:3:12: setting \"days\": \"7;3\" is no list of whole numbers"), "{}", problems[0]);
+        assert!(
+            problems[0]
+                .to_string()
+                .starts_with("rules/a.sql:3:12: setting \"days\": \"7;3\" is no list of whole numbers"),
+            "{}",
+            problems[0]
+        );
         for (kind, good, bad) in [
-            ("numeric 0..100", "20.5", "120"), ("integer", "7", "7.5"), ("boolean", "yes", "maybe"), ("email", "a@b.example", "a b"),
-            ("url", "https://x.example", "x"), ("time zone", "Europe/Berlin", "Mars"), ("interval", "3 days", "3"), ("json", "{}", "{"),
+            ("numeric 0..100", "20.5", "120"),
+            ("integer", "7", "7.5"),
+            ("boolean", "yes", "maybe"),
+            ("email", "a@b.example", "a b"),
+            ("url", "https://x.example", "x"),
+            ("time zone", "Europe/Berlin", "Mars"),
+            ("interval", "3 days", "3"),
+            ("json", "{}", "{"),
         ] {
-            let setting = Setting { name: "x".into(), value: String::new(), description: String::new(), kind: Kind::of(kind), at: 0 };
+            let setting = Setting {
+                name: "x".into(),
+                value: String::new(),
+                description: String::new(),
+                kind: Kind::of(kind),
+                at: 0,
+            };
             assert_eq!(setting.problem(good), None, "{kind}");
             assert!(setting.problem(bad).is_some(), "{kind}");
         }

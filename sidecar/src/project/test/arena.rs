@@ -25,7 +25,12 @@ pub struct Arena {
 const OPTIONS: plan::Options = plan::Options { prune: false, wait: Duration::from_secs(60) };
 
 impl Arena {
-    pub async fn open(project: &Project, pool: &db::Pool, options: &Options, tests: usize) -> Result<Arena, Error> {
+    pub async fn open(
+        project: &Project,
+        pool: &db::Pool,
+        options: &Options,
+        tests: usize,
+    ) -> Result<Arena, Error> {
         let mut arena = Arena { pools: Vec::new(), made: Vec::new(), admin: pool.clone() };
         if options.in_place || !may_create(pool).await? {
             arena.pools.push(pool.clone());
@@ -52,7 +57,9 @@ impl Arena {
             let copy = format!("tradeflow_test_{run}_{n}");
             // A session that was just closed is there for another moment.
             let mut tries = 0;
-            while let Err(error) = admin.batch_execute(&format!("create database {copy} template {first}")).await {
+            while let Err(error) =
+                admin.batch_execute(&format!("create database {copy} template {first}")).await
+            {
                 if error.code() != Some(&tokio_postgres::error::SqlState::OBJECT_IN_USE) || tries == 50 {
                     return Err(error.into());
                 }

@@ -105,7 +105,12 @@ pub fn read(file: &File) -> Result<Vec<Case>, Error> {
     let suite: Suite = serde_saphyr::from_str(&file.text).map_err(|error| {
         let problem = match error.location() {
             Some(at) => {
-                let before: usize = file.text.split_inclusive('\n').take((at.line() as usize).saturating_sub(1)).map(str::len).sum();
+                let before: usize = file
+                    .text
+                    .split_inclusive('\n')
+                    .take((at.line() as usize).saturating_sub(1))
+                    .map(str::len)
+                    .sum();
                 let mut place = file.place(before);
                 place.column = at.column() as usize;
                 Problem::at(place, error.without_snippet().to_string())
@@ -132,7 +137,9 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
     let text = |value: &Json| match value {
         Json::String(text) => Ok(text.clone()),
         Json::Number(number) => Ok(number.to_string()),
-        other => Err(serde::de::Error::custom(format!("a text or a list of texts, not {other} (words such as yes need quotes)"))),
+        other => Err(serde::de::Error::custom(format!(
+            "a text or a list of texts, not {other} (words such as yes need quotes)"
+        ))),
     };
     match Json::deserialize(deserializer)? {
         Json::Array(many) => many.iter().map(text).collect(),
@@ -162,7 +169,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
-        let error = read(&file("tests:\n  - name: a\n    steps:\n      - mail: []\n")).unwrap_err().to_string();
+        let error =
+            read(&file("tests:\n  - name: a\n    steps:\n      - mail: []\n")).unwrap_err().to_string();
         assert!(error.starts_with("tests/a.yaml:4:"), "{error}");
         assert!(error.contains("mail"), "{error}");
     }

@@ -28,11 +28,16 @@ pub fn pairs<E, A>(
     let mut problems = Vec::new();
     for one in unmet {
         // The one that is most like it is what was meant, most likely.
-        let nearest = left.iter().enumerate().min_by_key(|(_, thing)| differences(one, thing).len()).map(|(n, _)| n);
+        let nearest =
+            left.iter().enumerate().min_by_key(|(_, thing)| differences(one, thing).len()).map(|(n, _)| n);
         match nearest {
             Some(n) => {
                 let thing = left.remove(n);
-                problems.push(format!("{what} {} differs:\n  {}", shown_expected(one), differences(one, thing).join("\n  ")));
+                problems.push(format!(
+                    "{what} {} differs:\n  {}",
+                    shown_expected(one),
+                    differences(one, thing).join("\n  ")
+                ));
             }
             None => problems.push(format!("{what} {} did not come", shown_expected(one))),
         }
@@ -45,9 +50,12 @@ pub fn pairs<E, A>(
 pub fn differences(path: &str, expected: &Json, actual: &Json) -> Vec<String> {
     match (expected, actual) {
         (Json::Object(wanted), Json::Object(_)) => object(path, wanted, actual),
-        (Json::Array(wanted), Json::Array(given)) if wanted.len() == given.len() => {
-            wanted.iter().zip(given).enumerate().flat_map(|(n, (w, g))| differences(&format!("{path}[{n}]"), w, g)).collect()
-        }
+        (Json::Array(wanted), Json::Array(given)) if wanted.len() == given.len() => wanted
+            .iter()
+            .zip(given)
+            .enumerate()
+            .flat_map(|(n, (w, g))| differences(&format!("{path}[{n}]"), w, g))
+            .collect(),
         _ if same(expected, actual) => Vec::new(),
         _ => vec![format!("{path}: expected {}, is {}", show(expected), show(actual))],
     }
@@ -70,7 +78,13 @@ pub fn object(path: &str, expected: &Map<String, Json>, actual: &Json) -> Vec<St
 pub fn whole(name: &str, expected: &Option<String>, actual: &str) -> Vec<String> {
     match expected {
         Some(expected) if expected.trim() != actual.trim() => {
-            vec![format!("{name}: expected \"{}\"\n  {:width$}  is       \"{}\"", expected.trim(), "", actual.trim(), width = name.len() - 1)]
+            vec![format!(
+                "{name}: expected \"{}\"\n  {:width$}  is       \"{}\"",
+                expected.trim(),
+                "",
+                actual.trim(),
+                width = name.len() - 1
+            )]
         }
         _ => Vec::new(),
     }
@@ -89,14 +103,22 @@ pub fn parts(name: &str, expected: &[String], actual: &str) -> Vec<String> {
     expected
         .iter()
         .filter(|part| !given.contains(&plain(part)))
-        .map(|part| format!("{name}: expected \"{}\" in\n      {}", part.trim(), actual.trim().replace('\n', "\n      ")))
+        .map(|part| {
+            format!(
+                "{name}: expected \"{}\" in\n      {}",
+                part.trim(),
+                actual.trim().replace('\n', "\n      ")
+            )
+        })
         .collect()
 }
 
 /// Numbers are equal by value, however they are written.
 fn same(a: &Json, b: &Json) -> bool {
     let number = |value: &Json| match value {
-        Json::Number(n) => Decimal::from_str_exact(&n.to_string()).or_else(|_| Decimal::from_scientific(&n.to_string())).ok(),
+        Json::Number(n) => {
+            Decimal::from_str_exact(&n.to_string()).or_else(|_| Decimal::from_scientific(&n.to_string())).ok()
+        }
         _ => None,
     };
     match (number(a), number(b)) {
@@ -113,7 +135,12 @@ mod tests {
 
     #[test]
     fn numbers_are_compared_by_value_and_objects_by_the_expected_keys() {
-        assert!(differences("facts", &json!({"percent": 25, "a": {"b": null}}), &json!({"percent": 25.0, "other": 1, "a": {}})).is_empty());
+        assert!(differences(
+            "facts",
+            &json!({"percent": 25, "a": {"b": null}}),
+            &json!({"percent": 25.0, "other": 1, "a": {}})
+        )
+        .is_empty());
         assert_eq!(differences("facts", &json!({"x": 1}), &json!({"x": 2})), ["facts.x: expected 1, is 2"]);
         assert_eq!(differences("facts", &json!({"x": 1}), &json!({})), ["facts.x: expected 1, is missing"]);
         assert_eq!(differences("l", &json!([1]), &json!([1, 2])).len(), 1);
@@ -122,7 +149,14 @@ mod tests {
     #[test]
     fn each_expectation_needs_a_partner_of_its_own() {
         let run = |expected: &[i32], actual: &[i32]| {
-            pairs("number", expected, actual, |e, a| if e == a { vec![] } else { vec![format!("{e} is {a}")] }, i32::to_string, i32::to_string)
+            pairs(
+                "number",
+                expected,
+                actual,
+                |e, a| if e == a { vec![] } else { vec![format!("{e} is {a}")] },
+                i32::to_string,
+                i32::to_string,
+            )
         };
         assert!(run(&[1, 2], &[2, 1]).is_empty());
         assert_eq!(run(&[1, 1], &[1]), ["number 1 did not come"]);

@@ -36,11 +36,19 @@ pub async fn run(stage: &Stage<'_>, file: &File) -> Result<Vec<String>, Error> {
         let offset = |key: &str| about[key].as_u64().unwrap_or(0) as usize;
         let text = &file.text[offset("at")..offset("end")];
         let place = file.place(offset("at") + text.len() - text.trim_start().len());
-        let ours = about["calls"].as_array().is_some_and(|c| !c.is_empty() && c.iter().all(|c| c["schema"] == "tradeflow"));
+        let ours = about["calls"]
+            .as_array()
+            .is_some_and(|c| !c.is_empty() && c.iter().all(|c| c["schema"] == "tradeflow"));
         if about["tag"] == "SELECT" && !ours {
-            let rows = rows(client, text).await.map_err(|e| Error::Usage(format!("line {}: {e}", place.line)))?;
+            let rows =
+                rows(client, text).await.map_err(|e| Error::Usage(format!("line {}: {e}", place.line)))?;
             if !rows.is_empty() {
-                problems.push(format!("line {}: this returns rows, and must not:\n{}\n{}", place.line, text.trim(), shown(&rows)));
+                problems.push(format!(
+                    "line {}: this returns rows, and must not:\n{}\n{}",
+                    place.line,
+                    text.trim(),
+                    shown(&rows)
+                ));
             }
             continue;
         }
@@ -74,7 +82,8 @@ async fn rows(client: &tokio_postgres::Client, sql: &str) -> Result<Vec<Vec<Stri
 }
 
 fn shown(rows: &[Vec<String>]) -> String {
-    let mut lines: Vec<String> = rows.iter().take(SHOWN + 1).map(|row| format!("  {}", row.join(" | "))).collect();
+    let mut lines: Vec<String> =
+        rows.iter().take(SHOWN + 1).map(|row| format!("  {}", row.join(" | "))).collect();
     if rows.len() > SHOWN + 1 {
         lines.push(format!("  … and {} more", rows.len() - SHOWN - 1));
     }

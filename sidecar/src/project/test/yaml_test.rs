@@ -66,7 +66,13 @@ pub async fn run(stage: &Stage<'_>, case: &Case) -> Result<Vec<String>, Error> {
     Ok(Vec::new())
 }
 
-async fn one(stage: &Stage<'_>, catalog: &Catalog, case: &Case, step: &Step, begin: Mark) -> Result<Vec<String>, Error> {
+async fn one(
+    stage: &Stage<'_>,
+    catalog: &Catalog,
+    case: &Case,
+    step: &Step,
+    begin: Mark,
+) -> Result<Vec<String>, Error> {
     let client = stage.client;
     let mark = Mark::now(client).await?;
     if let Some(at) = &step.at {
@@ -88,7 +94,14 @@ async fn one(stage: &Stage<'_>, catalog: &Catalog, case: &Case, step: &Step, beg
         problems.extend(pairs("mail", expected, &mails, |e, a| mail(e, a), shown_mail, |a| shown_sent(a)));
     }
     if let Some(expected) = &step.requests {
-        problems.extend(pairs("request", expected, &others, |e, a| request(e, a), shown_request, |a| shown_sent(a)));
+        problems.extend(pairs(
+            "request",
+            expected,
+            &others,
+            |e, a| request(e, a),
+            shown_request,
+            |a| shown_sent(a),
+        ));
     }
     problems.extend(incidents(client, mark, &step.incidents).await?);
     Ok(problems)
@@ -97,8 +110,15 @@ async fn one(stage: &Stage<'_>, catalog: &Catalog, case: &Case, step: &Step, beg
 /// Incidents that arose, against those that were expected.
 pub async fn incidents(client: &Client, mark: Mark, expected: &[String]) -> Result<Vec<String>, Error> {
     let query = "select message from tradeflow.incidents where id > $1 order by id";
-    let messages: Vec<String> = client.query(query, &[&mark.incident]).await?.iter().map(|row| row.get(0)).collect();
-    let differ = |part: &String, message: &String| if message.contains(part.as_str()) { vec![] } else { vec![message.clone()] };
+    let messages: Vec<String> =
+        client.query(query, &[&mark.incident]).await?.iter().map(|row| row.get(0)).collect();
+    let differ = |part: &String, message: &String| {
+        if message.contains(part.as_str()) {
+            vec![]
+        } else {
+            vec![message.clone()]
+        }
+    };
     Ok(pairs("incident", expected, &messages, differ, |e| format!("\"{e}\""), |m| format!("\"{m}\"")))
 }
 
@@ -159,7 +179,8 @@ async fn fired(client: &Client, mark: Mark) -> Result<Vec<Fired>, Error> {
 
 impl Fired {
     fn shown(&self) -> String {
-        let occurrence = if self.occurrence.is_empty() { String::new() } else { format!(" ({})", self.occurrence) };
+        let occurrence =
+            if self.occurrence.is_empty() { String::new() } else { format!(" ({})", self.occurrence) };
         format!("of {} for {}{occurrence}, {}", self.rule, self.subject, self.state)
     }
 }
@@ -174,7 +195,10 @@ fn firing(expected: &Firing, actual: &Fired) -> Vec<String> {
     if let Some(run_at) = &expected.run_at {
         match time(run_at) {
             Some(wanted) if wanted == actual.run_at => {}
-            Some(_) => all.push(format!("run_at: expected {run_at}, is {}", actual.run_at.format("%Y-%m-%d %H:%M:%SZ"))),
+            Some(_) => all.push(format!(
+                "run_at: expected {run_at}, is {}",
+                actual.run_at.format("%Y-%m-%d %H:%M:%SZ")
+            )),
             None => all.push(format!("run_at: \"{run_at}\" is no time; write it like 2026-03-13 12:00Z")),
         }
     }
@@ -190,7 +214,9 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 fn shown_firing(expected: &Firing) -> String {
-    let text = |value: &Option<Json>| value.as_ref().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+    let text = |value: &Option<Json>| {
+        value.as_ref().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+    };
     let subject = text(&expected.subject).map(|s| format!(" for {s}")).unwrap_or_default();
     let occurrence = text(&expected.occurrence).map(|o| format!(" ({o})")).unwrap_or_default();
     format!("of {}{subject}{occurrence}", expected.rule)
@@ -214,7 +240,11 @@ fn mail(expected: &Mail, actual: &Sent) -> Vec<String> {
         }
     }
     if expected.from.as_ref().is_some_and(|from| !text("from").contains(from.as_str())) {
-        all.push(format!("from: expected {}, is {}", expected.from.as_deref().unwrap_or_default(), text("from")));
+        all.push(format!(
+            "from: expected {}, is {}",
+            expected.from.as_deref().unwrap_or_default(),
+            text("from")
+        ));
     }
     all.extend(whole("rule", &expected.rule, &actual.rule));
     all.extend(whole("subject", &expected.subject, text("subject")));
@@ -250,7 +280,12 @@ fn shown_request(expected: &Request) -> String {
 fn shown_sent(sent: &&Sent) -> String {
     match (&sent.error, sent.kind.as_str()) {
         (Some(error), _) => format!("of {} for {} failed: {error}; it", sent.rule, sent.subject),
-        (None, "email") => format!("\"{}\" to {} (rule {})", sent.request["subject"].as_str().unwrap_or_default(), list(&sent.request, "to"), sent.rule),
+        (None, "email") => format!(
+            "\"{}\" to {} (rule {})",
+            sent.request["subject"].as_str().unwrap_or_default(),
+            list(&sent.request, "to"),
+            sent.rule
+        ),
         (None, kind) => format!("{kind} of {} for {}: {}", sent.rule, sent.subject, sent.request),
     }
 }
@@ -262,7 +297,11 @@ mod tests {
     #[test]
     fn times_have_a_zone() {
         for text in ["2026-03-13 12:00Z", "2026-03-13T13:00:00+01:00", "2026-03-13 13:00+01"] {
-            assert_eq!(time(text).map(|t| t.to_rfc3339()), Some("2026-03-13T12:00:00+00:00".into()), "{text}");
+            assert_eq!(
+                time(text).map(|t| t.to_rfc3339()),
+                Some("2026-03-13T12:00:00+00:00".into()),
+                "{text}"
+            );
         }
         assert_eq!(time("2026-03-13 12:00"), None);
     }
