@@ -46,10 +46,18 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub traces: Traces,
     pub project: Project,
     /// The file that was read, where there is one.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    pub endpoint: String,
 }
 
 /// Whom to trust besides the system's certificate authorities.

@@ -1,7 +1,7 @@
 //! `tradeflow preview`: the mails and requests that a change would cause, rendered; nothing is kept, nothing is sent.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use crate::db;
 use crate::deliver::Action;
 use crate::executor::catalog::Catalog;
 use crate::executor::claim::Claimed;
+use crate::trace::Origin;
 
 /// A firing with what its actions would send.
 #[derive(Debug, Serialize)]
@@ -99,8 +100,8 @@ fn claimed(firing: &Firing, action: &Json, rule_version: i32, settings: &Json) -
         facts: firing.facts.clone(),
         steps: json!({}),
         settings: settings.clone(),
-        run_at: firing.run_at,
-        created_at: firing.run_at,
+        origin: Origin { firing_id: 0, traceparent: None, fired_at: firing.run_at, first: true },
+        waited: Duration::ZERO,
         at: Instant::now(),
     }
 }

@@ -86,6 +86,7 @@ impl Rehearsal {
             renderer: &catalog.renderer,
             secrets: &self.secrets,
             start: &Never,
+            traceparent: None,
         })
     }
 

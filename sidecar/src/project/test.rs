@@ -98,7 +98,7 @@ pub async fn run(
     let ran = everything(project, &rehearsal, &arena, tests, &told).await;
     arena.close().await?;
     let mut tested = ran?;
-    tested.sort_by(|a, b| a.0.cmp(&b.0));
+    tested.sort_by_key(|(n, _)| *n);
     let tests: Vec<Tested> = tested.into_iter().map(|(_, tested)| tested).collect();
     let failed = tests.iter().filter(|t| !t.failures.is_empty()).count();
     let report =

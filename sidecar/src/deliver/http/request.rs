@@ -69,6 +69,9 @@ pub fn build(job: &Job<'_>) -> Result<Prepared, Failure> {
     let body = body(params, &mut headers)?;
     headers.insert("idempotency-key", header_value(&job.action.idempotency_key, "idempotency-key")?);
     headers.insert("x-tradeflow-id", header_value(&job.action.idempotency_key, "x-tradeflow-id")?);
+    if let Some(traceparent) = job.traceparent.filter(|_| !headers.contains_key("traceparent")) {
+        headers.insert("traceparent", header_value(traceparent, "traceparent")?);
+    }
     let shown = json!({
         "method": method.as_str(), "url": url.as_str(), "headers": shown_headers,
         "body": params.get("body").cloned().unwrap_or(Json::Null), "idempotency_key": job.action.idempotency_key,

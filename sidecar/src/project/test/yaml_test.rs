@@ -91,17 +91,10 @@ async fn one(
     }
     let (mails, others): (Vec<&Sent>, Vec<&Sent>) = sent.iter().partition(|s| s.kind == "email");
     if let Some(expected) = &step.mails {
-        problems.extend(pairs("mail", expected, &mails, |e, a| mail(e, a), shown_mail, |a| shown_sent(a)));
+        problems.extend(pairs("mail", expected, &mails, |e, a| mail(e, a), shown_mail, shown_sent));
     }
     if let Some(expected) = &step.requests {
-        problems.extend(pairs(
-            "request",
-            expected,
-            &others,
-            |e, a| request(e, a),
-            shown_request,
-            |a| shown_sent(a),
-        ));
+        problems.extend(pairs("request", expected, &others, |e, a| request(e, a), shown_request, shown_sent));
     }
     problems.extend(incidents(client, mark, &step.incidents).await?);
     Ok(problems)
