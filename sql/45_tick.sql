@@ -1,5 +1,34 @@
 -- 45_tick: everything that only time brings about. Any sidecar calls it, about every second.
 
+-- When parts of the time work were done last: some are not for every second.
+create table tradeflow.upkeep (
+  task     text primary key,
+  from_at  timestamptz not null default '-infinity',
+  done_at  timestamptz,
+  took     interval not null default '0'
+);
+alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
+insert into tradeflow.upkeep (task) values ('leases'), ('parked'), ('running'), ('unclaimed');
+comment on table tradeflow.upkeep is 'What tick() does not do every second. Not dumped.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. unclaimed: looking for actions that nobody asks for.';
+comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
+comment on column tradeflow.upkeep.done_at is 'When it was done last.';
+comment on column tradeflow.upkeep.took is 'How long it took: it is done the more seldom the longer it takes.';
+
+-- Whether a task is due; if so, it is noted as done now.
+create function tradeflow._is_due(task text, every interval) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.upkeep u set done_at = clock_timestamp()
+  where u.task = _is_due.task and (u.done_at is null or u.done_at + greatest(every, 20 * u.took) <= clock_timestamp());
+  return found;
+end
+$$;
+comment on function tradeflow._is_due(text, interval) is 'Internal. Whether a part of the time work is to be done now; the longer it takes, the more seldom it is.';
+
+
 -- Leases that ended. Before started() nothing happened: again. After it, a kind that may be repeated is
 -- tried again; for another nobody knows whether it happened, and a person must look.
 create function tradeflow._rescue() returns table (rescued int, uncertain int)
@@ -9,16 +38,30 @@ as $$
 declare
   o          tradeflow.outbox;
   repeatable boolean;
+  now        timestamptz := clock_timestamp();
+  index      oid := 'tradeflow.outbox_lease'::regclass;
+  before     bigint := pg_stat_get_xact_tuples_returned(index);
+  looked     timestamptz;
+  thorough   boolean := false;
+  seen       int := 0;
 begin
   rescued := 0;
   uncertain := 0;
+  -- While an old transaction keeps vacuum from cleaning, leases that ended well lie here without end: they are passed once.
+  select u.from_at into looked from tradeflow.upkeep u where u.task = 'leases';
+  if looked > '-infinity' and tradeflow._is_due('leases', '1 minute') then
+    looked := '-infinity';
+    thorough := true;
+  end if;
   for o in
     select * from tradeflow.outbox x
-    where x.state = 'running' and x.lease_until < clock_timestamp()
-    order by x.id limit 1000
+    where x.lease_until < now and x.lease_until >= coalesce(looked, '-infinity')
+    order by x.lease_until limit 1000
     for update skip locked
   loop
+    seen := seen + 1;
     repeatable := o.started_at is null or coalesce((select k.repeatable from tradeflow.action_kinds k where k.name = o.kind), false);
+    perform tradeflow._not_answered(o.target, null, false);
     if not repeatable then
       perform tradeflow._bury(o, 'uncertain', format('worker %s was lost after it began to send; whether it arrived is unknown', o.worker));
       uncertain := uncertain + 1;
@@ -27,15 +70,62 @@ begin
     else
       update tradeflow.outbox x
       set state = 'ready', error = format('worker %s was lost', o.worker), worker = null, lease_until = null, started_at = null,
-          run_at = least(x.run_at, clock_timestamp())
+          run_at = clock_timestamp()
       where x.id = o.id;
+      perform tradeflow._lanes_freed(array[o.lane]);
       rescued := rescued + 1;
     end if;
   end loop;
+  if thorough then
+    update tradeflow.upkeep u
+    set took = clock_timestamp() - now,
+        from_at = case when pg_stat_get_xact_tuples_returned(index) - before < 1000 + seen then '-infinity' else u.from_at end
+    where u.task = 'leases';
+  end if;
+  if not thorough and seen < 1000 and pg_stat_get_xact_tuples_returned(index) - before > 1000 + seen then
+    update tradeflow.upkeep u set from_at = now - interval '2 seconds' where u.task = 'leases';
+  end if;
   return next;
 end
 $$;
 comment on function tradeflow._rescue() is 'Internal. Takes back actions whose lease ended.';
+
+
+-- A kind that no sidecar knows, or that none runs for: its actions wait, and somebody must know.
+create function tradeflow._report_unclaimed() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  patience  interval := interval '5 minutes';
+  reported  int;
+begin
+  insert into tradeflow.incidents (kind, subject, message, hint)
+  select 'unknown_kind', c.kind,
+         format('actions of kind "%s"%s are ready since %s, and no sidecar asks for them', c.kind, coalesce(format(' for target "%s"', nullif(c.target, '')), ''),
+                to_char(min(first.run_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC')),
+         'run a sidecar whose configuration names the kind (kinds); tradeflow.pause_kind() says that it shall wait.'
+  from tradeflow.channels c
+  left join tradeflow.action_kinds k on k.name = c.kind
+  left join tradeflow.targets t on t.name = c.target
+  left join tradeflow.target_states s on s.target = c.target
+  cross join lateral (
+    select x.run_at, x.lane, x.id from tradeflow.outbox x
+    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
+      and (x.run_at, x.id) >= (c.from_at, c.from_id) and x.run_at <= clock_timestamp() - patience
+    order by x.run_at, x.id limit 1) first
+  where coalesce(c.claimed_at, '-infinity') < clock_timestamp() - patience
+    and k.paused_at is null and t.paused_at is null and coalesce(s.throttled_until, '-infinity') < clock_timestamp()
+    and coalesce(s.breaker, 'closed') = 'closed'
+    and not exists (select from tradeflow.outbox b where b.lane = first.lane and b.lease_until is not null)
+    and not exists (select from tradeflow.outbox b where b.lane = first.lane and b.id < first.id and (b.state in ('ready', 'running') or b.blocking))
+    and not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.subject = c.kind and i.acked_at is null)
+  group by c.kind, c.target;
+  get diagnostics reported = row_count;
+  return reported;
+end
+$$;
+comment on function tradeflow._report_unclaimed() is 'Internal. Part of tick(): incidents for ready actions that nobody asks for. Returns how many.';
 
 
 -- Timers that are due: the question is asked again, on the row as it is now.
@@ -52,6 +142,8 @@ begin
   for o in
     select * from tradeflow.outbox x
     where x.state = 'waiting' and x.run_at <= tradeflow.now()
+      -- A paused rule is not asked, about its timers neither.
+      and not exists (select from tradeflow.rules r where r.name = x.rule and r.paused_at is not null)
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
@@ -174,11 +266,14 @@ create function tradeflow.tick() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   rescue  record;
   timers  record;
   swept   int;
+  late    int;
+  freed   int := 0;
   done    jsonb;
 begin
   -- One at a time is enough; the others return at once.
@@ -188,14 +283,26 @@ begin
   select * into rescue from tradeflow._rescue();
   select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
-    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
+  late := tradeflow._sweep_channels();
+  if tradeflow._is_due('parked', '10 seconds') then
+    freed := tradeflow._heal_parked();
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'parked';
+  end if;
+  if tradeflow._is_due('running', '30 seconds') then
+    perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
+  end if;
+  if tradeflow._is_due('unclaimed', '30 seconds') then
+    perform tradeflow._report_unclaimed();
+  end if;
   delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
-  if rescue.rescued + timers.due > 0 then
+  if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
