@@ -153,6 +153,36 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
+CREATE FUNCTION tradeflow._actions_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
+     'Letters, digits and underscore, no digit first: later steps read its result as steps.name.'),
+    (new.edge in ('enter', 'leave'), format('edge is "%s"', new.edge), 'enter: the answer became yes; leave: it is yes no longer.'),
+    (new.if_late in ('run', 'skip'), format('if_late is "%s"', new.if_late),
+     'run: at once, when its time has passed already; skip: not at all.'),
+    (new.max_attempts between 1 and 100, format('max_attempts is %s', new.max_attempts),
+     'From 1 to 100; with the backoff between them, 20 last about an hour.'),
+    (new.on_failure in ('stop', 'continue'), format('on_failure is "%s"', new.on_failure), 'stop, or continue with the next step.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._actions_valid() IS 'Internal. Errors: 23514 for a value that an action cannot have.';
+
 CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -801,7 +831,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it, or a subject that is a row''s number or ambiguous.';
 
 CREATE FUNCTION tradeflow._check_view_query(view regclass) RETURNS void
     LANGUAGE c STRICT
@@ -834,6 +864,7 @@ begin
     else
       perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
       anew := tradeflow._install_triggers(rel.oid);
+      perform tradeflow._watch_truncation(rel.oid);
       if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
         problem := 'its triggers are disabled';
@@ -962,6 +993,7 @@ begin
     left join pg_class c on c.oid = to_regclass(w.name)
     where c.oid is null and w.lost is null
        or c.oid = any (touched)
+       or exists (select from unnest(touched) t(oid), pg_partition_ancestors(t.oid) a where a.relid = c.oid)
        or w.lost is not null and c.oid is not null
        or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
                                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
@@ -1334,6 +1366,21 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) IS 'Internal. Leases up to max ready actions, the first of each lane.';
 
+CREATE FUNCTION tradeflow._load_as_dumped() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._load_as_dumped() IS 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
+
 CREATE FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1395,6 +1442,20 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._merge_incidents() IS 'Internal. Adds up equal incidents and marks rules that no longer compile.';
+
+CREATE FUNCTION tradeflow._name_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.name !~ tg_argv[1] then
+    raise exception '"%" is no name of a %', new.name, tg_argv[0] using errcode = 'check_violation', hint = tg_argv[2];
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._name_valid() IS 'Internal. Its arguments: of what, the pattern, the pattern in words. Errors: 23514 for another name.';
 
 CREATE FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -1511,6 +1572,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -1521,15 +1583,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -2122,6 +2189,50 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._rules_search_path() IS 'Internal. Pins the writer''s search_path to a rule that gives none, and qualifies the names of its table or view.';
 
+CREATE FUNCTION tradeflow._rules_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (cardinality(new.events) > 0, 'events is empty', 'Name at least one of insert, update, delete; mode = ''off'' turns the rule off.'),
+    (new.events <@ '{insert,update,delete}',
+     format('events names "%s"', (select e from unnest(new.events) e where e <> all ('{insert,update,delete}') limit 1)),
+     'There are insert, update and delete; TRUNCATE fires nothing.'),
+    (new.fires in ('enter', 'always', 'once'), format('fires is "%s"', new.fires),
+     'enter: when it begins to hold; always: at every change while it holds; once: at the first answer ever.'),
+    (new.mode in ('live', 'shadow', 'off'), format('mode is "%s"', new.mode),
+     'live; shadow: firings are recorded and never executed; off: not evaluated.'),
+    (cardinality(new.columns) > 0, 'columns is empty', 'Name the columns one of which must change; NULL: any column.'),
+    (new.max_firings > 0, format('max_firings is %s', new.max_firings),
+     'At least 1: of more firings than this from one statement all are held.'),
+    (new.max_per_subject > 0, format('max_per_subject is %s', new.max_per_subject),
+     'At least 1: further firings about one subject within an hour are held.'),
+    (new.version > 0, format('version is %s', new.version), 'Leave it out: tradeflow counts the definitions.'),
+    (new.view is null or num_nonnulls(new.condition, new.still, new.query, new.fire_at, new.columns) = 0,
+     format('it has a view, so it has no %s',
+            (select string_agg(p.name, ', ' order by p.i)
+             from (values (1, 'condition', new.condition), (2, 'still', new.still), (3, 'query', new.query), (4, 'fire_at', new.fire_at),
+                          (5, 'columns', new.columns::text)) p(i, name, given)
+             where p.given is not null)),
+     'The view is the question: its rows are those for whom the answer is yes, its columns fire_at and recheck_at say when.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._rules_valid() IS 'Internal. Errors: 23514 for a value that a rule cannot have.';
+
 CREATE FUNCTION tradeflow._run_schedule(rule text) RETURNS integer
     LANGUAGE c STRICT
     AS '$libdir/tradeflow', 'tradeflow_run_schedule';
@@ -2330,6 +2441,38 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
 
+CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
+  where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
+    (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
+    (new.base_url !~ '^[a-z]+://[^/]*@', 'base_url holds a user or a password',
+     'Put the user into username, and where the password is into secret: env:NAME or file:/path.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a target',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (jsonb_typeof(new.headers) = 'object', format('headers is a JSON %s, not an object', jsonb_typeof(new.headers)),
+     'It names each header: {"X-Client": "tradeflow"}'),
+    (new.timeout > '0', format('timeout is %s', new.timeout), 'How long one execution may take, as in 30 seconds.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._targets_valid() IS 'Internal. Errors: 23514 for a value that a target cannot have; what was taken for a secret is not repeated.';
+
 CREATE FUNCTION tradeflow._templates_before_write() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2358,11 +2501,17 @@ CREATE FUNCTION tradeflow._truncated() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  the_name text := tradeflow._qualified_name(tg_relid);
+  root     regclass := coalesce((select a.relid from pg_partition_ancestors(tg_relid) a
+                                 join tradeflow.watched_tables w on w.name = tradeflow._qualified_name(a.relid)
+                                 where a.relid <> tg_relid limit 1), tg_relid);
+  the_name text := tradeflow._qualified_name(root);
 begin
-  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
-  from tradeflow.outbox o
-  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  -- Of a partition alone, the timers of the other rows go on: each is asked again when it is due, and its row is gone.
+  if root = tg_relid then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+    from tradeflow.outbox o
+    where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  end if;
   insert into tradeflow.view_checks (rule, subjects, silent)
   select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
@@ -2424,6 +2573,32 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._wake_timers() IS 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
+
+CREATE FUNCTION tradeflow._watch_truncation(root regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  parts  regclass[];
+  part   regclass;
+begin
+  select array_agg(p.relid order by p.relid) into parts
+  from pg_partition_tree(root) p
+  where p.relid <> root and not exists (select from pg_trigger t where t.tgrelid = p.relid and t.tgname = 'tradeflow_truncate');
+  if parts is null then
+    return;
+  end if;
+  -- First all of them: each ALTER TABLE has the event trigger look for partitions without.
+  foreach part in array parts loop
+    execute format('create trigger tradeflow_truncate after truncate on %s for each statement execute function tradeflow._truncated()', part);
+  end loop;
+  foreach part in array parts loop
+    execute format('alter table %s enable always trigger tradeflow_truncate', part);
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._watch_truncation(root regclass) IS 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
 
 CREATE FUNCTION tradeflow._withdraw(ids bigint[], reason text) RETURNS integer
     LANGUAGE sql
@@ -3167,6 +3342,9 @@ begin
   end;
   foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
+  end loop;
+  for t in select p.relid::regclass::text from pg_partition_tree("table") p where p.relid <> "table" loop
+    execute format('drop trigger if exists tradeflow_truncate on %s', t);
   end loop;
   perform tradeflow._invalidate("table");
 end
@@ -4490,13 +4668,33 @@ CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
 CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
 
+CREATE TRIGGER actions_a_valid BEFORE INSERT OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_valid();
+
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
 
 CREATE TRIGGER actions_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_before_write();
 
+CREATE TRIGGER actions_loaded AFTER INSERT ON tradeflow.actions FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.actions ENABLE ALWAYS TRIGGER actions_loaded;
+
+CREATE TRIGGER actions_loading BEFORE INSERT ON tradeflow.actions FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER clock_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.clock FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._clock_after_write();
 
 CREATE TRIGGER installation_replace BEFORE INSERT ON tradeflow.installation FOR EACH ROW EXECUTE FUNCTION tradeflow._installation_replace();
+
+CREATE TRIGGER members_loaded AFTER INSERT ON tradeflow.members FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.members ENABLE ALWAYS TRIGGER members_loaded;
+
+CREATE TRIGGER members_loading BEFORE INSERT ON tradeflow.members FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+CREATE TRIGGER rule_dependencies_loaded AFTER INSERT ON tradeflow.rule_dependencies FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rule_dependencies ENABLE ALWAYS TRIGGER rule_dependencies_loaded;
+
+CREATE TRIGGER rule_dependencies_loading BEFORE INSERT ON tradeflow.rule_dependencies FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
 
 CREATE TRIGGER rule_inputs_a_source BEFORE INSERT OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._rule_inputs_source();
 
@@ -4506,7 +4704,15 @@ CREATE TRIGGER rule_inputs_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflo
 
 CREATE TRIGGER rule_inputs_d_dependencies AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._dependencies_after_write();
 
+CREATE TRIGGER rule_inputs_loaded AFTER INSERT ON tradeflow.rule_inputs FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rule_inputs ENABLE ALWAYS TRIGGER rule_inputs_loaded;
+
+CREATE TRIGGER rule_inputs_loading BEFORE INSERT ON tradeflow.rule_inputs FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER rules_a_search_path BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_search_path();
+
+CREATE TRIGGER rules_a_valid BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_valid();
 
 CREATE TRIGGER rules_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_before_write();
 
@@ -4518,7 +4724,21 @@ CREATE TRIGGER rules_d_resumed AFTER UPDATE ON tradeflow.rules FOR EACH ROW WHEN
 
 CREATE TRIGGER rules_e_plan AFTER INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_plan();
 
+CREATE TRIGGER rules_loaded AFTER INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rules ENABLE ALWAYS TRIGGER rules_loaded;
+
+CREATE TRIGGER rules_loading BEFORE INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+CREATE TRIGGER schedules_loaded AFTER INSERT ON tradeflow.schedules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.schedules ENABLE ALWAYS TRIGGER schedules_loaded;
+
+CREATE TRIGGER schedules_loading BEFORE INSERT ON tradeflow.schedules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER schedules_replace BEFORE INSERT ON tradeflow.schedules FOR EACH ROW EXECUTE FUNCTION tradeflow._schedules_replace();
+
+CREATE TRIGGER settings_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.settings FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('setting', '^[A-Za-z_][A-Za-z0-9_.]*$', 'Letters, digits, underscore and dot; a letter or underscore first: templates read it as settings.name.');
 
 CREATE TRIGGER settings_after_update AFTER UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION tradeflow._settings_after_write();
 
@@ -4526,7 +4746,11 @@ CREATE TRIGGER settings_after_write AFTER INSERT OR DELETE ON tradeflow.settings
 
 CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.value IS DISTINCT FROM new.value)) EXECUTE FUNCTION tradeflow._settings_before_update();
 
+CREATE TRIGGER targets_a_valid BEFORE INSERT OR UPDATE ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_valid();
+
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
+
+CREATE TRIGGER templates_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
 
 CREATE TRIGGER templates_check BEFORE INSERT OR UPDATE ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._templates_before_write();
 
@@ -4566,6 +4790,8 @@ REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_before_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._actions_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) FROM PUBLIC;
 
@@ -4687,11 +4913,15 @@ REVOKE ALL ON FUNCTION tradeflow._lane(template text, rule text, rule_version in
 
 REVOKE ALL ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._merge_incidents() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._name_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) TO tradeflow_author;
@@ -4756,6 +4986,8 @@ REVOKE ALL ON FUNCTION tradeflow._rules_resumed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._rules_search_path() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._rules_valid() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._run_schedule(rule text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._run_schedules() FROM PUBLIC;
@@ -4781,6 +5013,8 @@ REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occu
 
 REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
@@ -4789,6 +5023,8 @@ REVOKE ALL ON FUNCTION tradeflow._view_subject_type(view text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._view_subject_type(view text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._wake_timers() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._watch_truncation(root regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) FROM PUBLIC;
 

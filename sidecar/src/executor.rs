@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::db;
-use crate::deliver::{email::Email, http::Http, Deliver};
+use crate::deliver::{email::Email, http::Http, noop::Noop, Deliver};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
@@ -167,7 +167,7 @@ fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
     let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
     let known: Vec<Box<dyn Deliver>> =
-        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http)];
+        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http), Box::new(Noop)];
     let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
     if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
         return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });

@@ -102,7 +102,11 @@ declare
 begin
   foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then
-      execute format('create role %I nologin', r);
+      begin
+        execute format('create role %I nologin', r);
+      exception when duplicate_object or unique_violation then
+        null;  -- Another database made it at the same moment.
+      end;
     end if;
   end loop;
 end
@@ -283,6 +287,9 @@ begin
   end;
   foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
+  end loop;
+  for t in select p.relid::regclass::text from pg_partition_tree("table") p where p.relid <> "table" loop
+    execute format('drop trigger if exists tradeflow_truncate on %s', t);
   end loop;
   perform tradeflow._invalidate("table");
 end
@@ -600,7 +607,7 @@ begin
 end
 $$;
 
-comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it, or a subject that is a row''s number or ambiguous.';
 
 create function tradeflow._rule_inputs_source() returns trigger
 language plpgsql
@@ -972,7 +979,10 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
                  "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
       "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
-    }}$schema$);
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);
 
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 
@@ -1078,6 +1088,143 @@ begin
 end
 $$;
 
+create function tradeflow._rules_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (cardinality(new.events) > 0, 'events is empty', 'Name at least one of insert, update, delete; mode = ''off'' turns the rule off.'),
+    (new.events <@ '{insert,update,delete}',
+     format('events names "%s"', (select e from unnest(new.events) e where e <> all ('{insert,update,delete}') limit 1)),
+     'There are insert, update and delete; TRUNCATE fires nothing.'),
+    (new.fires in ('enter', 'always', 'once'), format('fires is "%s"', new.fires),
+     'enter: when it begins to hold; always: at every change while it holds; once: at the first answer ever.'),
+    (new.mode in ('live', 'shadow', 'off'), format('mode is "%s"', new.mode),
+     'live; shadow: firings are recorded and never executed; off: not evaluated.'),
+    (cardinality(new.columns) > 0, 'columns is empty', 'Name the columns one of which must change; NULL: any column.'),
+    (new.max_firings > 0, format('max_firings is %s', new.max_firings),
+     'At least 1: of more firings than this from one statement all are held.'),
+    (new.max_per_subject > 0, format('max_per_subject is %s', new.max_per_subject),
+     'At least 1: further firings about one subject within an hour are held.'),
+    (new.version > 0, format('version is %s', new.version), 'Leave it out: tradeflow counts the definitions.'),
+    (new.view is null or num_nonnulls(new.condition, new.still, new.query, new.fire_at, new.columns) = 0,
+     format('it has a view, so it has no %s',
+            (select string_agg(p.name, ', ' order by p.i)
+             from (values (1, 'condition', new.condition), (2, 'still', new.still), (3, 'query', new.query), (4, 'fire_at', new.fire_at),
+                          (5, 'columns', new.columns::text)) p(i, name, given)
+             where p.given is not null)),
+     'The view is the question: its rows are those for whom the answer is yes, its columns fire_at and recheck_at say when.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._rules_valid() is 'Internal. Errors: 23514 for a value that a rule cannot have.';
+
+create trigger rules_a_valid before insert or update on tradeflow.rules
+  for each row execute function tradeflow._rules_valid();
+
+create function tradeflow._actions_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
+     'Letters, digits and underscore, no digit first: later steps read its result as steps.name.'),
+    (new.edge in ('enter', 'leave'), format('edge is "%s"', new.edge), 'enter: the answer became yes; leave: it is yes no longer.'),
+    (new.if_late in ('run', 'skip'), format('if_late is "%s"', new.if_late),
+     'run: at once, when its time has passed already; skip: not at all.'),
+    (new.max_attempts between 1 and 100, format('max_attempts is %s', new.max_attempts),
+     'From 1 to 100; with the backoff between them, 20 last about an hour.'),
+    (new.on_failure in ('stop', 'continue'), format('on_failure is "%s"', new.on_failure), 'stop, or continue with the next step.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._actions_valid() is 'Internal. Errors: 23514 for a value that an action cannot have.';
+
+create trigger actions_a_valid before insert or update on tradeflow.actions
+  for each row execute function tradeflow._actions_valid();
+
+create function tradeflow._targets_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
+  where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
+    (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
+    (new.base_url !~ '^[a-z]+://[^/]*@', 'base_url holds a user or a password',
+     'Put the user into username, and where the password is into secret: env:NAME or file:/path.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a target',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (jsonb_typeof(new.headers) = 'object', format('headers is a JSON %s, not an object', jsonb_typeof(new.headers)),
+     'It names each header: {"X-Client": "tradeflow"}'),
+    (new.timeout > '0', format('timeout is %s', new.timeout), 'How long one execution may take, as in 30 seconds.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._targets_valid() is 'Internal. Errors: 23514 for a value that a target cannot have; what was taken for a secret is not repeated.';
+
+create trigger targets_a_valid before insert or update on tradeflow.targets
+  for each row execute function tradeflow._targets_valid();
+
+create function tradeflow._name_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.name !~ tg_argv[1] then
+    raise exception '"%" is no name of a %', new.name, tg_argv[0] using errcode = 'check_violation', hint = tg_argv[2];
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._name_valid() is 'Internal. Its arguments: of what, the pattern, the pattern in words. Errors: 23514 for another name.';
+
+create trigger settings_a_valid before insert or update of name on tradeflow.settings
+  for each row execute function tradeflow._name_valid(
+    'setting', '^[A-Za-z_][A-Za-z0-9_.]*$', 'Letters, digits, underscore and dot; a letter or underscore first: templates read it as settings.name.');
+
+create trigger templates_a_valid before insert or update of name on tradeflow.templates
+  for each row execute function tradeflow._name_valid(
+    'template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
+
 create table tradeflow.rule_dependencies (
   rule         text not null references tradeflow.rules (name) on update cascade on delete cascade,
   part         text not null,
@@ -1090,6 +1237,8 @@ create table tradeflow.rule_dependencies (
 create index rule_dependencies_rule on tradeflow.rule_dependencies (rule);
 
 create index rule_dependencies_table on tradeflow.rule_dependencies (table_name);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.rule_dependencies', '');
 
 comment on table tradeflow.rule_dependencies is 'What each rule reads, noted when it is written; read it through the view dependencies.';
 
@@ -1994,6 +2143,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -2004,15 +2154,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -3021,6 +3176,7 @@ begin
     else
       perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
       anew := tradeflow._install_triggers(rel.oid);
+      perform tradeflow._watch_truncation(rel.oid);
       if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
         problem := 'its triggers are disabled';
@@ -3052,6 +3208,32 @@ $$;
 
 comment on function tradeflow._check_watch(text) is
   'Internal. Sees to it that the table that bears a watched name has its triggers; if that cannot be, says so in watched_tables.lost and in an incident.';
+
+create function tradeflow._watch_truncation(root regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  parts  regclass[];
+  part   regclass;
+begin
+  select array_agg(p.relid order by p.relid) into parts
+  from pg_partition_tree(root) p
+  where p.relid <> root and not exists (select from pg_trigger t where t.tgrelid = p.relid and t.tgname = 'tradeflow_truncate');
+  if parts is null then
+    return;
+  end if;
+  -- First all of them: each ALTER TABLE has the event trigger look for partitions without.
+  foreach part in array parts loop
+    execute format('create trigger tradeflow_truncate after truncate on %s for each statement execute function tradeflow._truncated()', part);
+  end loop;
+  foreach part in array parts loop
+    execute format('alter table %s enable always trigger tradeflow_truncate', part);
+  end loop;
+end
+$$;
+
+comment on function tradeflow._watch_truncation(regclass) is 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
 
 create function tradeflow._resolve_incidents(kind text, rule text, source text) returns void
 language sql
@@ -3154,6 +3336,7 @@ begin
     left join pg_class c on c.oid = to_regclass(w.name)
     where c.oid is null and w.lost is null
        or c.oid = any (touched)
+       or exists (select from unnest(touched) t(oid), pg_partition_ancestors(t.oid) a where a.relid = c.oid)
        or w.lost is not null and c.oid is not null
        or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
                                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
@@ -3209,11 +3392,17 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  the_name text := tradeflow._qualified_name(tg_relid);
+  root     regclass := coalesce((select a.relid from pg_partition_ancestors(tg_relid) a
+                                 join tradeflow.watched_tables w on w.name = tradeflow._qualified_name(a.relid)
+                                 where a.relid <> tg_relid limit 1), tg_relid);
+  the_name text := tradeflow._qualified_name(root);
 begin
-  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
-  from tradeflow.outbox o
-  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  -- Of a partition alone, the timers of the other rows go on: each is asked again when it is due, and its row is gone.
+  if root = tg_relid then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+    from tradeflow.outbox o
+    where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  end if;
   insert into tradeflow.view_checks (rule, subjects, silent)
   select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
@@ -3238,6 +3427,69 @@ comment on event trigger tradeflow_ddl is 'Watches again the tables that tools s
 create event trigger tradeflow_drop on sql_drop execute function tradeflow._dropped();
 
 comment on event trigger tradeflow_drop is 'Reports the rules that something dropped was needed by.';
+
+create function tradeflow._load_as_dumped() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._load_as_dumped() is 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
+
+create trigger rules_loading before insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rules_loaded after insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rules enable always trigger rules_loaded;
+
+create trigger actions_loading before insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger actions_loaded after insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.actions enable always trigger actions_loaded;
+
+create trigger rule_inputs_loading before insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_inputs_loaded after insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_inputs enable always trigger rule_inputs_loaded;
+
+create trigger members_loading before insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger members_loaded after insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.members enable always trigger members_loaded;
+
+create trigger schedules_loading before insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger schedules_loaded after insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.schedules enable always trigger schedules_loaded;
+
+create trigger rule_dependencies_loading before insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
 
 grant usage on schema tradeflow to public;
 
