@@ -61,7 +61,6 @@ create table tradeflow.channels (
   target      text collate "C" not null default '',
   from_at     timestamptz not null default '-infinity',
   from_id     bigint not null default 0,
-  claimed_at  timestamptz,
   swept_at    timestamptz,
   sweep_took  interval,
   primary key (kind, target)
@@ -72,7 +71,6 @@ comment on column tradeflow.channels.kind is 'Kind of the actions.';
 comment on column tradeflow.channels.target is 'Their target; empty: none.';
 comment on column tradeflow.channels.from_at is 'claim() skips what was ready before: while an old transaction keeps vacuum from cleaning, those are dead rows without end. What commits late and lies before it is moved behind it by tick().';
 comment on column tradeflow.channels.from_id is 'Of several with that time: what has a lower id.';
-comment on column tradeflow.channels.claimed_at is 'When something of it was claimed last, to the minute.';
 comment on column tradeflow.channels.swept_at is 'When tick() last looked for late ones.';
 comment on column tradeflow.channels.sweep_took is 'How long that took: it looks the more seldom the longer it takes.';
 
@@ -88,6 +86,8 @@ $$;
 comment on function tradeflow._note_channel() is 'Internal. Has claim() look for the actions of this kind and target.';
 create trigger actions_channel after insert or update of kind, target on tradeflow.actions
   for each row execute function tradeflow._note_channel();
+-- Also while a dump is loaded, with whatever settings: channels are not in it.
+alter table tradeflow.actions enable always trigger actions_channel;
 
 
 -- Moves behind the beginning of the scan what was ready before it: a transaction that began earlier and committed later.
@@ -137,6 +137,22 @@ declare
   healed  int := 0;
   more    int;
 begin
+  -- A channel that rows name, and no action any more: actions changed since, or a dump of such.
+  with recursive found as (
+    (select o.kind, coalesce(o.target, '') as target from tradeflow.outbox o
+     where o.state = 'ready' and o.parked is null
+     order by o.kind, coalesce(o.target, '') limit 1)
+    union all
+    select next.kind, next.target
+    from found f
+    cross join lateral (
+      select o.kind, coalesce(o.target, '') as target from tradeflow.outbox o
+      where o.state = 'ready' and o.parked is null and (o.kind, coalesce(o.target, '')) > (f.kind, f.target)
+      order by o.kind, coalesce(o.target, '') limit 1) next
+  )
+  insert into tradeflow.channels (kind, target)
+  select f.kind, f.target from found f where f.kind is not null on conflict do nothing;
+
   if not exists (select from tradeflow.outbox o where o.parked is not null) then
     return 0;
   end if;
@@ -150,14 +166,10 @@ begin
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
   get diagnostics more = row_count;
-  -- A channel that no action names any more, but rows do: of actions changed since, or restored.
-  insert into tradeflow.channels (kind, target)
-  select distinct o.kind, coalesce(o.target, '') from tradeflow.outbox o where o.parked is not null and o.kind is not null
-  on conflict do nothing;
   return healed + more;
 end
 $$;
-comment on function tradeflow._heal_parked() is 'Internal. Part of tick(): sets free what is parked without reason. Returns how many.';
+comment on function tradeflow._heal_parked() is 'Internal. Part of tick(): finds channels that are not known yet, and sets free what is parked without reason. Returns how many.';
 
 create function tradeflow._unpark_rule() returns trigger
 language plpgsql security definer

@@ -8,12 +8,11 @@ create table tradeflow.outbox_history (
 ) partition by range (finished_at);
 create table tradeflow.outbox_history_default partition of tradeflow.outbox_history default;
 -- Each partition has its own, none is the parent's: pg_dump writes the days' tables with their indexes, and a parent
--- that comes with the extension would have made them already. Ids come nearly in order: a summary of a few pages each
--- finds them, and costs nothing to keep.
-create index on tradeflow.outbox_history_default using brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops)
-  with (pages_per_range = 32, autosummarize = on);
+-- that comes with the extension would have made them already. Ids and times come nearly in order: a summary of a few pages
+-- each finds them, and costs next to nothing to keep.
+create index on tradeflow.outbox_history_default using brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops, finished_at)
+  with (pages_per_range = 16, autosummarize = on);
 create index on tradeflow.outbox_history_default (rule, subject);
--- What ended lately: rows come in the order of time, so this costs next to nothing.
 select pg_catalog.pg_extension_config_dump('tradeflow.outbox_history_default', '');
 comment on table tradeflow.outbox_history is 'Finished actions (done, cancelled, shadow), partitioned by day; days older than setting history_days (default 90) are dropped by tick().';
 comment on table tradeflow.outbox_history_default is 'Catches rows of a day whose partition tick() has not made yet.';
@@ -51,7 +50,7 @@ as $$
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts)
+      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
     select
       f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
       case when a.lane is null then f.source || ':' || f.subject
@@ -59,7 +58,7 @@ as $$
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
     from finished f
     cross join lateral (
       select * from tradeflow.actions x
@@ -95,11 +94,11 @@ begin
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
       state, blocking, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
-      result, request, created_at)
+      result, request, created_at, traceparent)
     select
       g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
       coalesce(_finish.state, g.state), false, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
-      coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at
+      coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
   ), followed as (
     select d.rule, d.edge, d.step

@@ -86,8 +86,8 @@ declare
   blocks  boolean;
   behind  int := 0;
 begin
-  -- An action that is no more may not block for ever.
-  blocks := coalesce((select a.on_dead = 'block' from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step), false);
+  -- Where the firing goes on without it, so does the lane; and an action that is no more may not block for ever.
+  blocks := coalesce((select a.on_dead = 'block' and a.on_failure <> 'continue' from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step), false);
   update tradeflow.outbox b
   set state = to_state, error = _bury.error, worker = null, lease_until = null, blocking = blocks
   where b.id = o.id;

@@ -46,7 +46,7 @@ comment on function tradeflow._ask_again(bigint) is
 -- The channels where something is ready now: of these kinds, not paused, throttled or cut off by a breaker, and with room.
 -- limited: their target's state must be locked before anything is claimed.
 create function tradeflow._open_channels(kinds text[], room jsonb, now timestamptz)
-returns table (channel tradeflow.channels, has_room int, limited text, since timestamptz)
+returns table (channel tradeflow.channels, has_room int, limited text, since timestamptz, first_id bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -57,13 +57,13 @@ declare
 begin
   return query
   select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
-         case when t.rate_limit is not null or t.concurrency is not null or s.breaker <> 'closed' then t.name end, first.run_at
+         case when t.rate_limit is not null or t.concurrency is not null or s.breaker <> 'closed' then t.name end, first.run_at, first.id
   from tradeflow.channels c
   left join tradeflow.action_kinds k on k.name = c.kind
   left join tradeflow.targets t on t.name = c.target
   left join tradeflow.target_states s on s.target = c.target
   cross join lateral (
-    select x.run_at from tradeflow.outbox x
+    select x.run_at, x.id from tradeflow.outbox x
     where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
       and (x.run_at, x.id) >= (c.from_at, c.from_id) and x.run_at <= now
     order by x.run_at, x.id limit 1) first
@@ -144,13 +144,46 @@ $$;
 comment on function tradeflow._park(tradeflow.channels, timestamptz, int, text[]) is 'Internal. Takes what is not its turn out of the way of claim(). Returns how many.';
 
 
+-- When a claim may find what it did not find just now, though nothing is notified then.
+create function tradeflow.next_due(kinds text[] default null) returns interval
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
+as $$
+  select greatest(min(case
+      when t.paused_at is not null or k.paused_at is not null then null
+      when s.throttled_until > clock_timestamp() then s.throttled_until
+      when s.breaker <> 'closed' and t.breaker_failures > 0 then s.retry_at
+      when first.run_at <= clock_timestamp() and tradeflow._tokens(t, s, clock_timestamp()) < 1 then
+        clock_timestamp() + (1 - tradeflow._tokens(t, s, clock_timestamp())) / t.rate_limit * t.rate_period
+      else (
+        select x.run_at from tradeflow.outbox x
+        where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null and x.run_at > statement_timestamp()
+        order by x.run_at, x.id limit 1)
+    end) - clock_timestamp(), '0')
+  from tradeflow.channels c
+  left join tradeflow.action_kinds k on k.name = c.kind
+  left join tradeflow.targets t on t.name = c.target
+  left join tradeflow.target_states s on s.target = c.target
+  cross join lateral (
+    select x.run_at from tradeflow.outbox x
+    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
+      and (x.run_at, x.id) >= (c.from_at, c.from_id)
+    order by x.run_at, x.id limit 1) first
+  where next_due.kinds is null or c.kind = any (next_due.kinds)
+$$;
+comment on function tradeflow.next_due(text[]) is
+  'How long until a claim can find what it cannot find now: a retry is due, a throttled target may be called again, a token is there. Not notified, so a worker sleeps no longer than this. NULL: nothing is known to come.';
+
+
 create function tradeflow.claim(
   worker text, max int, lease interval, kinds text[] default null, room jsonb default null
 )
 returns table (
   id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
   occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
-  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz
+  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz, traceparent text
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -187,7 +220,7 @@ begin
   end if;
 
   -- The channels where something is ready, the one that waits longest first.
-  select array_agg(c.channel order by c.since), array_agg(c.has_room order by c.since), array_agg(c.limited order by c.limited) filter (where c.limited is not null)
+  select array_agg(c.channel order by c.since, c.first_id), array_agg(c.has_room order by c.since, c.first_id), array_agg(c.limited order by c.limited) filter (where c.limited is not null)
   into open, room_of, limited
   from tradeflow._open_channels(kinds, room, now) c;
   n := coalesce(cardinality(open), 0);
@@ -249,7 +282,7 @@ begin
           )
           select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
                  h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, constants.settings,
-                 constants.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
+                 constants.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
           from held h
           left join lateral (
             -- Without a key, or a view to look into, there is nobody to ask about.
@@ -269,7 +302,7 @@ begin
         end;
         got := got + found_now;
         exit when got >= share;
-        parked := tradeflow._park(channel, now, 2 * share + 100, paused);
+        parked := tradeflow._park(channel, now, greatest(2 * share + 100, 2000), paused);
         tries := tries + 1;
         -- Whoever is told comes again.
         if parked > 0 and tries > 100 then
@@ -280,9 +313,6 @@ begin
       if got > 0 then
         if limited is not null and channel.target = any (limited) then
           perform tradeflow._spend(channel.target, got, now, claim.lease);
-        end if;
-        if channel.claimed_at is null or channel.claimed_at < now - interval '1 minute' then
-          update tradeflow.channels c set claimed_at = now where (c.kind, c.target) = (channel.kind, channel.target);
         end if;
         room_of[i] := room_of[i] - got;
         free := free - got;

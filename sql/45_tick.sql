@@ -1,16 +1,16 @@
 -- 45_tick: everything that only time brings about. Any sidecar calls it, about every second.
 
 -- When parts of the time work were done last: some are not for every second.
-create table tradeflow.upkeep (
+-- Unlogged and not dumped: after a crash everything is done once.
+create unlogged table tradeflow.upkeep (
   task     text primary key,
   from_at  timestamptz not null default '-infinity',
   done_at  timestamptz,
   took     interval not null default '0'
 );
 alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
-insert into tradeflow.upkeep (task) values ('leases'), ('parked'), ('running'), ('unclaimed');
-comment on table tradeflow.upkeep is 'What tick() does not do every second. Not dumped.';
-comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. unclaimed: looking for actions that nobody asks for.';
+comment on table tradeflow.upkeep is 'What tick() does not do every second.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
 comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
 comment on column tradeflow.upkeep.done_at is 'When it was done last.';
 comment on column tradeflow.upkeep.took is 'How long it took: it is done the more seldom the longer it takes.';
@@ -21,8 +21,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update tradeflow.upkeep u set done_at = clock_timestamp()
-  where u.task = _is_due.task and (u.done_at is null or u.done_at + greatest(every, 20 * u.took) <= clock_timestamp());
+  insert into tradeflow.upkeep as u (task, done_at) values (_is_due.task, clock_timestamp())
+  on conflict on constraint upkeep_pkey do update set done_at = excluded.done_at
+  where u.done_at is null or u.done_at + greatest(every, 20 * u.took) <= clock_timestamp();
   return found;
 end
 $$;
@@ -83,49 +84,13 @@ begin
     where u.task = 'leases';
   end if;
   if not thorough and seen < 1000 and pg_stat_get_xact_tuples_returned(index) - before > 1000 + seen then
-    update tradeflow.upkeep u set from_at = now - interval '2 seconds' where u.task = 'leases';
+    insert into tradeflow.upkeep as u (task, from_at) values ('leases', now - interval '2 seconds')
+    on conflict on constraint upkeep_pkey do update set from_at = excluded.from_at;
   end if;
   return next;
 end
 $$;
 comment on function tradeflow._rescue() is 'Internal. Takes back actions whose lease ended.';
-
-
--- A kind that no sidecar knows, or that none runs for: its actions wait, and somebody must know.
-create function tradeflow._report_unclaimed() returns int
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  patience  interval := interval '5 minutes';
-  reported  int;
-begin
-  insert into tradeflow.incidents (kind, subject, message, hint)
-  select 'unknown_kind', c.kind,
-         format('actions of kind "%s"%s are ready since %s, and no sidecar asks for them', c.kind, coalesce(format(' for target "%s"', nullif(c.target, '')), ''),
-                to_char(min(first.run_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC')),
-         'run a sidecar whose configuration names the kind (kinds); tradeflow.pause_kind() says that it shall wait.'
-  from tradeflow.channels c
-  left join tradeflow.action_kinds k on k.name = c.kind
-  left join tradeflow.targets t on t.name = c.target
-  left join tradeflow.target_states s on s.target = c.target
-  cross join lateral (
-    select x.run_at, x.lane, x.id from tradeflow.outbox x
-    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
-      and (x.run_at, x.id) >= (c.from_at, c.from_id) and x.run_at <= clock_timestamp() - patience
-    order by x.run_at, x.id limit 1) first
-  where coalesce(c.claimed_at, '-infinity') < clock_timestamp() - patience
-    and k.paused_at is null and t.paused_at is null and coalesce(s.throttled_until, '-infinity') < clock_timestamp()
-    and coalesce(s.breaker, 'closed') = 'closed'
-    and not exists (select from tradeflow.outbox b where b.lane = first.lane and b.lease_until is not null)
-    and not exists (select from tradeflow.outbox b where b.lane = first.lane and b.id < first.id and (b.state in ('ready', 'running') or b.blocking))
-    and not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.subject = c.kind and i.acked_at is null)
-  group by c.kind, c.target;
-  get diagnostics reported = row_count;
-  return reported;
-end
-$$;
-comment on function tradeflow._report_unclaimed() is 'Internal. Part of tick(): incidents for ready actions that nobody asks for. Returns how many.';
 
 
 -- Timers that are due: the question is asked again, on the row as it is now.
@@ -299,9 +264,6 @@ begin
   if tradeflow._is_due('running', '30 seconds') then
     perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
-  end if;
-  if tradeflow._is_due('unclaimed', '30 seconds') then
-    perform tradeflow._report_unclaimed();
   end if;
   delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(

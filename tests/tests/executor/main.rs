@@ -2,8 +2,11 @@
 
 mod lanes;
 mod leases;
+mod limits;
 mod outcomes;
 mod pauses;
+mod pooler;
+mod storage;
 mod upkeep;
 
 use tradeflow_tests::database::Database;
