@@ -23,6 +23,7 @@ create table tradeflow.outbox (
   state         text not null check (state in ('ready', 'waiting', 'running', 'done', 'dead', 'held', 'cancelled', 'uncertain', 'shadow')),
   parked        text check (parked in ('lane', 'rule')),
   blocking      boolean not null default false,
+  continued     boolean not null default false,
   reason        text,
   facts         jsonb not null,
   steps         jsonb not null default '{}',
@@ -88,6 +89,7 @@ comment on column tradeflow.outbox.lane is 'Actions of one lane run one after an
 comment on column tradeflow.outbox.state is 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
 comment on column tradeflow.outbox.parked is 'Ready, but known not to be its turn: lane (others of its lane are before it), rule (its rule is paused). claim() does not meet it; who ends what is before it sets it free.';
 comment on column tradeflow.outbox.blocking is 'Dead or uncertain, and the later actions of its lane wait for what a person does about it (actions.on_dead).';
+comment on column tradeflow.outbox.continued is 'Dead, and its firing went on without it (actions.on_failure): its next step was begun.';
 comment on column tradeflow.outbox.reason is 'Why it is held or cancelled.';
 comment on column tradeflow.outbox.facts is 'What templates read: the changed row, or the row of the query.';
 comment on column tradeflow.outbox.steps is 'Results of the firing''s earlier steps, under their names and numbers.';

@@ -95,6 +95,9 @@ alter table tradeflow.actions enable always trigger actions_channel;
 create function tradeflow._sweep_channels() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   channel  tradeflow.channels;
@@ -113,8 +116,12 @@ begin
     before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
     update tradeflow.outbox o
     set run_at = clock_timestamp()
-    where o.kind = channel.kind and coalesce(o.target, '') = channel.target and o.state = 'ready' and o.parked is null
-      and (o.run_at, o.id) < (channel.from_at, channel.from_id);
+    from (
+      select x.ctid as at from tradeflow.outbox x
+      where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) < (channel.from_at, channel.from_id)
+      for update skip locked) late_one
+    where o.ctid = late_one.at;
     get diagnostics late = row_count;
     moved := moved + late;
     update tradeflow.channels c
@@ -132,8 +139,12 @@ comment on function tradeflow._sweep_channels() is 'Internal. Part of tick(): fi
 create function tradeflow._heal_parked() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
+  now     timestamptz := clock_timestamp();
   healed  int := 0;
   more    int;
 begin
@@ -157,11 +168,11 @@ begin
     return 0;
   end if;
   update tradeflow.outbox o
-  set parked = null, run_at = clock_timestamp()
+  set parked = null, run_at = now
   where o.parked = 'rule' and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null);
   get diagnostics healed = row_count;
   update tradeflow.outbox o
-  set parked = null, run_at = clock_timestamp()
+  set parked = null, run_at = now
   where o.parked = 'lane'
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
@@ -175,8 +186,11 @@ create function tradeflow._unpark_rule() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  -- One time for all: they go on in the order of their ids.
+  now timestamptz := clock_timestamp();
 begin
-  update tradeflow.outbox o set parked = null, run_at = clock_timestamp() where o.parked = 'rule' and o.rule = new.name;
+  update tradeflow.outbox o set parked = null, run_at = now where o.parked = 'rule' and o.rule = new.name;
   if found then
     perform pg_notify('tradeflow', '');
   end if;

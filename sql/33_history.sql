@@ -41,12 +41,8 @@ as $$
   with finished as (
     select f.*, coalesce(outcomes[f.ordinality], '{}') - 'request' as outcome
     from unnest(_next_step.finished) with ordinality f
-    left join tradeflow.actions mine on mine.rule = f.rule and mine.edge = f.edge and mine.step = f.step
     -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
-    where case when f.attempt > 1 and mine.on_failure = 'continue' then
-      not exists (select from tradeflow.outbox x where x.firing_id = f.firing_id and x.step > f.step)
-      and not exists (select from tradeflow.outbox_history x where x.firing_id = f.firing_id and x.step > f.step)
-      else true end
+    where not f.continued
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -79,6 +75,10 @@ create function tradeflow._finish(ids bigint[], state text, reason text default 
 returns table (id bigint, target text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+-- Look-ups by id, whatever statistics say of a table that is empty now and full then.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   gone  record;
@@ -93,11 +93,11 @@ begin
   ), moved as (
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, blocking, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      state, blocking, continued, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
       result, request, created_at, traceparent)
     select
       g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
-      coalesce(_finish.state, g.state), false, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
       coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
   ), followed as (

@@ -107,7 +107,9 @@ begin
   if to_state = 'dead' and exists (
     select from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue')
   then
-    perform tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]);
+    if tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]) > 0 then
+      update tradeflow.outbox b set continued = true where b.id = o.id;
+    end if;
   end if;
   return to_state;
 end

@@ -8,6 +8,10 @@
 create function tradeflow._ask_again(id bigint) returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
+-- What claim() turns off is for its own statements; these are the user's.
+set enable_seqscan = on
+set enable_hashjoin = on
+set enable_mergejoin = on
 as $$
 declare
   o      tradeflow.outbox;
@@ -77,7 +81,7 @@ begin
   if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
-    from tradeflow.channels o
+    from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
       select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
       from (select x.run_at, x.id from tradeflow.outbox x

@@ -35,6 +35,7 @@ comment on function tradeflow._is_due(text, interval) is 'Internal. Whether a pa
 create function tradeflow._rescue() returns table (rescued int, uncertain int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   o          tradeflow.outbox;
@@ -238,7 +239,6 @@ create function tradeflow.tick() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
-set enable_seqscan = off
 as $$
 declare
   rescue  record;

@@ -62,12 +62,17 @@ alter table tradeflow.outbox
   add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill')),
   add column traceparent text,
   add column parked text check (parked in ('lane', 'rule')),
-  add column blocking boolean not null default false;
+  add column blocking boolean not null default false,
+  add column continued boolean not null default false;
 alter table tradeflow.outbox_history
   add column traceparent text,
   add column parked text,
-  add column blocking boolean not null default false;
-alter table tradeflow.outbox_history alter column blocking drop default;
+  add column blocking boolean not null default false,
+  add column continued boolean not null default false;
+alter table tradeflow.outbox_history alter column blocking drop default, alter column continued drop default;
+update tradeflow.outbox o set continued = true
+from tradeflow.actions a
+where o.state = 'dead' and a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue';
 -- Compared byte by byte: in a language's order it takes a multiple, and nobody reads these in order. The view that reads
 -- them is made again.
 drop view tradeflow.queue_health;
@@ -105,12 +110,31 @@ begin
   for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
     and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass  -- its own are made below
   loop
-    execute format('create index on %1$s (rule, subject); '
-                   'create index on %1$s using brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops, finished_at) '
-                   'with (pages_per_range = 16, autosummarize = on)', part);
+    execute format('create index on %1$s (rule, subject)', part);
   end loop;
 end
 $indexes$;
+
+-- Ids are found by a summary of a few pages each.
+do $summaries$
+declare
+  old   regclass;
+  part  regclass;
+begin
+  for old in
+    select x.indexrelid from pg_catalog.pg_inherits i join pg_catalog.pg_index x on x.indrelid = i.inhrelid
+    where i.inhparent = 'tradeflow.outbox_history'::regclass and pg_catalog.pg_get_indexdef(x.indexrelid) ~ 'USING btree [(](id|firing_id)[)]$'
+  loop
+    execute format('drop index %s', old);
+  end loop;
+  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
+    and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass
+  loop
+    execute format('create index on %1$s using brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops, finished_at) '
+                   'with (pages_per_range = 16, autosummarize = on)', part);
+  end loop;
+end
+$summaries$;
 
 alter table tradeflow.incidents
   drop constraint incidents_kind_check,
@@ -1579,6 +1603,8 @@ comment on column tradeflow.outbox.parked is 'Ready, but known not to be its tur
 
 comment on column tradeflow.outbox.blocking is 'Dead or uncertain, and the later actions of its lane wait for what a person does about it (actions.on_dead).';
 
+comment on column tradeflow.outbox.continued is 'Dead, and its firing went on without it (actions.on_failure): its next step was begun.';
+
 comment on column tradeflow.outbox.run_at is 'Not before this time; of an action that had to wait for its lane, since when it is its turn. Ready ones are claimed in this order.';
 
 comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
@@ -1683,6 +1709,9 @@ alter table tradeflow.actions enable always trigger actions_channel;
 create function tradeflow._sweep_channels() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   channel  tradeflow.channels;
@@ -1701,8 +1730,12 @@ begin
     before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
     update tradeflow.outbox o
     set run_at = clock_timestamp()
-    where o.kind = channel.kind and coalesce(o.target, '') = channel.target and o.state = 'ready' and o.parked is null
-      and (o.run_at, o.id) < (channel.from_at, channel.from_id);
+    from (
+      select x.ctid as at from tradeflow.outbox x
+      where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) < (channel.from_at, channel.from_id)
+      for update skip locked) late_one
+    where o.ctid = late_one.at;
     get diagnostics late = row_count;
     moved := moved + late;
     update tradeflow.channels c
@@ -1719,8 +1752,12 @@ comment on function tradeflow._sweep_channels() is 'Internal. Part of tick(): fi
 create function tradeflow._heal_parked() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
+  now     timestamptz := clock_timestamp();
   healed  int := 0;
   more    int;
 begin
@@ -1744,11 +1781,11 @@ begin
     return 0;
   end if;
   update tradeflow.outbox o
-  set parked = null, run_at = clock_timestamp()
+  set parked = null, run_at = now
   where o.parked = 'rule' and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null);
   get diagnostics healed = row_count;
   update tradeflow.outbox o
-  set parked = null, run_at = clock_timestamp()
+  set parked = null, run_at = now
   where o.parked = 'lane'
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
@@ -1763,8 +1800,11 @@ create function tradeflow._unpark_rule() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  -- One time for all: they go on in the order of their ids.
+  now timestamptz := clock_timestamp();
 begin
-  update tradeflow.outbox o set parked = null, run_at = clock_timestamp() where o.parked = 'rule' and o.rule = new.name;
+  update tradeflow.outbox o set parked = null, run_at = now where o.parked = 'rule' and o.rule = new.name;
   if found then
     perform pg_notify('tradeflow', '');
   end if;
@@ -1801,12 +1841,8 @@ as $$
   with finished as (
     select f.*, coalesce(outcomes[f.ordinality], '{}') - 'request' as outcome
     from unnest(_next_step.finished) with ordinality f
-    left join tradeflow.actions mine on mine.rule = f.rule and mine.edge = f.edge and mine.step = f.step
     -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
-    where case when f.attempt > 1 and mine.on_failure = 'continue' then
-      not exists (select from tradeflow.outbox x where x.firing_id = f.firing_id and x.step > f.step)
-      and not exists (select from tradeflow.outbox_history x where x.firing_id = f.firing_id and x.step > f.step)
-      else true end
+    where not f.continued
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -1837,6 +1873,10 @@ create function tradeflow._finish(ids bigint[], state text, reason text default 
 returns table (id bigint, target text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+-- Look-ups by id, whatever statistics say of a table that is empty now and full then.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   gone  record;
@@ -1851,11 +1891,11 @@ begin
   ), moved as (
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, blocking, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      state, blocking, continued, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
       result, request, created_at, traceparent)
     select
       g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
-      coalesce(_finish.state, g.state), false, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
       coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
   ), followed as (
@@ -2274,7 +2314,9 @@ begin
   if to_state = 'dead' and exists (
     select from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue')
   then
-    perform tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]);
+    if tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]) > 0 then
+      update tradeflow.outbox b set continued = true where b.id = o.id;
+    end if;
   end if;
   return to_state;
 end
@@ -2483,6 +2525,10 @@ create trigger targets_limited after update on tradeflow.targets
 create function tradeflow._ask_again(id bigint) returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
+-- What claim() turns off is for its own statements; these are the user's.
+set enable_seqscan = on
+set enable_hashjoin = on
+set enable_mergejoin = on
 as $$
 declare
   o      tradeflow.outbox;
@@ -2550,7 +2596,7 @@ begin
   if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
-    from tradeflow.channels o
+    from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
       select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
       from (select x.run_at, x.id from tradeflow.outbox x
@@ -2772,7 +2818,7 @@ begin
         end;
         got := got + found_now;
         exit when got >= share;
-        parked := tradeflow._park(channel, now, 2 * share + 100, paused);
+        parked := tradeflow._park(channel, now, greatest(2 * share + 100, 2000), paused);
         tries := tries + 1;
         -- Whoever is told comes again.
         if parked > 0 and tries > 100 then
@@ -2834,6 +2880,7 @@ comment on function tradeflow._is_due(text, interval) is 'Internal. Whether a pa
 create or replace function tradeflow._rescue() returns table (rescued int, uncertain int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   o          tradeflow.outbox;
@@ -3013,7 +3060,6 @@ create or replace function tradeflow.tick() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
-set enable_seqscan = off
 as $$
 declare
   rescue  record;

@@ -1,5 +1,6 @@
 //! The SQL API that sidecars and operators call: leases, lanes, retries, steps, what time brings. One topic a module.
 
+mod ahead;
 mod lanes;
 mod leases;
 mod limits;

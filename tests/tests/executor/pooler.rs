@@ -1,5 +1,6 @@
 //! Behind pgbouncer in transaction mode: no session state survives there, and nothing is heard but what is asked for.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use tradeflow_tests::database::Database;
@@ -24,14 +25,15 @@ impl Pooler {
         let config = format!(
             "[databases]\n* = host=127.0.0.1 port={} password={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
              auth_type = any\npool_mode = transaction\nserver_reset_query_always = 1\nserver_reset_query = DISCARD ALL\n\
-             default_pool_size = 3\nuser = nobody\n",
+             default_pool_size = 3\n{}",
             cluster.port(),
             cluster.password(),
+            // Root it refuses to be.
+            if std::fs::metadata("/proc/self").expect("us").uid() == 0 { "user = nobody\n" } else { "" },
         );
         let config = config.replace("* = host", &format!("{} = user=postgres host", db.name()));
         let path = folder.path().join("pgbouncer.ini");
         std::fs::write(&path, config).expect("its configuration");
-        use std::os::unix::fs::PermissionsExt;
         for (path, mode) in [(folder.path(), 0o755), (path.as_path(), 0o644)] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its rights");
         }
