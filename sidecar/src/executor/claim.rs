@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::db;
 use crate::deliver::Action;
 use crate::metrics;
+use crate::trace::Origin;
 
 /// A row of claim.sql.
 #[derive(Debug)]
@@ -33,8 +34,9 @@ pub struct Claimed {
     pub params: Option<RawJson>,
     pub facts: RawJson,
     pub steps: RawJson,
-    pub run_at: DateTime<Utc>,
-    pub created_at: DateTime<Utc>,
+    pub origin: Origin,
+    /// How long it could have been executed before it was claimed, by the database's clock.
+    pub waited: Duration,
     /// When this process got it: its lease began no later.
     pub at: Instant,
 }
@@ -61,11 +63,12 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
         let pause = match claim(&shared, want).await {
             Ok(claimed) => {
                 backoff = self::backoff();
-                let full = claimed.len() == want;
+                // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
+                let more = claimed.len() * 2 >= want;
                 for one in claimed {
                     spawn(&shared, tasks, one);
                 }
-                if full || shared.wake.notified().now_or_never().is_some() {
+                if more || shared.wake.notified().now_or_never().is_some() {
                     continue;
                 }
                 until_due(&shared).await.map_or(config.poll_interval, |due| due.min(config.poll_interval))
@@ -171,6 +174,12 @@ fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
     });
 }
 
+fn waited(row: &Row) -> Result<Duration, db::Error> {
+    let (due, fired): (DateTime<Utc>, DateTime<Utc>) = (row.try_get("run_at")?, row.try_get("created_at")?);
+    let claimed: DateTime<Utc> = row.try_get("claimed_at")?;
+    Ok((claimed - due.max(fired)).to_std().unwrap_or_default())
+}
+
 fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
     Ok(Claimed {
         action: Action {
@@ -191,8 +200,13 @@ fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
         params: row.try_get("params")?,
         facts: row.try_get("facts")?,
         steps: row.try_get("steps")?,
-        run_at: row.try_get("run_at")?,
-        created_at: row.try_get("created_at")?,
+        origin: Origin {
+            firing_id: row.try_get("firing_id")?,
+            traceparent: row.try_get("traceparent")?,
+            fired_at: row.try_get("created_at")?,
+            first: row.try_get("first")?,
+        },
+        waited: waited(row)?,
         at,
     })
 }

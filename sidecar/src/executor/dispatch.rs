@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
-use chrono::Utc;
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 use tokio_postgres::types::{ToSql, Type};
@@ -15,17 +14,21 @@ use super::{context, Shared};
 use crate::db;
 use crate::deliver::{Action, Failure, Job, Outcome, Start};
 use crate::metrics;
+use crate::trace::Execution;
 
 /// Executes an action and reports what became of it.
 pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
     let began = Instant::now();
-    let result = execute(shared, &claimed).await;
+    let waited = claimed.waited + claimed.at.elapsed();
+    metrics::began(&claimed.action.kind, claimed.target.as_deref().unwrap_or_default(), waited);
     let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
+    let traced = Execution::begin(&claimed.origin, action, target, &claimed.subject);
+    let result = execute(shared, &claimed, traced.traceparent()).await;
     shared.hands.executed(target, began.elapsed());
+    traced.end(result.as_ref().err().map(|failure| (failure.outcome.as_str(), failure.message.as_str())));
     match result {
         Ok(result) => {
-            let latency = Utc::now() - claimed.run_at.max(claimed.created_at);
-            metrics::delivered(&action.kind, target, began.elapsed(), latency.to_std().unwrap_or_default());
+            metrics::delivered(&action.kind, target, began.elapsed(), waited + began.elapsed());
             debug!(
                 id = action.id,
                 rule = action.rule,
@@ -42,8 +45,7 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
             shared.report.complete(action, result).await;
         }
         Err(failure) => {
-            let outcome = failure.outcome.as_str();
-            metrics::failed(&action.kind, target, outcome, began.elapsed());
+            let (outcome, took) = (failure.outcome.as_str(), began.elapsed());
             warn!(
                 id = action.id,
                 rule = action.rule,
@@ -56,12 +58,18 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
                 error = failure.message,
                 "failed"
             );
-            super::report::fail(shared, action, failure).await;
+            if let Some(became) = super::report::fail(shared, action, failure).await {
+                metrics::failed(&action.kind, target, became, took);
+            }
         }
     }
 }
 
-async fn execute(shared: &Shared, claimed: &Arc<Claimed>) -> Result<Json, Failure> {
+async fn execute(
+    shared: &Shared,
+    claimed: &Arc<Claimed>,
+    traceparent: Option<&str>,
+) -> Result<Json, Failure> {
     let action = &claimed.action;
     let kind = shared
         .kinds
@@ -99,6 +107,7 @@ async fn execute(shared: &Shared, claimed: &Arc<Claimed>) -> Result<Json, Failur
         renderer: &shared.catalog.renderer,
         secrets: &shared.secrets,
         start: &start,
+        traceparent,
     };
     kind.deliver(job).await
 }

@@ -10,12 +10,14 @@ async fn drain(db: &Database) -> i64 {
     let mut entries = 0;
     loop {
         client.batch_execute("begin").await.expect("it begins");
+        // The session's count, until it is reported some time.
+        let count = "select pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass)";
+        let before: i64 = client.query_one(count, &[]).await.expect("it counts").get(0);
         let rows = client
             .query("select id, attempt from tradeflow.claim('w', 500, '1 minute')", &[])
             .await
             .expect("it claims");
-        let count = "select pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass)";
-        let read: i64 = client.query_one(count, &[]).await.expect("it counts").get(0);
+        let read = client.query_one(count, &[]).await.expect("it counts").get::<_, i64>(0) - before;
         client.batch_execute("commit").await.expect("it ends");
         if rows.is_empty() {
             return entries;
