@@ -1,62 +1,72 @@
 -- 41_limits: what a target lets through: token bucket, concurrency, circuit breaker. All is decided under the lock of the
 -- target's state, so it holds for all sidecars together; targets without limits and with a closed breaker never lock.
+--
+-- In PL/pgSQL, also where SQL would do: a function of SQL with a search_path is planned at every call.
 
 -- How many executions a target admits now. The caller holds the lock of its state.
 create function tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamptz) returns int
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select case
+begin
+  return case
     when s.throttled_until > now then 0
     -- Whether it works again is for one execution to find out.
     when s.breaker <> 'closed' and t.breaker_failures > 0 then case when s.retry_at > now then 0 else 1 end
     else greatest(0, least(10000, t.concurrency - s.running, floor(tradeflow._tokens(t, s, now))))::int
-  end
+  end;
+end
 $$;
 comment on function tradeflow._admits(tradeflow.targets, tradeflow.target_states, timestamptz) is 'Internal. How many executions a target admits at this time.';
 
 -- What is in the bucket: it fills evenly, up to the burst.
 create function tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamptz) returns double precision
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select case when t.rate_limit is not null then least(
+begin
+  return case when t.rate_limit is not null then least(
     coalesce(t.burst, t.rate_limit),
     coalesce(s.tokens + t.rate_limit * greatest(extract(epoch from now - s.refilled_at), 0) / extract(epoch from t.rate_period),
              coalesce(t.burst, t.rate_limit)))
-  end::double precision
+  end;
+end
 $$;
 comment on function tradeflow._tokens(tradeflow.targets, tradeflow.target_states, timestamptz) is 'Internal. The tokens of a target''s bucket at this time; NULL: it has no rate limit.';
 
 
 -- Takes note of what was claimed. The caller holds the lock of the state.
 create function tradeflow._spend(target text, claimed int, now timestamptz, lease interval) returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+begin
   update tradeflow.target_states s
-  set tokens = tradeflow._tokens(t, s, _spend.now) - claimed,
+  set tokens = tradeflow._tokens(t, s, _spend.now) - _spend.claimed,
       refilled_at = case when t.rate_limit is not null then _spend.now end,
-      running = case when t.concurrency is not null then s.running + claimed else 0 end,
+      running = case when t.concurrency is not null then s.running + _spend.claimed else 0 end,
       breaker = case when s.breaker = 'closed' or t.breaker_failures = 0 then 'closed' else 'half_open' end,
-      retry_at = case when s.breaker <> 'closed' and t.breaker_failures > 0 then clock_timestamp() + lease end
+      retry_at = case when s.breaker <> 'closed' and t.breaker_failures > 0 then clock_timestamp() + _spend.lease end
   from tradeflow.targets t
-  where s.target = _spend.target and t.name = s.target
+  where s.target = _spend.target and t.name = s.target;
+end
 $$;
 comment on function tradeflow._spend(text, int, timestamptz, interval) is 'Internal. Takes tokens for claimed executions and counts them as running; an open breaker becomes half-open.';
 
 
 -- Executions ended well: the target works. Only targets that keep count of something are written.
 create function tradeflow._answered(targets text[]) returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+begin
   update tradeflow.target_states s
   set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
       breaker = 'closed', failures = 0, opened_at = null, retry_at = null
-  from (select u.target, count(*)::int as n from unnest(targets) u(target) where u.target is not null group by u.target) d
+  from (select u.target, count(*)::int as n from unnest(_answered.targets) u(target) where u.target is not null group by u.target) d
   join tradeflow.targets t on t.name = d.target
-  where s.target = t.name and (s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null)
+  where s.target = t.name and (s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null);
+end
 $$;
 comment on function tradeflow._answered(text[]) is 'Internal. Notes that executions at these targets were successful: one element each.';
 

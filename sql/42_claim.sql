@@ -150,12 +150,13 @@ comment on function tradeflow._park(tradeflow.channels, timestamptz, int, text[]
 
 -- When a claim may find what it did not find just now, though nothing is notified then.
 create function tradeflow.next_due(kinds text[] default null) returns interval
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
 as $$
-  select greatest(min(case
+begin
+  return (select greatest(min(case
       when t.paused_at is not null or k.paused_at is not null then null
       when s.throttled_until > clock_timestamp() then s.throttled_until
       when s.breaker <> 'closed' and t.breaker_failures > 0 then s.retry_at
@@ -175,7 +176,8 @@ as $$
     where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
       and (x.run_at, x.id) >= (c.from_at, c.from_id)
     order by x.run_at, x.id limit 1) first
-  where next_due.kinds is null or c.kind = any (next_due.kinds)
+  where next_due.kinds is null or c.kind = any (next_due.kinds));
+end
 $$;
 comment on function tradeflow.next_due(text[]) is
   'How long until a claim can find what it cannot find now: a retry is due, a throttled target may be called again, a token is there. Not notified, so a worker sleeps no longer than this. NULL: nothing is known to come.';

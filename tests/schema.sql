@@ -314,29 +314,33 @@ COMMENT ON COLUMN tradeflow.targets.paused_reason IS 'Why it was paused.';
 COMMENT ON COLUMN tradeflow.targets.description IS 'For people.';
 
 CREATE FUNCTION tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) RETURNS integer
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select case
+begin
+  return case
     when s.throttled_until > now then 0
     -- Whether it works again is for one execution to find out.
     when s.breaker <> 'closed' and t.breaker_failures > 0 then case when s.retry_at > now then 0 else 1 end
     else greatest(0, least(10000, t.concurrency - s.running, floor(tradeflow._tokens(t, s, now))))::int
-  end
+  end;
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) IS 'Internal. How many executions a target admits at this time.';
 
 CREATE FUNCTION tradeflow._answered(targets text[]) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
   update tradeflow.target_states s
   set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
       breaker = 'closed', failures = 0, opened_at = null, retry_at = null
-  from (select u.target, count(*)::int as n from unnest(targets) u(target) where u.target is not null group by u.target) d
+  from (select u.target, count(*)::int as n from unnest(_answered.targets) u(target) where u.target is not null group by u.target) d
   join tradeflow.targets t on t.name = d.target
-  where s.target = t.name and (s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null)
+  where s.target = t.name and (s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null);
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._answered(targets text[]) IS 'Internal. Notes that executions at these targets were successful: one element each.';
@@ -2903,17 +2907,19 @@ $$;
 COMMENT ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) IS 'Internal. What the current transaction has fired since these numbers, as JSON.';
 
 CREATE FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+begin
   update tradeflow.target_states s
-  set tokens = tradeflow._tokens(t, s, _spend.now) - claimed,
+  set tokens = tradeflow._tokens(t, s, _spend.now) - _spend.claimed,
       refilled_at = case when t.rate_limit is not null then _spend.now end,
-      running = case when t.concurrency is not null then s.running + claimed else 0 end,
+      running = case when t.concurrency is not null then s.running + _spend.claimed else 0 end,
       breaker = case when s.breaker = 'closed' or t.breaker_failures = 0 then 'closed' else 'half_open' end,
-      retry_at = case when s.breaker <> 'closed' and t.breaker_failures > 0 then clock_timestamp() + lease end
+      retry_at = case when s.breaker <> 'closed' and t.breaker_failures > 0 then clock_timestamp() + _spend.lease end
   from tradeflow.targets t
-  where s.target = _spend.target and t.name = s.target
+  where s.target = _spend.target and t.name = s.target;
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) IS 'Internal. Takes tokens for claimed executions and counts them as running; an open breaker becomes half-open.';
@@ -3057,14 +3063,16 @@ $$;
 COMMENT ON FUNCTION tradeflow._templates_before_write() IS 'Internal. Rejects a mail template that does not compile. Errors: 42601.';
 
 CREATE FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) RETURNS double precision
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select case when t.rate_limit is not null then least(
+begin
+  return case when t.rate_limit is not null then least(
     coalesce(t.burst, t.rate_limit),
     coalesce(s.tokens + t.rate_limit * greatest(extract(epoch from now - s.refilled_at), 0) / extract(epoch from t.rate_period),
              coalesce(t.burst, t.rate_limit)))
-  end::double precision
+  end;
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) IS 'Internal. The tokens of a target''s bucket at this time; NULL: it has no rate limit.';
@@ -3707,12 +3715,13 @@ $$;
 COMMENT ON FUNCTION tradeflow.inspect(id bigint) IS 'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
 
 CREATE FUNCTION tradeflow.next_due(kinds text[] DEFAULT NULL::text[]) RETURNS interval
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
-  select greatest(min(case
+begin
+  return (select greatest(min(case
       when t.paused_at is not null or k.paused_at is not null then null
       when s.throttled_until > clock_timestamp() then s.throttled_until
       when s.breaker <> 'closed' and t.breaker_failures > 0 then s.retry_at
@@ -3732,7 +3741,8 @@ CREATE FUNCTION tradeflow.next_due(kinds text[] DEFAULT NULL::text[]) RETURNS in
     where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
       and (x.run_at, x.id) >= (c.from_at, c.from_id)
     order by x.run_at, x.id limit 1) first
-  where next_due.kinds is null or c.kind = any (next_due.kinds)
+  where next_due.kinds is null or c.kind = any (next_due.kinds));
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow.next_due(kinds text[]) IS 'How long until a claim can find what it cannot find now: a retry is due, a throttled target may be called again, a token is there. Not notified, so a worker sleeps no longer than this. NULL: nothing is known to come.';
