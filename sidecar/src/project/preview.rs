@@ -1,6 +1,7 @@
 //! `tradeflow preview`: the mails and requests that a change would cause, rendered; nothing is kept, nothing is sent.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use crate::db;
 use crate::deliver::Action;
 use crate::executor::catalog::Catalog;
 use crate::executor::claim::Claimed;
+use crate::executor::raw::RawJson;
 use crate::trace::Origin;
 
 /// A firing with what its actions would send.
@@ -41,10 +43,6 @@ pub async fn run(config: &Config, pool: &db::Pool, sql: &str) -> Result<Vec<Firi
     let simulate = "select rule, source, event, edge, subject, occurrence, state, run_at, facts, actions from tradeflow.simulate($1)";
     let rows = transaction.query(simulate, &[&sql]).await?;
     let catalog = Catalog::load(transaction.client()).await?;
-    let settings: Json = transaction
-        .query_one("select coalesce(jsonb_object_agg(name, value), '{}') from tradeflow.settings", &[])
-        .await?
-        .try_get(0)?;
     let mut firings = Vec::new();
     for row in rows {
         let mut firing = Firing {
@@ -63,7 +61,7 @@ pub async fn run(config: &Config, pool: &db::Pool, sql: &str) -> Result<Vec<Firi
         let actions: Json = row.try_get("actions")?;
         let nothing_follows = firing.state == "cancelled";
         for action in actions.as_array().into_iter().flatten().filter(|_| !nothing_follows) {
-            firing.actions.push(rehearsal.render(&catalog, &claimed(&firing, action, version, &settings)));
+            firing.actions.push(rehearsal.render(&catalog, &Arc::new(claimed(&firing, action, version))));
         }
         firings.push(firing);
     }
@@ -77,7 +75,7 @@ async fn version(client: &Client, rule: &str) -> Result<i32, Error> {
 }
 
 /// An action as the sidecar would claim it. Results of earlier steps are not there yet.
-fn claimed(firing: &Firing, action: &Json, rule_version: i32, settings: &Json) -> Claimed {
+fn claimed(firing: &Firing, action: &Json, rule_version: i32) -> Claimed {
     let text = |key: &str| action[key].as_str().map(str::to_owned);
     let step = action["step"].as_i64().unwrap_or(1) as i32;
     Claimed {
@@ -96,10 +94,9 @@ fn claimed(firing: &Firing, action: &Json, rule_version: i32, settings: &Json) -
         subject: firing.subject.clone(),
         occurrence: firing.occurrence.clone(),
         target: text("target"),
-        params: Some(action["params"].clone()),
-        facts: firing.facts.clone(),
-        steps: json!({}),
-        settings: settings.clone(),
+        params: Some(RawJson::of(&action["params"])),
+        facts: RawJson::of(&firing.facts),
+        steps: RawJson::of(&json!({})),
         origin: Origin { firing_id: 0, traceparent: None, fired_at: firing.run_at, first: true },
         waited: Duration::ZERO,
         at: Instant::now(),

@@ -15,7 +15,7 @@ use crate::db;
 use crate::deliver::{Deliver, Failure, Job, Start};
 use crate::executor::catalog::Catalog;
 use crate::executor::claim::{read, Claimed};
-use crate::executor::{self, dispatch};
+use crate::executor::{self, context};
 use crate::secret::Secrets;
 
 /// Renders instead of sending.
@@ -48,7 +48,7 @@ impl Rehearsal {
     }
 
     /// Renders one action.
-    pub fn render(&self, catalog: &Catalog, claimed: &Claimed) -> Sent {
+    pub fn render(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Sent {
         let (request, error) = match self.request(catalog, claimed) {
             Ok(request) => (request, None),
             Err(failure) => (Json::Null, Some(failure.message)),
@@ -66,13 +66,13 @@ impl Rehearsal {
         }
     }
 
-    fn request(&self, catalog: &Catalog, claimed: &Claimed) -> Result<Json, Failure> {
+    fn request(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Result<Json, Failure> {
         let kind = self.kinds.iter().find(|k| k.kind() == claimed.action.kind);
-        let template =
-            claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
-        let context = dispatch::context(claimed);
+        let raw = claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
+        let template = catalog.params(raw);
+        let context = context::of(claimed.clone(), catalog.settings());
         let html = kind.map_or(&[][..], |k| k.html_params());
-        let params = catalog.renderer.params(template, html, &context)?;
+        let params = catalog.renderer.params(&template, html, &context)?;
         // A kind of another client's, or one without a target, is known by its parameters only.
         let (Some(kind), Some(target)) = (kind, &claimed.target) else { return Ok(params) };
         let target = catalog
@@ -95,7 +95,6 @@ impl Rehearsal {
     pub async fn drain(
         &self,
         client: &Client,
-        catalog: &Catalog,
         since: i64,
         answer: &(dyn Fn(&Sent) -> Json + Sync),
     ) -> Result<Vec<Sent>, Error> {
@@ -103,12 +102,13 @@ impl Rehearsal {
         loop {
             tick(client).await?;
             let (worker, most, seconds) = ("tradeflow test", 1000_i32, 3600_f64);
-            let kinds: Option<Vec<&str>> = None;
-            let values: [(&(dyn ToSql + Sync), Type); 4] = [
+            let (kinds, room): (Option<Vec<&str>>, Option<Json>) = (None, None);
+            let values: [(&(dyn ToSql + Sync), Type); 5] = [
                 (&worker, Type::TEXT),
                 (&most, Type::INT4),
                 (&seconds, Type::FLOAT8),
                 (&kinds, Type::TEXT_ARRAY),
+                (&room, Type::JSONB),
             ];
             let rows = client.query_typed(include_str!("../db/claim.sql"), &values).await?;
             let ids: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
@@ -118,10 +118,11 @@ impl Rehearsal {
             if own.is_empty() {
                 return Ok(sent);
             }
-            catalog.refresh(client).await?;
+            // Anew each time: what one transaction writes twice bears one mark, which a refresh goes by.
+            let catalog = Catalog::load(client).await?;
             for row in rows.iter().filter(|row| own.contains(&row.get("id"))) {
-                let claimed = read(row, Instant::now())?;
-                let one = self.render(catalog, &claimed);
+                let claimed = Arc::new(read(row, Instant::now())?);
+                let one = self.render(&catalog, &claimed);
                 let (id, attempt) = (claimed.action.id, claimed.action.attempt);
                 match &one.error {
                     Some(error) => {

@@ -7,7 +7,6 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::yaml_test::{execute, incidents, Mark};
 use super::Stage;
-use crate::executor::catalog::Catalog;
 use crate::project::rehearse::usual_answer;
 use crate::project::source::File;
 use crate::project::Error;
@@ -29,7 +28,6 @@ pub async fn run(stage: &Stage<'_>, file: &File) -> Result<Vec<String>, Error> {
         execute(client, &file.text).await?;
     }
     client.batch_execute(include_str!("../sql/sent_tables.sql")).await?;
-    let catalog = Catalog::load(client).await?;
     let begin = Mark::now(client).await?;
     let mut problems = Vec::new();
     for about in said["statements"].as_array().into_iter().flatten() {
@@ -53,7 +51,7 @@ pub async fn run(stage: &Stage<'_>, file: &File) -> Result<Vec<String>, Error> {
             continue;
         }
         execute(client, text).await.map_err(|e| Error::Usage(format!("line {}: {e}", place.line)))?;
-        for sent in stage.rehearsal.drain(client, &catalog, begin.firing, &usual_answer).await? {
+        for sent in stage.rehearsal.drain(client, begin.firing, &usual_answer).await? {
             let sent = json!([sent]);
             client.execute(include_str!("../sql/sent.sql"), &[&sent]).await?;
         }

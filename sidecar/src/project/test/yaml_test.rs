@@ -9,7 +9,6 @@ use tokio_postgres::Client;
 use super::case::{Case, Firing, Mail, Request, Step};
 use super::expect::{object, pairs, parts, scalar, whole};
 use super::Stage;
-use crate::executor::catalog::Catalog;
 use crate::project::problem::position;
 use crate::project::rehearse::{self, usual_answer, Sent};
 use crate::project::Error;
@@ -53,10 +52,9 @@ pub async fn run(stage: &Stage<'_>, case: &Case) -> Result<Vec<String>, Error> {
         }
         client.batch_execute("set constraints all immediate; set constraints all deferred; set local tradeflow.mode = 'normal'").await?;
     }
-    let catalog = Catalog::load(client).await?;
     let begin = Mark::now(client).await?;
     for (n, step) in case.steps.iter().enumerate() {
-        let problems = one(stage, &catalog, case, step, begin).await?;
+        let problems = one(stage, case, step, begin).await?;
         if !problems.is_empty() {
             let at = step.at.as_ref().map(|at| format!(", at {at}")).unwrap_or_default();
             // What comes after a step that went wrong says nothing.
@@ -66,13 +64,7 @@ pub async fn run(stage: &Stage<'_>, case: &Case) -> Result<Vec<String>, Error> {
     Ok(Vec::new())
 }
 
-async fn one(
-    stage: &Stage<'_>,
-    catalog: &Catalog,
-    case: &Case,
-    step: &Step,
-    begin: Mark,
-) -> Result<Vec<String>, Error> {
+async fn one(stage: &Stage<'_>, case: &Case, step: &Step, begin: Mark) -> Result<Vec<String>, Error> {
     let client = stage.client;
     let mark = Mark::now(client).await?;
     if let Some(at) = &step.at {
@@ -84,7 +76,7 @@ async fn one(
     rehearse::tick(client).await?;
     let fired = fired(client, mark).await?;
     let answers = |sent: &Sent| answer(&case.answers, sent);
-    let sent = stage.rehearsal.drain(client, catalog, begin.firing, &answers).await?;
+    let sent = stage.rehearsal.drain(client, begin.firing, &answers).await?;
     let mut problems = Vec::new();
     if let Some(expected) = &step.firings {
         problems.extend(pairs("firing", expected, &fired, firing, shown_firing, Fired::shown));
