@@ -5,7 +5,8 @@ use tradeflow_tests::sidecar::Tradeflow;
 
 fn names() -> Vec<String> {
     let list = Tradeflow::new(["recipe", "list", "--json"]).run().json();
-    list.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap().to_owned()).collect()
+    let all = list.as_array().expect("a list");
+    all.iter().map(|r| r["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 #[tokio::test]
