@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine that has Rust: Postgres with its headers, clang for the bindings
 # of those headers, and the Python mail server of the demo and the tests. Says what it installs; installs nothing
-# twice. `setup.sh lint` adds what `make lint` wants, `setup.sh docker` what `make docker-test` does.
+# twice. `setup.sh lint` adds what `make lint` wants, `setup.sh bench` what installs the peers of the benchmark,
+# `setup.sh docker` what `make docker-test` runs.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
 case ${1:-} in
   lint) packages+=(shellcheck) ;;
+  bench) if ! command -v npm >/dev/null; then packages+=(npm); fi ;;
   docker) packages+=(docker.io docker-compose mmdebstrap iproute2 iptables curl) ;;
 esac
 

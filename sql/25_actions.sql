@@ -2,7 +2,7 @@
 
 create table tradeflow.targets (
   name            text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
-  system          text not null check (system in ('smtp', 'http')),
+  system          text not null check (system in ('smtp', 'http', 'bigcommerce', 'hubspot', 'google')),
   base_url        text not null check (base_url !~ '^[a-z]+://[^/]*@'),
   secret          text check (secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'),
   username        text,
@@ -27,7 +27,7 @@ create table tradeflow.targets (
 select pg_catalog.pg_extension_config_dump('tradeflow.targets', '');
 comment on table tradeflow.targets is 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
 comment on column tradeflow.targets.name is 'What actions.target says.';
-comment on column tradeflow.targets.system is 'smtp or http.';
+comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 comment on column tradeflow.targets.base_url is 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
 comment on column tradeflow.targets.secret is 'Where the password or token is: env:NAME or file:/path.';
 comment on column tradeflow.targets.username is 'User name for auth basic.';
@@ -165,6 +165,7 @@ declare
   kind     tradeflow.action_kinds;
   problem  text;
   the_rule tradeflow.rules;
+  its_system text;
 begin
   select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
   if found then
@@ -187,21 +188,22 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  select format('parameter "%s" is missing', replace(want, '|', '" or "')) into problem
-  from unnest(kind.required) want
-  where not exists (select from unnest(string_to_array(want, '|')) alternative where new.params ? alternative)
-  limit 1;
-  if problem is null then
-    select format('kind "%s" has no parameter "%s"', new.kind, given) into problem
-    from jsonb_object_keys(new.params) given
-    where not (given = any (kind.optional) or given = any (string_to_array(array_to_string(kind.required, '|'), '|')))
-    limit 1;
-  end if;
+  problem := tradeflow._check_value(new.params, kind.params, 'params');
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
-            hint = format('required: %s; optional: %s', coalesce(nullif(array_to_string(kind.required, ', '), ''), 'none'),
-                          coalesce(nullif(array_to_string(kind.optional, ', '), ''), 'none'));
+            hint = coalesce(format('kind "%s" looks like this: ', kind.name) || (kind.params -> 'examples' -> 0)::text, format('see action_kinds.params of kind "%s"', kind.name));
+  end if;
+  -- A target that is not there yet makes the rule invalid until it comes; one of another system will never do.
+  select t.system into its_system from tradeflow.targets t where t.name = new.target;
+  if kind.system = 'none' and new.target is not null then
+    raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
+      using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif its_system is not null and kind.system is not null and its_system <> kind.system then
+    raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
+      using errcode = 'invalid_parameter_value',
+            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
+                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then

@@ -112,7 +112,7 @@ async fn full() -> Database {
             insert into tradeflow.settings (name, value, description) values ('limit', '5', 'how much'), ('history_days', '30', null);
             insert into tradeflow.targets (name, system, base_url, secret, auth) values ('there', 'http', 'https://api.example.com', 'env:TOKEN', 'bearer');
             insert into tradeflow.templates (name, subject, text, html) values ('hello', 'Hi {{ facts.n }}', 'text', '<p>html</p>');
-            insert into tradeflow.action_kinds (name, repeatable, required, description) values ('fax', false, '{number}', 'Sends a fax.');
+            insert into tradeflow.action_kinds (name, repeatable, params, description) values ('fax', false, '{\"type\": \"object\", \"required\": [\"number\"]}', 'Sends a fax.');
             insert into tradeflow.rules (name, source, condition, fire_at, description) values ('timer', 'public.t', 'large(new.n)', 'new.due', 'one'), ('limit', 'public.t', 'new.n > tradeflow.setting(''limit'')::int', null, 'two');
             insert into tradeflow.rules (name, source, query, mode) values ('q', 'public.p', 'select new.region, t.n from t where t.id = new.id', 'shadow');
             insert into tradeflow.rules (name, source, condition, max_firings) values ('waits', 'public.t', 'new.n > tradeflow.setting(''missing'')::int', 7), ('fails', 'public.t', '1 / new.n > 5', 8);

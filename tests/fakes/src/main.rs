@@ -1,0 +1,74 @@
+//! `tradeflow-fakes`: the vendors' stand-ins as a program, for the demo and for trying things by hand.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use tradeflow_fakes::bigcommerce::{BigCommerce, Limits, Settings};
+
+/// Stand-ins for the vendors' APIs, with state, on free ports of this machine.
+#[derive(Parser)]
+#[command(name = "tradeflow-fakes", version)]
+#[command(after_help = "\
+Prints one line a vendor when it listens, such as
+  bigcommerce url=http://127.0.0.1:34567 token=bc-test-token store_hash=abc123 client_secret=bc-client-secret
+and serves until it is ended.
+
+Examples:
+  tradeflow-fakes --store sidecar/samples/store
+  tradeflow-fakes --orders 1000000 --limits        a million generated orders, and the vendor's rate limits
+  curl -H 'X-Auth-Token: bc-test-token' http://127.0.0.1:34567/stores/abc123/v2/orders?limit=1
+  curl -X PATCH -H 'content-type: application/json' -d '{\"status\": 2}' http://127.0.0.1:34567/_fake/quotes/48002")]
+struct Args {
+    /// Payload files of a store, one folder a kind; without it the store is empty
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<PathBuf>,
+    /// So many orders more, made when they are asked for
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    orders: i64,
+    /// Refuse requests beyond the vendors' rate limits
+    #[arg(long)]
+    limits: bool,
+    /// Listen for BigCommerce's clients here; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    bigcommerce: String,
+    /// The access token
+    #[arg(long, default_value = "bc-test-token")]
+    token: String,
+    /// The store's hash
+    #[arg(long, default_value = "abc123")]
+    store_hash: String,
+    /// The key that signs webhooks
+    #[arg(long, default_value = "bc-client-secret")]
+    client_secret: String,
+    /// Deliver webhooks for this host to a URL, as a reverse proxy would; may be repeated
+    #[arg(long, value_name = "HOST=URL")]
+    route: Vec<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let settings = Settings {
+        address: args.bigcommerce,
+        token: args.token,
+        store_hash: args.store_hash,
+        client_secret: args.client_secret,
+        limits: if args.limits { Limits::real() } else { Limits::off() },
+        ..Settings::default()
+    };
+    let shop = BigCommerce::with(settings, args.store.as_deref())?;
+    shop.edit(|store| store.generated_orders = args.orders);
+    for route in &args.route {
+        let (host, url) =
+            route.split_once('=').ok_or_else(|| anyhow::anyhow!("--route {route}: write host=url"))?;
+        shop.route(host, url);
+    }
+    println!(
+        "bigcommerce url={} token={} store_hash={} client_secret={}",
+        shop.url(),
+        shop.token(),
+        shop.store_hash(),
+        shop.client_secret()
+    );
+    shop.join();
+    Ok(())
+}
