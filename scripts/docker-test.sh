@@ -205,8 +205,8 @@ no_process_of_root() {
   users=$(docker top "$(container "$1")" -eo pid,uid | awk 'NR > 1 {print $2}')
   [ -n "$users" ] && ! grep -qx 0 <<<"$users"
 }
-cannot_write() { ! docker exec "$(container "$1")" touch /usr/local/written 2>/dev/null; }
-only_locally() { ! inspect "$1" '{{json .HostConfig.PortBindings}}' | grep -o '"HostIp":"[^"]*"' | grep -qv '127.0.0.1'; }
+cannot_write() { docker exec "$(container "$1")" touch /usr/local/written 2>&1 | grep -q 'Read-only file system'; }
+only_locally() { [ "$(inspect "$1" '{{json .HostConfig.PortBindings}}' | grep -o '"HostIp":"[^"]*"' | sort -u)" = '"HostIp":"127.0.0.1"' ]; }
 for service in "${services[@]}"; do
   check "$service: no process is root's" no_process_of_root "$service"
   check "$service: cannot write to its image" cannot_write "$service"
@@ -216,8 +216,9 @@ for service in "${services[@]}"; do
   check "$service: reachable from this machine alone" only_locally "$service"
 done
 no_password_shows() {
-  local password text
-  text=$(docker inspect "$(compose ps --quiet)" 2>&1; compose logs --no-color 2>&1; compose config)
+  local password text containers
+  mapfile -t containers < <(compose ps --quiet)
+  text=$(docker inspect "${containers[@]}" && compose logs --no-color && compose config) || return 1
   for password in postgres_password sidecar_password; do
     password=$(docker exec "$(container sidecar)" cat "/run/secrets/$password")
     [ ${#password} -ge 20 ] || return 1
@@ -260,7 +261,10 @@ check "and not by force" is sidecar '{{.State.ExitCode}}' 0
 
 title "Down"
 check "everything goes" compose down --volumes
-nothing_left() { [ -z "$(docker ps --all --quiet; docker volume ls --quiet; docker network ls --quiet --filter type=custom)" ]; }
+nothing_left() {
+  local left
+  left=$(docker ps --all --quiet && docker volume ls --quiet && docker network ls --quiet --filter type=custom) && [ -z "$left" ]
+}
 check "no container, volume or network is left" nothing_left
 
 printf '\ndocker: %s passed, 0 failed\n' "$passed"

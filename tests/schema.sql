@@ -5216,6 +5216,7 @@ GRANT SELECT ON TABLE tradeflow.settings TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.target_states TO tradeflow_operator;
