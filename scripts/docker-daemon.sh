@@ -32,10 +32,13 @@ fi
 served=$(cd "$1" && pwd)
 parent=${TMPDIR:-/tmp}
 
+# Its files, and its groups of processes: the kernel ends the processes in its own time, and only then lets go of these.
 remove() {
-  local dir=$1 group
-  for group in /sys/fs/cgroup/"$(basename "$dir")" /sys/fs/cgroup/*/"$(basename "$dir")"; do
-    [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  local dir=$1 groups
+  for _ in $(seq 50); do
+    mapfile -t groups < <(find /sys/fs/cgroup -maxdepth 2 -name "$(basename "$dir")" -type d)
+    [ ${#groups[@]} -gt 0 ] || break
+    find "${groups[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
   done
   rm -rf "$dir"
 }

@@ -92,7 +92,7 @@ if [ -n "$from_source" ]; then
   packages+=(gcc libc6-dev binutils clang libclang-dev pkg-config postgresql-server-dev-15)
   mkdir -p "$work/builder/cargo"
   if [ -e "${CARGO_HOME:-$HOME/.cargo}/config.toml" ]; then cp "${CARGO_HOME:-$HOME/.cargo}/config.toml" "$work/builder/cargo/"; fi
-  CARGO_HOME=$work/builder/cargo cargo fetch --locked --target x86_64-unknown-linux-gnu
+  CARGO_HOME=$work/builder/cargo cargo fetch --quiet --locked --target x86_64-unknown-linux-gnu
   cp -a "$(rustc --print sysroot)" "$work/builder/rust"
   rm -rf "$work/builder/rust/share"
   cat >"$work/builder/Dockerfile" <<'DOCKERFILE'
