@@ -161,6 +161,15 @@ if ! compose build >"$work/log" 2>&1; then
   die "docker-compose build failed (its last lines stand above)"
 fi
 
+# With brought artifacts nothing is compiled; but cargo must find every crate in what the build is given (.dockerignore).
+cargo_finds_all_crates() {
+  mkdir -p "$work/manifests"
+  docker build --quiet --file docker/Dockerfile --target manifests --tag manifests --build-arg RUST_IMAGE . >/dev/null 2>&1 &&
+    docker run --rm manifests tar -C /manifests -c . | tar -C "$work/manifests" -x &&
+    (cd "$work/manifests" && cargo metadata --no-deps --offline --format-version 1 >/dev/null)
+}
+check "cargo finds every crate" cargo_finds_all_crates
+
 megabytes() { echo $(($(docker image inspect --format '{{.Size}}' "$1") / 1000000)); }
 debian=$(megabytes debian-made-here)
 printf '  %-10s %4s MB   (Debian alone: %s MB)\n' \
@@ -205,7 +214,7 @@ no_process_of_root() {
   users=$(docker top "$(container "$1")" -eo pid,uid | awk 'NR > 1 {print $2}')
   [ -n "$users" ] && ! grep -qx 0 <<<"$users"
 }
-cannot_write() { docker exec "$(container "$1")" touch /usr/local/written 2>&1 | grep -q 'Read-only file system'; }
+cannot_write() { [[ $(docker exec --user 0 "$(container "$1")" touch /usr/local/written 2>&1) == *'Read-only file system'* ]]; }
 only_locally() { [ "$(inspect "$1" '{{json .HostConfig.PortBindings}}' | grep -o '"HostIp":"[^"]*"' | sort -u)" = '"HostIp":"127.0.0.1"' ]; }
 for service in "${services[@]}"; do
   check "$service: no process is root's" no_process_of_root "$service"

@@ -73,7 +73,10 @@ async fn the_password_may_come_from_a_file() {
     ] {
         let text = doctor(file);
         says(&text, &words);
-        assert!(!text.contains("wrong-password") && !text.contains(&password), "a password is shown:\n{text}");
+        assert!(
+            !text.contains("wrong-password") && !text.contains(&password),
+            "a password is shown:\n{text}"
+        );
     }
     let both = Tradeflow::on(&db, ["doctor"]).env("TRADEFLOW_DATABASE_PASSWORD_FILE", "missing").run();
     assert!(!both.stdout.contains("missing"), "a URL with a password needs no file:\n{}", both.stdout);
