@@ -9,7 +9,12 @@ packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql
 case ${1:-} in
   lint) packages+=(shellcheck) ;;
   bench) if ! command -v npm >/dev/null; then packages+=(npm); fi ;;
-  docker) packages+=(docker.io docker-compose mmdebstrap iproute2 iptables curl) ;;
+  docker)
+    packages+=(mmdebstrap iproute2 iptables curl)
+    # Docker's own packages are no less good, and Debian's would replace them.
+    command -v dockerd >/dev/null || packages+=(docker.io)
+    command -v docker-compose >/dev/null || packages+=(docker-compose)
+    ;;
 esac
 
 installed() {
