@@ -12,9 +12,11 @@ use tradeflow_sidecar::{db, telemetry};
 
 pub mod config;
 pub mod doctor;
+pub mod hooks;
 pub mod init;
 pub mod load;
 pub mod run;
+pub mod sync;
 
 /// Flags as configuration keys with their values.
 pub type Flags = Vec<(&'static str, String)>;

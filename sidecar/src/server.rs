@@ -1,12 +1,12 @@
-//! `/metrics` for Prometheus and `/healthz` for whoever restarts sidecars.
+//! `/metrics` for Prometheus, `/healthz` for whoever restarts sidecars, `/hooks/…` for webhooks.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use crate::db;
 use crate::executor::Health;
 use crate::metrics::{self, QueueRow};
+use crate::sync::hooks;
 
 /// Without an answered tick for so long, a sidecar does nothing useful.
 const STALE: Duration = Duration::from_secs(60);
@@ -46,6 +47,7 @@ pub async fn start(
     pool: db::Pool,
     health: Arc<Health>,
     recorder: Option<PrometheusHandle>,
+    hooks: Option<Arc<hooks::Receiver>>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, Error> {
     let wrong = |e: std::io::Error| Error { address: address.to_owned(), reason: e.to_string() };
@@ -53,8 +55,15 @@ pub async fn start(
     let bound = listener.local_addr().map_err(wrong)?;
     info!(address = %bound, "serving /metrics and /healthz");
     let state = Arc::new(Shared { pool, health, recorder, queue: Mutex::default() });
-    let router =
+    let mut router =
         Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(healthz)).with_state(state);
+    if let Some(receiver) = hooks {
+        let hooks = Router::new()
+            .route("/hooks/bigcommerce", post(hooks::receive))
+            .layer(DefaultBodyLimit::max(hooks::LARGEST))
+            .with_state(receiver);
+        router = router.merge(hooks);
+    }
     Ok(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {

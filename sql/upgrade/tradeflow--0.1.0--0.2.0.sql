@@ -81,7 +81,7 @@ $indexes$;
 alter table tradeflow.incidents
   drop constraint incidents_kind_check,
   add constraint incidents_kind_check check (kind in ('rule_error', 'rule_invalid', 'rule_paused', 'held_burst', 'held_loop', 'dead_action',
-    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error', 'lane_error', 'breaker_open', 'unknown_kind'));
+    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error', 'lane_error', 'breaker_open', 'unknown_kind', 'sync_error', 'sync_rejected', 'sync_held', 'hook_refused'));
 
 
 -- From here on: written by scripts/upgrade_script.py

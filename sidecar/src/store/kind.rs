@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-/// The kinds `tradeflow load` knows, in the order in which they are loaded: what others refer to comes first.
+/// The kinds that can be stored, in the order in which they are loaded: what others refer to comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum Kind {
     /// B2B Edition companies
@@ -19,11 +19,35 @@ pub enum Kind {
     Orders,
     /// B2B Edition's view of orders: company, PO number, invoice
     B2bOrders,
+    /// Credit of companies
+    CompanyCredit,
+    /// Payment terms of companies
+    PaymentTerms,
+    /// B2B Edition invoices
+    Invoices,
+    /// Catalog products with their variants
+    Products,
+    /// Price lists with their assignments
+    PriceLists,
+    /// Prices of price lists
+    Prices,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 6] =
-        [Kind::Companies, Kind::CompanyUsers, Kind::SalesStaff, Kind::Quotes, Kind::Orders, Kind::B2bOrders];
+    pub const ALL: [Kind; 12] = [
+        Kind::Companies,
+        Kind::CompanyUsers,
+        Kind::SalesStaff,
+        Kind::Quotes,
+        Kind::Orders,
+        Kind::B2bOrders,
+        Kind::CompanyCredit,
+        Kind::PaymentTerms,
+        Kind::Invoices,
+        Kind::Products,
+        Kind::PriceLists,
+        Kind::Prices,
+    ];
 
     /// Name as `--kind` and folders spell it.
     pub fn name(self) -> &'static str {
@@ -34,13 +58,20 @@ impl Kind {
             Kind::Quotes => "quotes",
             Kind::Orders => "orders",
             Kind::B2bOrders => "b2b-orders",
+            Kind::CompanyCredit => "company-credit",
+            Kind::PaymentTerms => "payment-terms",
+            Kind::Invoices => "invoices",
+            Kind::Products => "products",
+            Kind::PriceLists => "price-lists",
+            Kind::Prices => "prices",
         }
     }
 
     /// What the children of an entity are called, for kinds that have some.
     pub fn lines_name(self) -> Option<&'static str> {
         match self {
-            Kind::SalesStaff => Some("assignments"),
+            Kind::SalesStaff | Kind::PriceLists => Some("assignments"),
+            Kind::Products => Some("variants"),
             Kind::Quotes | Kind::Orders => Some("lines"),
             _ => None,
         }
@@ -57,6 +88,16 @@ impl Kind {
             Some(Kind::Orders)
         } else if has("bcOrderId") && (has("statusCode") || has("totalIncTax") || has("poNumber")) {
             Some(Kind::B2bOrders)
+        } else if has("invoiceNumber") && (has("openBalance") || has("originalBalance")) {
+            Some(Kind::Invoices)
+        } else if has("availableCredit") || has("creditEnabled") {
+            Some(Kind::CompanyCredit)
+        } else if has("paymentTerms") && has("isEnabled") {
+            Some(Kind::PaymentTerms)
+        } else if has("price_list_id") && has("variant_id") {
+            Some(Kind::Prices)
+        } else if has("inventory_tracking") && has("categories") {
+            Some(Kind::Products)
         } else if has("email") && (has("role") || has("companyRoleId") || has("customerId")) {
             Some(Kind::CompanyUsers)
         } else if has("companyStatus") || has("bcGroupId") || (has("companyId") && has("companyName")) {
@@ -84,6 +125,12 @@ impl Kind {
             "quotes" | "quote" | "rfq" => Some(Kind::Quotes),
             "orders" | "order" => Some(Kind::Orders),
             "b2b-orders" | "b2b-order" => Some(Kind::B2bOrders),
+            "company-credit" | "credit" => Some(Kind::CompanyCredit),
+            "payment-terms" => Some(Kind::PaymentTerms),
+            "invoices" | "invoice" => Some(Kind::Invoices),
+            "products" | "product" => Some(Kind::Products),
+            "price-lists" | "price-list" => Some(Kind::PriceLists),
+            "prices" => Some(Kind::Prices),
             _ => None,
         }
     }

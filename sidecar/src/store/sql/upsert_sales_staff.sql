@@ -1,8 +1,8 @@
 -- Upserts a batch of sales staff. See ../write.rs for how it is called, and README.md here for how it works.
--- $1: JSON array of rows, each with sales_staff_id and any other columns; `lines`, where present, replaces the lines.
+-- pg_temp.incoming: rows of one JSON column, item, each with sales_staff_id and any other columns; `lines`, where present, replaces the lines.
 with incoming as (
   select (item ->> 'sales_staff_id')::bigint as sales_staff_id, item
-  from jsonb_array_elements($1::jsonb) as item
+  from pg_temp.incoming
 ),
 merged as (
   select t.sales_staff_id is null as is_new,

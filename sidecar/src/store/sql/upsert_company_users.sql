@@ -1,8 +1,8 @@
 -- Upserts a batch of company users. See ../write.rs for how it is called, and README.md here for how it works.
--- $1: JSON array of rows, each with b2b_user_id and any other columns.
+-- pg_temp.incoming: rows of one JSON column, item, each with b2b_user_id and any other columns.
 with incoming as (
   select (item ->> 'b2b_user_id')::bigint as b2b_user_id, item
-  from jsonb_array_elements($1::jsonb) as item
+  from pg_temp.incoming
 ),
 merged as (
   select t.b2b_user_id is null as is_new,

@@ -81,6 +81,11 @@ impl Report {
         self.counts.entry(kind).or_default()
     }
 
+    /// The counts of all kinds.
+    pub fn all_counts(&self) -> impl Iterator<Item = &Counts> {
+        self.counts.values()
+    }
+
     /// Notes a payload that is not loaded.
     pub fn reject(&mut self, kind: Kind, origin: &Origin, problems: Vec<Problem>) {
         self.counts(kind).rejected += 1;

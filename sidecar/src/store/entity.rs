@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::kind::Kind;
-use super::record::{check_storable, shown, Findings, Problem, Record};
-use super::{company, order, quote, sales_staff};
+use super::record::{check_storable, escaped, shown, Findings, Problem, Record};
+use super::{company, credit, invoice, order, product, quote, sales_staff};
 
 /// What is loaded as one: a row with its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,18 @@ pub struct Origin {
     /// Line of a file that has one document a line.
     pub line: Option<usize>,
     pub pointer: String,
+}
+
+impl Origin {
+    /// The top of a document.
+    pub(crate) fn top(file: &str, line: Option<usize>) -> Origin {
+        Origin { file: file.to_owned(), line, pointer: String::new() }
+    }
+
+    /// What stands under a key, or at a place of a list.
+    pub(crate) fn below(&self, key: &str) -> Origin {
+        Origin { pointer: format!("{}/{}", self.pointer, escaped(key)), ..self.clone() }
+    }
 }
 
 /// A row under construction: its id, its columns, and its lines if the payload told them.
@@ -49,6 +61,12 @@ pub fn read(kind: Kind, payload: Value, origin: Origin, findings: &mut Findings)
         Kind::Quotes => quote::read(&mut record, id_in_file_name(&origin)),
         Kind::Orders => order::read(&mut record),
         Kind::B2bOrders => order::read_b2b(&mut record),
+        Kind::CompanyCredit => credit::read(&mut record, id_in_file_name(&origin)),
+        Kind::PaymentTerms => credit::read_terms(&mut record, id_in_file_name(&origin)),
+        Kind::Invoices => invoice::read(&mut record),
+        Kind::Products => product::read(&mut record),
+        Kind::PriceLists => product::read_price_list(&mut record),
+        Kind::Prices => product::read_price(&mut record),
     };
     record.finish();
     if !findings.problems.is_empty() {

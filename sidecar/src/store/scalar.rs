@@ -282,6 +282,40 @@ pub fn extra_fields(value: &Value) -> Read {
     Ok(Value::Object(fields))
 }
 
+/// A list of ids.
+pub fn ids(value: &Value) -> Read {
+    let error = || expected("a list of ids", "write [1, 2], or [] for none");
+    match value {
+        Value::Null => Ok(Value::Null),
+        Value::Array(items) => {
+            items.iter().map(id).collect::<Result<Vec<_>, _>>().map(Value::Array).map_err(|_| error())
+        }
+        _ => Err(error()),
+    }
+}
+
+/// Custom fields of products, `[{name, value}]`, as one object.
+pub fn custom_fields(value: &Value) -> Read {
+    let error = || {
+        expected(
+            "a list of custom fields: [{\"name\": …, \"value\": …}]",
+            "give each its name, or send [] for none",
+        )
+    };
+    let items = match value {
+        Value::Null => return Ok(Value::Null),
+        Value::Array(items) => items,
+        _ => return Err(error()),
+    };
+    let mut fields = Map::new();
+    for item in items {
+        let name = item.get("name").and_then(Value::as_str).ok_or_else(error)?;
+        let content = item.get("value").map(text).transpose().map_err(|_| error())?;
+        fields.insert(name.to_owned(), content.unwrap_or(Value::Null));
+    }
+    Ok(Value::Object(fields))
+}
+
 /// Whether Postgres can store a number in jsonb: it takes exponents, but not without end.
 pub fn storable(number: &Number) -> bool {
     let token = number.to_string();

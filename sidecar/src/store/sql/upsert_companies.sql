@@ -1,8 +1,8 @@
 -- Upserts a batch of companies. See ../write.rs for how it is called, and README.md here for how it works.
--- $1: JSON array of rows, each with company_id and any other columns.
+-- pg_temp.incoming: rows of one JSON column, item, each with company_id and any other columns.
 with incoming as (
   select (item ->> 'company_id')::bigint as company_id, item
-  from jsonb_array_elements($1::jsonb) as item
+  from pg_temp.incoming
 ),
 merged as (
   select t.company_id is null as is_new,

@@ -1,8 +1,8 @@
 -- Upserts a batch of orders. See ../write.rs for how it is called, and README.md here for how it works.
--- $1: JSON array of rows, each with bc_order_id and any other columns; `lines`, where present, replaces the lines.
+-- pg_temp.incoming: rows of one JSON column, item, each with bc_order_id and any other columns; `lines`, where present, replaces the lines.
 with incoming as (
   select (item ->> 'bc_order_id')::bigint as bc_order_id, item
-  from jsonb_array_elements($1::jsonb) as item
+  from pg_temp.incoming
 ),
 merged as (
   select t.bc_order_id is null as is_new,

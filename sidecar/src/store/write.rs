@@ -1,12 +1,14 @@
-//! Writing batches: one transaction each, one statement for all tables of a kind (see `sql/README.md`).
+//! Writing batches: one transaction each, COPY into a temporary table, then one statement for all tables of a kind (see
+//! `sql/README.md`), so that statement triggers see large batches.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use deadpool_postgres::ClientWrapper;
+use futures_util::SinkExt;
 use serde_json::Value;
-use tokio_postgres::types::Json;
 
 use super::entity::Entity;
 use super::kind::Kind;
@@ -34,6 +36,8 @@ struct Statements {
     upsert: &'static str,
 }
 
+const COPY: &str = "copy pg_temp.incoming (item) from stdin";
+
 const LOCK_KIND: &str = include_str!("sql/lock_kind.sql");
 
 fn statements(kind: Kind) -> Statements {
@@ -58,6 +62,36 @@ fn statements(kind: Kind) -> Statements {
             lock_rows: include_str!("sql/lock_quotes.sql"),
             upsert: include_str!("sql/upsert_quotes.sql"),
         },
+        Kind::CompanyCredit => Statements {
+            table: "company_credit",
+            lock_rows: include_str!("sql/lock_company_credit.sql"),
+            upsert: include_str!("sql/upsert_company_credit.sql"),
+        },
+        Kind::PaymentTerms => Statements {
+            table: "company_payment_terms",
+            lock_rows: include_str!("sql/lock_company_payment_terms.sql"),
+            upsert: include_str!("sql/upsert_company_payment_terms.sql"),
+        },
+        Kind::Invoices => Statements {
+            table: "invoices",
+            lock_rows: include_str!("sql/lock_invoices.sql"),
+            upsert: include_str!("sql/upsert_invoices.sql"),
+        },
+        Kind::Products => Statements {
+            table: "products",
+            lock_rows: include_str!("sql/lock_products.sql"),
+            upsert: include_str!("sql/upsert_products.sql"),
+        },
+        Kind::PriceLists => Statements {
+            table: "price_lists",
+            lock_rows: include_str!("sql/lock_price_lists.sql"),
+            upsert: include_str!("sql/upsert_price_lists.sql"),
+        },
+        Kind::Prices => Statements {
+            table: "price_list_records",
+            lock_rows: include_str!("sql/lock_price_list_records.sql"),
+            upsert: include_str!("sql/upsert_price_list_records.sql"),
+        },
         // Two halves of the same row.
         Kind::Orders | Kind::B2bOrders => Statements {
             table: "orders",
@@ -71,6 +105,7 @@ impl Writer {
     /// Takes a connection for itself. A dry run writes everything in one transaction and rolls it back.
     pub async fn new(db: &db::Pool, batch_size: usize, dry_run: bool) -> Result<Writer, Error> {
         let client = db::Client::take(db.get().await?);
+        client.batch_execute(include_str!("sql/incoming.sql")).await.map_err(Error::from_postgres)?;
         if dry_run {
             client
                 .batch_execute("begin isolation level read committed")
@@ -78,6 +113,11 @@ impl Writer {
                 .map_err(Error::from_postgres)?;
         }
         Ok(Writer { client, dry_run, batch_size, batch: Vec::new(), places: HashMap::new() })
+    }
+
+    /// The connection, for statements between batches.
+    pub(crate) fn client(&self) -> &tokio_postgres::Client {
+        &self.client
     }
 
     /// Adds an entity; writes the batch before it when the entity does not fit in.
@@ -166,17 +206,31 @@ impl Writer {
         }
     }
 
+    /// Brings the batch into `pg_temp.incoming`, which is empty: it is at every commit, and a dry run clears it here.
+    async fn copy(&self, batch: &[Entity]) -> Result<(), tokio_postgres::Error> {
+        if self.dry_run {
+            self.client.batch_execute("delete from pg_temp.incoming").await?;
+        }
+        let mut sink = Box::pin(self.client.copy_in(COPY).await?);
+        let mut lines = Vec::with_capacity(CHUNK + CHUNK / 4);
+        for entity in batch {
+            copy_line(&entity.item, &mut lines);
+            if lines.len() >= CHUNK {
+                sink.send(Bytes::from(std::mem::take(&mut lines))).await?;
+            }
+        }
+        sink.send(Bytes::from(lines)).await?;
+        sink.as_mut().finish().await.map(|_| ())
+    }
+
     async fn write_inside(&self, batch: &[Entity]) -> Result<Counts, tokio_postgres::Error> {
         let Some(first) = batch.first() else { return Ok(Counts::default()) };
         let statements = statements(first.kind);
         let ids: Vec<i64> = batch.iter().map(|entity| entity.id).collect();
-        let items: Vec<&Value> = batch.iter().map(|entity| &entity.item).collect();
         self.client.query(&self.client.prepare_cached(LOCK_KIND).await?, &[&statements.table]).await?;
         self.client.query(&self.client.prepare_cached(statements.lock_rows).await?, &[&ids]).await?;
-        let row = self
-            .client
-            .query_one(&self.client.prepare_cached(statements.upsert).await?, &[&Json(&items)])
-            .await?;
+        self.copy(batch).await?;
+        let row = self.client.query_one(&self.client.prepare_cached(statements.upsert).await?, &[]).await?;
         let count = |name: &str| row.try_get::<_, i64>(name).map(i64::unsigned_abs);
         Ok(Counts {
             inserted: count("inserted")?,
@@ -190,6 +244,21 @@ impl Writer {
             ..Counts::default()
         })
     }
+}
+
+/// So much is handed to COPY at once.
+const CHUNK: usize = 256 * 1024;
+
+/// A line of COPY's text form: JSON has no raw line breaks or tabs, but its backslashes mean something to COPY too.
+fn copy_line(item: &Value, lines: &mut Vec<u8>) {
+    let text = item.to_string();
+    for piece in text.split_inclusive('\\') {
+        lines.extend_from_slice(piece.as_bytes());
+        if piece.ends_with('\\') {
+            lines.push(b'\\');
+        }
+    }
+    lines.push(b'\n');
 }
 
 /// Whether another payload might have been taken: data, constraints, limits, and errors raised by someone's trigger.

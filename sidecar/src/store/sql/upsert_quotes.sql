@@ -1,8 +1,8 @@
 -- Upserts a batch of quotes. See ../write.rs for how it is called, and README.md here for how it works.
--- $1: JSON array of rows, each with quote_id and any other columns; `lines`, where present, replaces the lines.
+-- pg_temp.incoming: rows of one JSON column, item, each with quote_id and any other columns; `lines`, where present, replaces the lines.
 with incoming as (
   select (item ->> 'quote_id')::bigint as quote_id, item
-  from jsonb_array_elements($1::jsonb) as item
+  from pg_temp.incoming
 ),
 merged as (
   select t.quote_id is null as is_new,
