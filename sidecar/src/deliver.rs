@@ -11,6 +11,7 @@ use crate::secret::{self, Secrets};
 
 pub mod email;
 pub mod http;
+pub mod noop;
 mod target;
 #[cfg(test)]
 mod testing;

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::db;
-use crate::deliver::{email::Email, http::Http, Deliver};
+use crate::deliver::{email::Email, http::Http, noop::Noop, Deliver};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
@@ -30,6 +30,7 @@ mod claim;
 mod dispatch;
 mod heartbeat;
 mod listen;
+mod presence;
 mod report;
 mod running;
 mod tick;
@@ -121,6 +122,8 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background
         .spawn(helpers.clone().run_until_cancelled_owned(tick::run(shared.clone(), config.tick_interval)));
     background.spawn(helpers.clone().run_until_cancelled_owned(heartbeat::run(shared.clone())));
+    let presence = presence::run(shared.clone(), config.concurrency);
+    background.spawn(helpers.clone().run_until_cancelled_owned(presence));
     let writer = tokio::spawn(report::run(
         shared.clone(),
         completions,
@@ -146,6 +149,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     helpers.cancel();
     background.close();
     background.wait().await;
+    presence::leave(&shared).await;
     info!("sidecar has stopped");
     Ok(())
 }
@@ -177,7 +181,7 @@ fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
     let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
     let known: Vec<Box<dyn Deliver>> =
-        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http)];
+        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http), Box::new(Noop)];
     let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
     if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
         return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });

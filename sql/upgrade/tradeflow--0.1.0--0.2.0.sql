@@ -59,7 +59,12 @@ alter table tradeflow.targets
 
 alter table tradeflow.outbox
   drop constraint outbox_event_check,
-  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill'));
+  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill')),
+  add column traceparent text;
+alter table tradeflow.outbox_history
+  add column traceparent text;
+-- It returns one column more.
+drop function tradeflow.claim(text, int, interval, text[]);
 
 -- Indexes of the history belong to its partitions.
 do $indexes$
@@ -73,7 +78,8 @@ begin
   for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
     and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass  -- its own are made below
   loop
-    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject)', part);
+    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject); '
+                   'create index on %1$s using brin (finished_at) with (pages_per_range = 16, autosummarize = on)', part);
   end loop;
 end
 $indexes$;
@@ -94,9 +100,13 @@ do $roles$
 declare
   r text;
 begin
-  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
+  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent,tradeflow_sync}'::text[] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then
-      execute format('create role %I nologin', r);
+      begin
+        execute format('create role %I nologin', r);
+      exception when duplicate_object or unique_violation then
+        null;  -- Another database made it at the same moment.
+      end;
     end if;
   end loop;
 end
@@ -277,6 +287,9 @@ begin
   end;
   foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
+  end loop;
+  for t in select p.relid::regclass::text from pg_partition_tree("table") p where p.relid <> "table" loop
+    execute format('drop trigger if exists tradeflow_truncate on %s', t);
   end loop;
   perform tradeflow._invalidate("table");
 end
@@ -594,7 +607,7 @@ begin
 end
 $$;
 
-comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it, or a subject that is a row''s number or ambiguous.';
 
 create function tradeflow._rule_inputs_source() returns trigger
 language plpgsql
@@ -966,7 +979,10 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
                  "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
       "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
-    }}$schema$);
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);
 
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 
@@ -1072,6 +1088,143 @@ begin
 end
 $$;
 
+create function tradeflow._rules_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (cardinality(new.events) > 0, 'events is empty', 'Name at least one of insert, update, delete; mode = ''off'' turns the rule off.'),
+    (new.events <@ '{insert,update,delete}',
+     format('events names "%s"', (select e from unnest(new.events) e where e <> all ('{insert,update,delete}') limit 1)),
+     'There are insert, update and delete; TRUNCATE fires nothing.'),
+    (new.fires in ('enter', 'always', 'once'), format('fires is "%s"', new.fires),
+     'enter: when it begins to hold; always: at every change while it holds; once: at the first answer ever.'),
+    (new.mode in ('live', 'shadow', 'off'), format('mode is "%s"', new.mode),
+     'live; shadow: firings are recorded and never executed; off: not evaluated.'),
+    (cardinality(new.columns) > 0, 'columns is empty', 'Name the columns one of which must change; NULL: any column.'),
+    (new.max_firings > 0, format('max_firings is %s', new.max_firings),
+     'At least 1: of more firings than this from one statement all are held.'),
+    (new.max_per_subject > 0, format('max_per_subject is %s', new.max_per_subject),
+     'At least 1: further firings about one subject within an hour are held.'),
+    (new.version > 0, format('version is %s', new.version), 'Leave it out: tradeflow counts the definitions.'),
+    (new.view is null or num_nonnulls(new.condition, new.still, new.query, new.fire_at, new.columns) = 0,
+     format('it has a view, so it has no %s',
+            (select string_agg(p.name, ', ' order by p.i)
+             from (values (1, 'condition', new.condition), (2, 'still', new.still), (3, 'query', new.query), (4, 'fire_at', new.fire_at),
+                          (5, 'columns', new.columns::text)) p(i, name, given)
+             where p.given is not null)),
+     'The view is the question: its rows are those for whom the answer is yes, its columns fire_at and recheck_at say when.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._rules_valid() is 'Internal. Errors: 23514 for a value that a rule cannot have.';
+
+create trigger rules_a_valid before insert or update on tradeflow.rules
+  for each row execute function tradeflow._rules_valid();
+
+create function tradeflow._actions_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
+     'Letters, digits and underscore, no digit first: later steps read its result as steps.name.'),
+    (new.edge in ('enter', 'leave'), format('edge is "%s"', new.edge), 'enter: the answer became yes; leave: it is yes no longer.'),
+    (new.if_late in ('run', 'skip'), format('if_late is "%s"', new.if_late),
+     'run: at once, when its time has passed already; skip: not at all.'),
+    (new.max_attempts between 1 and 100, format('max_attempts is %s', new.max_attempts),
+     'From 1 to 100; with the backoff between them, 20 last about an hour.'),
+    (new.on_failure in ('stop', 'continue'), format('on_failure is "%s"', new.on_failure), 'stop, or continue with the next step.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._actions_valid() is 'Internal. Errors: 23514 for a value that an action cannot have.';
+
+create trigger actions_a_valid before insert or update on tradeflow.actions
+  for each row execute function tradeflow._actions_valid();
+
+create function tradeflow._targets_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
+  where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
+    (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
+    (new.base_url !~ '^[a-z]+://[^/]*@', 'base_url holds a user or a password',
+     'Put the user into username, and where the password is into secret: env:NAME or file:/path.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a target',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (jsonb_typeof(new.headers) = 'object', format('headers is a JSON %s, not an object', jsonb_typeof(new.headers)),
+     'It names each header: {"X-Client": "tradeflow"}'),
+    (new.timeout > '0', format('timeout is %s', new.timeout), 'How long one execution may take, as in 30 seconds.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._targets_valid() is 'Internal. Errors: 23514 for a value that a target cannot have; what was taken for a secret is not repeated.';
+
+create trigger targets_a_valid before insert or update on tradeflow.targets
+  for each row execute function tradeflow._targets_valid();
+
+create function tradeflow._name_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.name !~ tg_argv[1] then
+    raise exception '"%" is no name of a %', new.name, tg_argv[0] using errcode = 'check_violation', hint = tg_argv[2];
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._name_valid() is 'Internal. Its arguments: of what, the pattern, the pattern in words. Errors: 23514 for another name.';
+
+create trigger settings_a_valid before insert or update of name on tradeflow.settings
+  for each row execute function tradeflow._name_valid(
+    'setting', '^[A-Za-z_][A-Za-z0-9_.]*$', 'Letters, digits, underscore and dot; a letter or underscore first: templates read it as settings.name.');
+
+create trigger templates_a_valid before insert or update of name on tradeflow.templates
+  for each row execute function tradeflow._name_valid(
+    'template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
+
 create table tradeflow.rule_dependencies (
   rule         text not null references tradeflow.rules (name) on update cascade on delete cascade,
   part         text not null,
@@ -1084,6 +1237,8 @@ create table tradeflow.rule_dependencies (
 create index rule_dependencies_rule on tradeflow.rule_dependencies (rule);
 
 create index rule_dependencies_table on tradeflow.rule_dependencies (table_name);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.rule_dependencies', '');
 
 comment on table tradeflow.rule_dependencies is 'What each rule reads, noted when it is written; read it through the view dependencies.';
 
@@ -1370,6 +1525,10 @@ comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave:
 
 comment on column tradeflow.outbox.lane is 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
+comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
+
+create index on tradeflow.outbox_history_default using brin (finished_at) with (pages_per_range = 16, autosummarize = on);
+
 do $comments$
 declare
   c record;
@@ -1384,7 +1543,7 @@ begin
 end
 $comments$;
 
-comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
+comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for. sync_error: a resource could not be read. sync_rejected: a payload could not be stored. sync_held: more rows than sync.sweep_max_deleted are gone at the source, so none was deleted. hook_refused: a webhook was not believed.';
 
 create function tradeflow._lane(
   template text, rule text, rule_version int, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb
@@ -1412,6 +1571,28 @@ $$;
 
 comment on function tradeflow._lane(text, text, int, text, text, text, text, jsonb, text, jsonb) is
   'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
+
+create or replace function tradeflow._archive(ids bigint[], state text, reason text default null, results jsonb[] default null) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with gone as (
+    delete from tradeflow.outbox o where o.id = any (ids) returning o.*
+  ), moved as (
+    insert into tradeflow.outbox_history (
+      id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+      state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      result, request, created_at, traceparent)
+    select
+      g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
+      coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
+    from gone g
+    left join unnest(ids, results) r(id, result) on r.id = g.id
+    returning 1
+  )
+  select count(*)::int from moved
+$$;
 
 comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
 
@@ -1797,7 +1978,7 @@ create or replace function tradeflow.claim(worker text, max int, lease interval,
 returns table (
   id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
   occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
-  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz
+  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz, traceparent text
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -1820,7 +2001,7 @@ begin
   )
   select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
          h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
+         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
   from held h
   left join lateral (
     -- Without a key, or a view to look into, there is nobody to ask about.
@@ -1854,7 +2035,7 @@ as $$
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts)
+      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
     select
       f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
       case when a.lane is null then f.source || ':' || f.subject
@@ -1862,7 +2043,7 @@ as $$
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
     from finished f
     cross join lateral (
       select * from tradeflow.actions x
@@ -1962,6 +2143,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -1972,15 +2154,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -2049,12 +2236,458 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._report_unknown_kinds();
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
 end
 $$;
+
+create function tradeflow.hold(ids bigint[], reason text default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with mine as (
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and o.state in ('ready', 'waiting')
+    order by o.id for update
+  ), held as (
+    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    from mine where o.id = mine.id
+    returning 1
+  )
+  select count(*)::int from held
+$$;
+
+comment on function tradeflow.hold(bigint[], text) is
+  'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
+
+create unlogged table tradeflow.sidecars (
+  worker       text primary key,
+  kinds        text[] not null,
+  version      text,
+  concurrency  int,
+  started_at   timestamptz not null default clock_timestamp(),
+  seen_at      timestamptz not null default clock_timestamp()
+);
+
+comment on table tradeflow.sidecars is 'A row is a sidecar that runs, or ran within the last hour. One that was not seen for 30 seconds is gone.';
+
+comment on column tradeflow.sidecars.worker is 'The name it signs its leases with.';
+
+comment on column tradeflow.sidecars.kinds is 'The kinds of action it executes.';
+
+comment on column tradeflow.sidecars.version is 'Its version.';
+
+comment on column tradeflow.sidecars.concurrency is 'How many actions it executes at the same time.';
+
+comment on column tradeflow.sidecars.started_at is 'When it said so first.';
+
+comment on column tradeflow.sidecars.seen_at is 'When it said so last.';
+
+create function tradeflow.present(worker text, kinds text[], version text default null, concurrency int default null) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from tradeflow.sidecars s where s.seen_at < clock_timestamp() - interval '1 hour' and s.worker <> present.worker;
+  insert into tradeflow.sidecars as s (worker, kinds, version, concurrency)
+  values (present.worker, present.kinds, present.version, present.concurrency)
+  on conflict (worker) do update
+  set kinds = excluded.kinds, version = excluded.version, concurrency = excluded.concurrency, seen_at = clock_timestamp();
+$$;
+
+comment on function tradeflow.present(text, text[], text, int) is
+  'A sidecar says that it runs, and which kinds it executes: at its start, then about every 10 seconds. Without it nothing changes but what people are told: kinds that nobody executes are found by it.';
+
+create function tradeflow.absent(worker text) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$ delete from tradeflow.sidecars s where s.worker = absent.worker $$;
+
+comment on function tradeflow.absent(text) is 'A sidecar says that it leaves.';
+
+create function tradeflow._kinds_executed() returns text[]
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(array_agg(distinct k), '{}')
+  from tradeflow.sidecars s cross join unnest(s.kinds) k
+  where s.seen_at > clock_timestamp() - interval '30 seconds'
+$$;
+
+comment on function tradeflow._kinds_executed() is 'Internal. The kinds that some sidecar executes now.';
+
+create function tradeflow._report_unknown_kinds() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  executed  text[] := tradeflow._kinds_executed();
+  reported  int;
+begin
+  -- Nobody said which kinds it executes: clients of another make, of which nothing is known.
+  if executed = '{}' then
+    return 0;
+  end if;
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
+
+  with overdue as (
+    select o.* from tradeflow.outbox o
+    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
+    order by o.run_at limit 1000
+  ), stuck as (
+    select o.kind, count(*) as actions, min(o.id) as first
+    from overdue o
+    where o.kind <> all (executed)
+    group by o.kind
+  ), added as (
+    insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
+    select 'unknown_kind', o.rule, o.source, o.subject, o.id,
+           format('no sidecar that runs executes kind "%s": %s actions have been ready for more than a minute', s.kind, case when s.actions < 1000 then s.actions::text else 'many' end),
+           s.kind,
+           format('start one that does (tradeflow run --kind %s; the configuration''s kinds lists those of a sidecar), or cancel them: tradeflow outbox cancel --kind %1$s', s.kind)
+    from stuck s
+    join tradeflow.outbox o on o.id = s.first
+    where not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = s.kind)
+    returning 1
+  )
+  select count(*)::int into reported from added;
+  return reported;
+end
+$$;
+
+comment on function tradeflow._report_unknown_kinds() is
+  'Internal. Part of tick(): an incident for each kind whose ready actions nobody executes; it closes by itself when somebody does. Returns how many are new.';
+
+create view tradeflow.target_health as
+select
+  t.name as target,
+  t.system,
+  case when t.paused_at is not null then 'paused'
+       when s.breaker <> 'closed' then s.breaker
+       when s.throttled_until > clock_timestamp() then 'throttled'
+       else 'ok' end as status,
+  case when t.paused_at is not null then t.paused_reason
+       when s.breaker <> 'closed' or s.throttled_until > clock_timestamp() then s.last_error end as reason,
+  case when t.paused_at is not null then null
+       when s.breaker <> 'closed' then s.retry_at
+       when s.throttled_until > clock_timestamp() then s.throttled_until end as retry_at,
+  coalesce(q.ready, 0) as ready,
+  coalesce(q.waiting, 0) as waiting,
+  coalesce(q.running, 0) as running,
+  coalesce(q.held, 0) as held,
+  coalesce(q.dead, 0) as dead,
+  coalesce(q.uncertain, 0) as uncertain,
+  q.lag,
+  coalesce(s.failures, 0) as failures,
+  s.last_error,
+  s.last_failed_at
+from tradeflow.targets t
+left join tradeflow.target_states s on s.target = t.name
+left join lateral (
+  select
+    sum(h.actions) filter (where h.state = 'ready') as ready,
+    sum(h.actions) filter (where h.state = 'waiting') as waiting,
+    sum(h.actions) filter (where h.state = 'running') as running,
+    sum(h.actions) filter (where h.state = 'held') as held,
+    sum(h.actions) filter (where h.state = 'dead') as dead,
+    sum(h.actions) filter (where h.state = 'uncertain') as uncertain,
+    max(h.lag) as lag
+  from tradeflow.queue_health h where h.target = t.name) q on true;
+
+comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
+
+comment on column tradeflow.target_health.target is 'The target.';
+
+comment on column tradeflow.target_health.system is 'Its system.';
+
+comment on column tradeflow.target_health.status is 'ok: it is sent to. paused: by a person. open, half_open: its circuit breaker. throttled: it asked not to be called for a while.';
+
+comment on column tradeflow.target_health.reason is 'Why it is not ok.';
+
+comment on column tradeflow.target_health.retry_at is 'When it is tried again, if it is not ok and nobody paused it.';
+
+comment on column tradeflow.target_health.ready is 'Actions that are ready for it.';
+
+comment on column tradeflow.target_health.waiting is 'Actions that wait for their time.';
+
+comment on column tradeflow.target_health.running is 'Actions that are being executed.';
+
+comment on column tradeflow.target_health.held is 'Actions that are held until a person lets them go.';
+
+comment on column tradeflow.target_health.dead is 'Actions that failed for good.';
+
+comment on column tradeflow.target_health.uncertain is 'Actions of which nobody knows whether they arrived.';
+
+comment on column tradeflow.target_health.lag is 'How long the oldest ready one has been due.';
+
+comment on column tradeflow.target_health.failures is 'Transient failures in a row.';
+
+comment on column tradeflow.target_health.last_error is 'The last transient failure or throttling, in its words.';
+
+comment on column tradeflow.target_health.last_failed_at is 'When that was.';
+
+create view tradeflow.rule_stats as
+select
+  r.name as rule,
+  r.mode,
+  case when r.mode = 'off' then 'off'
+       when r.invalid is not null then 'invalid'
+       when r.paused_at is not null then 'paused'
+       else r.mode end as status,
+  coalesce(r.invalid, r.paused_reason) as reason,
+  coalesce(o.ready, 0) as ready,
+  coalesce(o.waiting, 0) as waiting,
+  coalesce(o.running, 0) as running,
+  coalesce(o.held, 0) as held,
+  coalesce(o.dead, 0) as dead,
+  coalesce(o.uncertain, 0) as uncertain,
+  coalesce(h.done, 0) as done_24h,
+  coalesce(h.cancelled, 0) as cancelled_24h,
+  h.latency as median_latency_24h,
+  greatest(o.last_fired_at, h.last_fired_at) as last_fired_at,
+  coalesce(i.incidents, 0) as incidents
+from tradeflow.rules r
+left join (
+  select
+    x.rule,
+    count(*) filter (where x.state = 'ready') as ready,
+    count(*) filter (where x.state = 'waiting') as waiting,
+    count(*) filter (where x.state = 'running') as running,
+    count(*) filter (where x.state = 'held') as held,
+    count(*) filter (where x.state = 'dead') as dead,
+    count(*) filter (where x.state = 'uncertain') as uncertain,
+    max(x.created_at) as last_fired_at
+  from tradeflow.outbox x group by x.rule) o on o.rule = r.name
+left join (
+  select
+    x.rule,
+    count(*) filter (where x.state = 'done') as done,
+    count(*) filter (where x.state = 'cancelled') as cancelled,
+    percentile_disc(0.5) within group (order by x.finished_at - greatest(x.run_at, x.created_at)) filter (where x.state = 'done') as latency,
+    max(x.created_at) as last_fired_at
+  from tradeflow.outbox_history x
+  where x.finished_at > now() - interval '24 hours'
+  group by x.rule) h on h.rule = r.name
+left join (
+  select x.rule, count(*) as incidents from tradeflow.incidents x where x.acked_at is null group by x.rule) i on i.rule = r.name;
+
+comment on view tradeflow.rule_stats is 'One row a rule: whether it is asked, what of it is open, and what became of the rest within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.rule is 'The rule.';
+
+comment on column tradeflow.rule_stats.mode is 'live, shadow or off.';
+
+comment on column tradeflow.rule_stats.status is 'live or shadow: it is asked. off, invalid, paused: it is not.';
+
+comment on column tradeflow.rule_stats.reason is 'Why it is invalid or paused.';
+
+comment on column tradeflow.rule_stats.ready is 'Actions that are ready.';
+
+comment on column tradeflow.rule_stats.waiting is 'Actions that wait for their time.';
+
+comment on column tradeflow.rule_stats.running is 'Actions that are being executed.';
+
+comment on column tradeflow.rule_stats.held is 'Actions that are held until a person lets them go.';
+
+comment on column tradeflow.rule_stats.dead is 'Actions that failed for good.';
+
+comment on column tradeflow.rule_stats.uncertain is 'Actions of which nobody knows whether they arrived.';
+
+comment on column tradeflow.rule_stats.done_24h is 'Actions done within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.cancelled_24h is 'Actions cancelled within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.median_latency_24h is 'From being due (or committed) to being done: the median of the last 24 hours.';
+
+comment on column tradeflow.rule_stats.last_fired_at is 'When it fired last, of what is open or ended within 24 hours.';
+
+comment on column tradeflow.rule_stats.incidents is 'Its open incidents.';
+
+create unlogged table tradeflow.health_snapshot (
+  only_row  boolean primary key default true check (only_row),
+  taken_at  timestamptz not null,
+  took      interval not null,
+  body      jsonb not null
+);
+
+comment on table tradeflow.health_snapshot is 'The last answer of tradeflow.health().';
+
+comment on column tradeflow.health_snapshot.only_row is 'Always true: the table holds one row.';
+
+comment on column tradeflow.health_snapshot.taken_at is 'When it was counted.';
+
+comment on column tradeflow.health_snapshot.took is 'How long counting took.';
+
+comment on column tradeflow.health_snapshot.body is 'What health() returned.';
+
+create function tradeflow._count_health() returns jsonb
+language sql
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+  select jsonb_build_object(
+    'queue', (select coalesce(jsonb_agg(jsonb_build_object(
+                'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
+                'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
+    'targets', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'target', t.name, 'paused', t.paused_at is not null, 'breaker', coalesce(s.breaker, 'closed'),
+                  'throttled', coalesce(s.throttled_until > clock_timestamp(), false), 'failures', coalesce(s.failures, 0))), '[]')
+                from tradeflow.targets t left join tradeflow.target_states s on s.target = t.name),
+    'incidents', (select coalesce(jsonb_object_agg(i.kind, i.n), '{}')
+                  from (select x.kind, count(*) as n from tradeflow.incidents x where x.acked_at is null group by x.kind) i),
+    'rules', (select coalesce(jsonb_object_agg(s.status, s.n), '{}')
+              from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
+                           count(*) as n
+                    from tradeflow.rules r group by 1) s),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+$$;
+
+comment on function tradeflow._count_health() is 'Internal. What health() says, counted anew.';
+
+create function tradeflow.health(max_age interval default '5 seconds') returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  last   tradeflow.health_snapshot;
+  began  timestamptz;
+begin
+  select * into last from tradeflow.health_snapshot;
+  -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
+  -- twentieth of the time. Whoever asks while another counts gets the last answer.
+  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
+                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+    began := clock_timestamp();
+    last.body := tradeflow._count_health();
+    last.taken_at := clock_timestamp();
+    insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
+    on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
+  end if;
+  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+end
+$$;
+
+comment on function tradeflow.health(interval) is
+  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+
+create function tradeflow.waits_for(id bigint) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  o         tradeflow.outbox;
+  before    record;
+  stopped   text;
+  executed  text[] := tradeflow._kinds_executed();
+begin
+  select * into o from tradeflow.outbox x where x.id = waits_for.id;
+  if not found then
+    return null;
+  elsif o.state = 'waiting' then
+    return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  elsif o.state = 'running' then
+    return format('worker %s, which has it until %s', o.worker, to_char(o.lease_until at time zone 'UTC', 'HH24:MI:SS "UTC"'));
+  elsif o.state = 'held' then
+    return format('a person: it is held (%s); tradeflow outbox release %s, or cancel', coalesce(o.reason, 'no reason given'), o.id);
+  elsif o.state = 'dead' then
+    return format('a person: it is dead; mend the cause, then tradeflow dead retry %s, or discard', o.id);
+  elsif o.state = 'uncertain' then
+    return format('a person: nobody knows whether it arrived; if it did, tradeflow outbox cancel %1$s, else retry %1$s', o.id);
+  elsif o.state <> 'ready' then
+    return null;
+  elsif o.run_at > clock_timestamp() and o.attempt > 0 then
+    return format('its next attempt, at %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  end if;
+  select b.id, b.state, b.run_at, b.attempt into before
+  from tradeflow.outbox b
+  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  order by b.state = 'running' desc, b.id limit 1;
+  if found then
+    return format('action %s of its lane, which is %s', before.id, case
+      when before.state = 'running' then 'running'
+      when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
+      else 'before it' end);
+  elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
+    return 'a sidecar: none is running';
+  elsif o.kind <> all (executed) then
+    return format('a sidecar that executes kind "%s": those that run execute %s', o.kind, array_to_string(executed, ', '));
+  elsif o.target is not null and not exists (select from tradeflow.targets t where t.name = o.target) then
+    return format('target "%s", which does not exist', o.target);
+  end if;
+  select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
+  from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
+  if stopped is null then
+    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
+  end if;
+  if stopped is null then
+    select case
+      when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
+    end into stopped
+    from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
+  end if;
+  return coalesce(stopped, 'a sidecar with room for it');
+end
+$$;
+
+comment on function tradeflow.waits_for(bigint) is
+  'Why an action has not run yet, in one sentence: its time, an action before it in its lane, its target, a sidecar, a person. NULL: it waits for nothing, it has ended.';
+
+create function tradeflow.inspect(id bigint) returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  with firing as (
+    select coalesce((select o.firing_id from tradeflow.outbox o where o.id = inspect.id),
+                    (select h.firing_id from tradeflow.outbox_history h where h.id = inspect.id)) as id
+  ), acts as (
+    select o.id, o.rule, o.rule_version, o.source, o.event, o.edge, o.subject, o.occurrence, o.key, o.created_at, o.fire_at, o.traceparent, o.facts, o.steps,
+           o.step, o.action, o.kind, o.target, o.lane, o.state, o.reason, o.run_at, o.attempt, o.max_attempts, o.worker,
+           o.lease_until, o.started_at, o.error, o.result, null::jsonb as request, null::timestamptz as finished_at,
+           tradeflow.waits_for(o.id) as waits_for
+    from tradeflow.outbox o join firing f on f.id = o.firing_id
+    union all
+    select h.id, h.rule, h.rule_version, h.source, h.event, h.edge, h.subject, h.occurrence, h.key, h.created_at, h.fire_at, h.traceparent, h.facts, h.steps,
+           h.step, h.action, h.kind, h.target, h.lane, h.state, h.reason, h.run_at, h.attempt, h.max_attempts, h.worker,
+           h.lease_until, h.started_at, h.error, h.result, h.request, h.finished_at, null
+    from tradeflow.outbox_history h join firing f on f.id = h.firing_id
+  ), latest as (
+    select * from acts a order by a.step desc nulls last, a.id desc limit 1
+  )
+  select jsonb_build_object(
+    'id', inspect.id,
+    'firing', jsonb_build_object(
+      'firing_id', f.id, 'rule', l.rule, 'rule_version', l.rule_version, 'source', l.source, 'event', l.event, 'edge', l.edge,
+      'subject', l.subject, 'occurrence', l.occurrence, 'key', l.key, 'fired_at', (select min(a.created_at) from acts a),
+      'fire_at', l.fire_at, 'traceparent', l.traceparent, 'facts', l.facts, 'steps', l.steps),
+    'actions', (
+      select jsonb_agg(jsonb_build_object(
+        'id', a.id, 'step', a.step, 'action', a.action, 'kind', a.kind, 'target', a.target, 'lane', a.lane, 'state', a.state,
+        'reason', a.reason, 'waits_for', a.waits_for, 'run_at', a.run_at, 'attempt', a.attempt, 'max_attempts', a.max_attempts,
+        'worker', a.worker, 'lease_until', a.lease_until, 'started_at', a.started_at, 'finished_at', a.finished_at,
+        'error', a.error, 'params', x.params, 'request', a.request, 'result', a.result) order by a.step, a.id)
+      from acts a
+      left join tradeflow.actions x on x.rule = a.rule and x.edge = a.edge and x.step = a.step),
+    'later_steps', (
+      select coalesce(jsonb_agg(jsonb_build_object('step', x.step, 'action', x.name, 'kind', x.kind, 'target', x.target, 'delay', x.delay) order by x.step), '[]')
+      from tradeflow.actions x
+      where x.rule = l.rule and x.edge = l.edge and x.step > l.step and l.state not in ('cancelled', 'shadow')),
+    'incidents', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', i.id, 'kind', i.kind, 'message', i.message, 'hint', i.hint, 'last_seen_at', i.last_seen_at, 'acked_at', i.acked_at) order by i.id), '[]')
+      from tradeflow.incidents i where i.outbox_id in (select a.id from acts a)))
+  from firing f cross join latest l
+$$;
+
+comment on function tradeflow.inspect(bigint) is
+  'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
 
 create function tradeflow._condition_parts(condition text) returns text[]
 language c immutable strict as 'MODULE_PATHNAME', 'tradeflow_condition_parts';
@@ -2518,6 +3151,137 @@ $$;
 comment on function tradeflow.backtest(jsonb, timestamptz, timestamptz) is
   'The same for a draft: {"source": "store.quotes", "condition": "…"}, with any column of tradeflow.rules. With the name of a stored rule it is laid over that one, and compared with what that one fired. Runs as the caller.';
 
+create table tradeflow.sync_state (
+  resource     text primary key,
+  watermark    timestamptz,
+  position     jsonb not null default '{}',
+  started_at   timestamptz,
+  finished_at  timestamptz,
+  caught_up_at timestamptz,
+  swept_at     timestamptz,
+  last_error   text,
+  failures     int not null default 0,
+  read         bigint not null default 0,
+  inserted     bigint not null default 0,
+  updated      bigint not null default 0,
+  unchanged    bigint not null default 0,
+  deleted      bigint not null default 0,
+  rejected     bigint not null default 0,
+  requests     bigint not null default 0
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.sync_state', '');
+
+comment on table tradeflow.sync_state is 'How far the copy of each resource is, and what its last run did. Deleting a row makes the next run a first load.';
+
+comment on column tradeflow.sync_state.resource is 'Name of the resource, as `tradeflow sync` spells it.';
+
+comment on column tradeflow.sync_state.watermark is 'Everything that changed at the source before this (by the source''s clock) is stored. NULL: nothing yet, or the resource tells no times.';
+
+comment on column tradeflow.sync_state.position is 'Where a resource without times goes on: {"after": id}.';
+
+comment on column tradeflow.sync_state.started_at is 'When the last run began.';
+
+comment on column tradeflow.sync_state.finished_at is 'When a run last ended well.';
+
+comment on column tradeflow.sync_state.caught_up_at is 'The copy has what the source had at this time: the beginning of the last run that reached the end.';
+
+comment on column tradeflow.sync_state.swept_at is 'When all rows were last compared, so that those gone at the source are gone here.';
+
+comment on column tradeflow.sync_state.last_error is 'Why the last run failed. NULL: it did not.';
+
+comment on column tradeflow.sync_state.failures is 'How many runs have failed since one ended well.';
+
+comment on column tradeflow.sync_state.read is 'Rows read by the last run.';
+
+comment on column tradeflow.sync_state.inserted is 'Rows inserted by the last run.';
+
+comment on column tradeflow.sync_state.updated is 'Rows changed by the last run.';
+
+comment on column tradeflow.sync_state.unchanged is 'Rows the last run found as they were.';
+
+comment on column tradeflow.sync_state.deleted is 'Rows deleted by the last run.';
+
+comment on column tradeflow.sync_state.rejected is 'Payloads the last run could not store; each is an incident.';
+
+comment on column tradeflow.sync_state.requests is 'Requests the last run made.';
+
+create view tradeflow.sync_status as
+select resource, watermark, pg_catalog.now() - caught_up_at as lag, started_at, finished_at, swept_at, last_error, failures,
+       read, inserted, updated, unchanged, deleted, rejected, requests
+from tradeflow.sync_state;
+
+comment on view tradeflow.sync_status is 'tradeflow.sync_state with the lag: how old the state of the source is that the copy shows.';
+
+create table tradeflow.sync_events (
+  event_id    text primary key,
+  source      text not null,
+  scope       text not null,
+  data        jsonb not null,
+  received_at timestamptz not null default now(),
+  due_at      timestamptz not null default now(),
+  attempts    int not null default 0,
+  done_at     timestamptz,
+  error       text
+);
+
+create index sync_events_waiting on tradeflow.sync_events (due_at) where done_at is null;
+
+create index sync_events_done on tradeflow.sync_events (done_at) where done_at is not null;
+
+comment on table tradeflow.sync_events is 'What webhooks told. A row is written before the webhook is answered, so none is lost, and kept for a while, so none counts twice.';
+
+comment on column tradeflow.sync_events.event_id is 'The sender''s id of the message (webhook-id), the same at every attempt to deliver it.';
+
+comment on column tradeflow.sync_events.source is 'Which system: bigcommerce.';
+
+comment on column tradeflow.sync_events.scope is 'What happened, in the sender''s words: store/quote/updated.';
+
+comment on column tradeflow.sync_events.data is 'Which thing it happened to. Ids only: the thing itself is fetched.';
+
+comment on column tradeflow.sync_events.received_at is 'When it came.';
+
+comment on column tradeflow.sync_events.due_at is 'When it is to be worked on (again); moved ahead while somebody does.';
+
+comment on column tradeflow.sync_events.attempts is 'How often it was begun.';
+
+comment on column tradeflow.sync_events.done_at is 'When what it told was stored. NULL: waiting.';
+
+comment on column tradeflow.sync_events.error is 'Why the last attempt failed.';
+
+create function tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text default null, hint text default null)
+  returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as
+$$
+begin
+  if sync_incident.kind not in ('sync_error', 'sync_rejected', 'sync_held', 'hook_refused') then
+    raise invalid_parameter_value using message = format('a sync reports no incident of kind "%s"', sync_incident.kind);
+  end if;
+  -- What is open already and says the same is counted, not told again: a sync repeats its failures every minute.
+  update tradeflow.incidents i
+  set count = i.count + 1, last_seen_at = now(), detail = sync_incident.detail
+  where i.id = (
+    select o.id from tradeflow.incidents o
+    where o.kind = sync_incident.kind and o.source = sync_incident.resource and o.acked_at is null
+      and o.subject is not distinct from sync_incident.subject and o.message = sync_incident.message
+    order by o.id limit 1);
+  if not found then
+    insert into tradeflow.incidents (kind, source, subject, message, detail, hint)
+    values (sync_incident.kind, sync_incident.resource, sync_incident.subject, sync_incident.message, sync_incident.detail, sync_incident.hint);
+  end if;
+end
+$$;
+
+comment on function tradeflow.sync_incident(text, text, text, text, text, text) is
+  'Notes an incident of a sync: its kind (sync_error, sync_rejected, sync_held, hook_refused), the resource, the row''s key. One that is open and says the same is counted.';
+
+revoke execute on function tradeflow.sync_incident(text, text, text, text, text, text) from public;
+
+grant execute on function tradeflow.sync_incident(text, text, text, text, text, text) to tradeflow_sync;
+
+grant select, insert, update, delete on tradeflow.sync_state, tradeflow.sync_events to tradeflow_sync;
+
+grant select on tradeflow.sync_status to tradeflow_sync;
+
 create function tradeflow._check_watch(name text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -2543,6 +3307,7 @@ begin
     else
       perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
       anew := tradeflow._install_triggers(rel.oid);
+      perform tradeflow._watch_truncation(rel.oid);
       if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
         problem := 'its triggers are disabled';
@@ -2574,6 +3339,32 @@ $$;
 
 comment on function tradeflow._check_watch(text) is
   'Internal. Sees to it that the table that bears a watched name has its triggers; if that cannot be, says so in watched_tables.lost and in an incident.';
+
+create function tradeflow._watch_truncation(root regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  parts  regclass[];
+  part   regclass;
+begin
+  select array_agg(p.relid order by p.relid) into parts
+  from pg_partition_tree(root) p
+  where p.relid <> root and not exists (select from pg_trigger t where t.tgrelid = p.relid and t.tgname = 'tradeflow_truncate');
+  if parts is null then
+    return;
+  end if;
+  -- First all of them: each ALTER TABLE has the event trigger look for partitions without.
+  foreach part in array parts loop
+    execute format('create trigger tradeflow_truncate after truncate on %s for each statement execute function tradeflow._truncated()', part);
+  end loop;
+  foreach part in array parts loop
+    execute format('alter table %s enable always trigger tradeflow_truncate', part);
+  end loop;
+end
+$$;
+
+comment on function tradeflow._watch_truncation(regclass) is 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
 
 create function tradeflow._resolve_incidents(kind text, rule text, source text) returns void
 language sql
@@ -2676,6 +3467,7 @@ begin
     left join pg_class c on c.oid = to_regclass(w.name)
     where c.oid is null and w.lost is null
        or c.oid = any (touched)
+       or exists (select from unnest(touched) t(oid), pg_partition_ancestors(t.oid) a where a.relid = c.oid)
        or w.lost is not null and c.oid is not null
        or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
                                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
@@ -2731,11 +3523,17 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  the_name text := tradeflow._qualified_name(tg_relid);
+  root     regclass := coalesce((select a.relid from pg_partition_ancestors(tg_relid) a
+                                 join tradeflow.watched_tables w on w.name = tradeflow._qualified_name(a.relid)
+                                 where a.relid <> tg_relid limit 1), tg_relid);
+  the_name text := tradeflow._qualified_name(root);
 begin
-  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
-  from tradeflow.outbox o
-  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  -- Of a partition alone, the timers of the other rows go on: each is asked again when it is due, and its row is gone.
+  if root = tg_relid then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+    from tradeflow.outbox o
+    where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  end if;
   insert into tradeflow.view_checks (rule, subjects, silent)
   select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
@@ -2761,6 +3559,69 @@ create event trigger tradeflow_drop on sql_drop execute function tradeflow._drop
 
 comment on event trigger tradeflow_drop is 'Reports the rules that something dropped was needed by.';
 
+create function tradeflow._load_as_dumped() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._load_as_dumped() is 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
+
+create trigger rules_loading before insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rules_loaded after insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rules enable always trigger rules_loaded;
+
+create trigger actions_loading before insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger actions_loaded after insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.actions enable always trigger actions_loaded;
+
+create trigger rule_inputs_loading before insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_inputs_loaded after insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_inputs enable always trigger rule_inputs_loaded;
+
+create trigger members_loading before insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger members_loaded after insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.members enable always trigger members_loaded;
+
+create trigger schedules_loading before insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger schedules_loaded after insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.schedules enable always trigger schedules_loaded;
+
+create trigger rule_dependencies_loading before insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
+
 grant usage on schema tradeflow to public;
 
 revoke execute on all functions in schema tradeflow from public;
@@ -2777,7 +3638,8 @@ grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, trad
 grant select, insert, update, delete on tradeflow.watched_tables, tradeflow.rule_inputs to tradeflow_author;
 
 grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targets, tradeflow.outbox, tradeflow.outbox_history,
-  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock, tradeflow.members to tradeflow_author;
+  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.target_health, tradeflow.rule_stats, tradeflow.sidecars,
+  tradeflow.clock, tradeflow.members to tradeflow_author;
 
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
@@ -2811,7 +3673,8 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 
 grant select on all tables in schema tradeflow to tradeflow_operator;
@@ -2825,11 +3688,14 @@ grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), t
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
 grant execute on function
+  tradeflow.hold(bigint[], text), tradeflow.health(interval),
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
   tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
 to tradeflow_operator;
+
+grant execute on function tradeflow.inspect(bigint), tradeflow.waits_for(bigint), tradeflow._kinds_executed() to tradeflow_author, tradeflow_operator;
 
 -- Up to here: written by scripts/upgrade_script.py
 

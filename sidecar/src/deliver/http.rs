@@ -9,14 +9,16 @@ use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 use serde_json::{json, Value as Json};
 
-use super::{Deliver, Failure, Job, System};
+use super::{Deliver, Failure, Job, System, Target};
 use crate::db::reason;
 
 mod address;
+mod probe;
 mod request;
 mod response;
 
-pub use address::{is_private, Refused};
+pub use address::Refused;
+pub use probe::Answered;
 
 /// Sends HTTP requests over connections kept open.
 pub struct Http {
@@ -45,12 +47,17 @@ impl Http {
         })
     }
 
-    async fn send(&self, job: Job<'_>) -> Result<Json, Failure> {
-        let prepared = request::prepare(&job)?;
-        let client = match job.target.allow_private {
+    /// The client that may go where the target allows.
+    fn client(&self, target: &Target) -> &reqwest::Client {
+        match target.allow_private {
             true => &self.anywhere,
             false => &self.public,
-        };
+        }
+    }
+
+    async fn send(&self, job: Job<'_>) -> Result<Json, Failure> {
+        let prepared = request::prepare(&job)?;
+        let client = self.client(job.target);
         let sending = async {
             let sent = client
                 .request(prepared.method, prepared.url)

@@ -338,15 +338,15 @@ async fn open(address: &Address, tls: &Tls) -> Result<AsyncSmtpConnection, Strin
     Ok(connection)
 }
 
-/// Connects, says hello and leaves: for `tradeflow doctor`.
-pub async fn probe(target: &Target, roots: &[CertificateDer<'static>]) -> Result<(), String> {
-    let address = Address::parse(&target.base_url)?;
-    let tls = Tls::new(&address, roots)?;
-    let limit = target.timeout.min(Duration::from_secs(10));
-    match tokio::time::timeout(limit, open(&address, &tls)).await {
-        Ok(connection) => connection?.abort().await,
-        Err(_) => return Err("it does not answer".into()),
-    }
+/// Connects, says hello, logs in if the target does, and leaves: nothing is sent.
+pub async fn probe(
+    target: &Target,
+    roots: &[CertificateDer<'static>],
+    password: Option<SecretString>,
+) -> Result<(), Failure> {
+    let server = Server::new(target, 1, roots)?;
+    let deadline = tokio::time::Instant::now() + target.timeout.min(Duration::from_secs(10));
+    server.connect(password, deadline).await?.abort().await;
     Ok(())
 }
 

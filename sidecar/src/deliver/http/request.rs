@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::address::{is_private, Refused};
 use crate::deliver::{Failure, Job, Target};
+use crate::secret::Secrets;
 
 /// Headers that the connection or the target decides.
 const RESERVED: [&str; 9] = [
@@ -60,7 +61,7 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     let body = body(params, &mut headers)?;
     headers.insert("idempotency-key", header_value(&job.action.idempotency_key, "idempotency-key")?);
     headers.insert("x-tradeflow-id", header_value(&job.action.idempotency_key, "x-tradeflow-id")?);
-    authorize(job, &mut headers)?;
+    authorize(job.target, job.secrets, &mut headers)?;
     sign(job, &body, &mut headers)?;
     let shown = json!({
         "method": method.as_str(), "url": url.as_str(), "headers": shown_headers,
@@ -177,8 +178,8 @@ fn body(params: &Json, headers: &mut HeaderMap) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn authorize(job: &Job<'_>, headers: &mut HeaderMap) -> Result<(), Failure> {
-    let target = job.target;
+/// Adds what the target asks of those who call it.
+pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) -> Result<(), Failure> {
     if target.auth == "none" {
         return Ok(());
     }
@@ -188,7 +189,7 @@ fn authorize(job: &Job<'_>, headers: &mut HeaderMap) -> Result<(), Failure> {
             target.name, target.auth
         )));
     };
-    let secret = job.secrets.read(reference)?;
+    let secret = secrets.read(reference)?;
     let (name, text) = match target.auth.split_once(':') {
         None if target.auth == "bearer" => ("authorization", format!("Bearer {}", secret.expose_secret())),
         None if target.auth == "basic" => {
