@@ -140,7 +140,7 @@ impl Client {
                 Error::Failed { wait: Some(wait), .. } => *wait,
                 _ => pause,
             };
-            debug!(path, %error, pause = %humantime::format_duration(pause), "asked again");
+            debug!(path, %error, pause_ms = pause.as_millis() as u64, "asked again");
             tokio::time::sleep(pause).await;
         }
     }

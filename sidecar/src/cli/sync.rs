@@ -8,6 +8,7 @@ use tradeflow_sidecar::config::Config;
 use tradeflow_sidecar::sync::{self, Env, Options, Resource, Summary};
 use tradeflow_sidecar::{db, shutdown};
 
+use super::table::Table;
 use super::{say, say_json, Context};
 
 /// Copy the store's data into schema store, and keep it current
@@ -136,20 +137,27 @@ async fn status(args: Status, pool: &db::Pool) -> anyhow::Result<ExitCode> {
     let time = |at: Option<DateTime<Utc>>| {
         at.map_or("never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string())
     };
-    say(&format!("{:<16}{:>12}  {:<22}{:<22}{:<22}", "", "lag", "watermark", "last run", "last sweep"))?;
+    let mut table =
+        Table::new(&["RESOURCE", ">LAG", "WATERMARK", "LAST RUN", "LAST SWEEP", ">FAILURES", "ERROR"]);
     for row in &all {
         let lag = row.lag.map_or("never".to_owned(), |seconds| {
             humantime::format_duration(std::time::Duration::from_secs(seconds.max(0.0) as u64)).to_string()
         });
-        let (watermark, finished, swept) = (time(row.watermark), time(row.finished_at), time(row.swept_at));
-        say(format!("{:<16}{lag:>12}  {watermark:<22}{finished:<22}{swept:<22}", row.resource).trim_end())?;
-        if let Some(error) = &row.last_error {
-            say(&format!("  failed {} times: {error}", row.failures))?;
-        }
+        table.row([
+            row.resource.clone(),
+            lag,
+            time(row.watermark),
+            time(row.finished_at),
+            time(row.swept_at),
+            row.failures.to_string(),
+            row.last_error.clone().unwrap_or_default(),
+        ]);
     }
     if all.is_empty() {
         say("Nothing was synced yet: `tradeflow sync once`.")?;
+        return Ok(ExitCode::SUCCESS);
     }
+    say(&table.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
