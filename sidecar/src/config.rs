@@ -53,6 +53,14 @@ pub struct Config {
     pub bigcommerce: BigCommerce,
     pub sync: Sync,
     pub hooks: Hooks,
+    pub traces: Traces,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    pub endpoint: String,
 }
 
 /// Whom to trust besides the system's certificate authorities.

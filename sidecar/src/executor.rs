@@ -24,6 +24,7 @@ use crate::secret::Secrets;
 use crate::server;
 use crate::sync::{self, hooks};
 use crate::tls;
+use crate::trace;
 
 mod catalog;
 mod claim;
@@ -53,6 +54,8 @@ pub enum Error {
     Hooks(#[from] hooks::SetupError),
     #[error(transparent)]
     Sync(#[from] sync::Error),
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
     #[error("configuration: kinds is empty: there would be nothing to do")]
@@ -79,6 +82,7 @@ pub(crate) struct Shared {
 pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationToken) -> Result<(), Error> {
     let pool = db::Pool::named(config, db::SIDECAR)?;
     let kinds = kinds(config)?;
+    trace::start(config)?;
     let health = Arc::new(Health::default());
     let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
     let (report, completions) = report::channel(config.completion_batch);
@@ -103,11 +107,15 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let background = TaskTracker::new();
     let hooks = hooks::Receiver::new(config, pool.clone())?.map(Arc::new);
     if !config.listen_address.is_empty() {
+        let serving = server::Serving {
+            pool: pool.clone(),
+            health,
+            slots: shared.slots.clone(),
+            concurrency: config.concurrency,
+        };
         let recorder = metrics::install();
         let address = &config.listen_address;
-        background.spawn(
-            server::start(address, pool.clone(), health, recorder, hooks.clone(), helpers.clone()).await?,
-        );
+        background.spawn(server::start(address, serving, recorder, hooks.clone(), helpers.clone()).await?);
     }
     if let Some(receiver) = hooks {
         if config.listen_address.is_empty() {
@@ -150,6 +158,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background.close();
     background.wait().await;
     presence::leave(&shared).await;
+    trace::stop().await;
     info!("sidecar has stopped");
     Ok(())
 }

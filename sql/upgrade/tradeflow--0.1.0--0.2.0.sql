@@ -970,7 +970,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "type": "object", "additionalProperties": false,
     "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
     "properties": {
-      "method": {"type": ["string", "null"], "pattern": "^(?i)(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
       "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
       "path": {"type": ["string", "null"], "description": "below the target's base_url"},
       "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
@@ -3212,6 +3212,36 @@ select resource, watermark, pg_catalog.now() - caught_up_at as lag, started_at, 
 from tradeflow.sync_state;
 
 comment on view tradeflow.sync_status is 'tradeflow.sync_state with the lag: how old the state of the source is that the copy shows.';
+
+comment on column tradeflow.sync_status.resource is 'Name of the resource.';
+
+comment on column tradeflow.sync_status.watermark is 'Everything that changed at the source before this is stored.';
+
+comment on column tradeflow.sync_status.lag is 'How old the state of the source is that the copy shows. NULL: the first load is not over.';
+
+comment on column tradeflow.sync_status.started_at is 'When the last run began.';
+
+comment on column tradeflow.sync_status.finished_at is 'When a run last ended well.';
+
+comment on column tradeflow.sync_status.swept_at is 'When all rows were last compared.';
+
+comment on column tradeflow.sync_status.last_error is 'Why the last run failed.';
+
+comment on column tradeflow.sync_status.failures is 'How many runs have failed in a row.';
+
+comment on column tradeflow.sync_status.read is 'Rows read by the last run.';
+
+comment on column tradeflow.sync_status.inserted is 'Rows inserted by the last run.';
+
+comment on column tradeflow.sync_status.updated is 'Rows changed by the last run.';
+
+comment on column tradeflow.sync_status.unchanged is 'Rows the last run found as they were.';
+
+comment on column tradeflow.sync_status.deleted is 'Rows deleted by the last run.';
+
+comment on column tradeflow.sync_status.rejected is 'Payloads the last run could not store.';
+
+comment on column tradeflow.sync_status.requests is 'Requests the last run made.';
 
 create table tradeflow.sync_events (
   event_id    text primary key,

@@ -170,7 +170,8 @@ async fn a_webhook_outlives_the_sidecar_and_the_stores_failures() {
     sidecar.kill();
     db.sql("update tradeflow.sync_events set due_at = now()").await;
     let (_other, _) = receiving(&db, &shop).await;
-    db.until("select company_phone is not distinct from 'late' from store.companies where company_id = 1002").await;
+    db.until("select company_phone is not distinct from 'late' from store.companies where company_id = 1002")
+        .await;
     eventually("an end of the deliveries", || async {
         shop.deliveries().iter().any(|d| d.status == 204).then_some(())
     })
