@@ -10,10 +10,12 @@ use serde::Serialize;
 use tradeflow_sidecar::config::{Config, LogFormat, Sources};
 use tradeflow_sidecar::{db, telemetry};
 
+pub mod backtest;
 mod change;
 pub mod config;
 pub mod dead;
 pub mod doctor;
+pub mod explain;
 pub mod hooks;
 pub mod incidents;
 pub mod init;
@@ -26,6 +28,7 @@ mod select;
 mod show;
 pub mod sync;
 mod table;
+pub mod tail;
 pub mod targets;
 mod when;
 
