@@ -5062,6 +5062,9 @@ COMMENT ON COLUMN tradeflow.sidecars.version IS 'Its version.';
 COMMENT ON COLUMN tradeflow.sidecars.concurrency IS 'How many actions it executes at the same time.';
 
 COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
+
+COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
+
 CREATE TABLE tradeflow.sync_events (
     event_id text NOT NULL,
     source text NOT NULL,
@@ -5196,9 +5199,6 @@ COMMENT ON COLUMN tradeflow.sync_status.deleted IS 'Rows deleted by the last run
 COMMENT ON COLUMN tradeflow.sync_status.rejected IS 'Payloads the last run could not store.';
 
 COMMENT ON COLUMN tradeflow.sync_status.requests IS 'Requests the last run made.';
-
-
-COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
 CREATE VIEW tradeflow.target_health AS
  SELECT t.name AS target,
