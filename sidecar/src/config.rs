@@ -9,6 +9,10 @@ use config::{File, FileFormat, Map, Source, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+mod sync;
+
+pub use sync::{BigCommerce, FirstLoad, Hooks, Sync};
+
 /// The default configuration file, which explains every key.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
 
@@ -20,6 +24,8 @@ const USUAL_FILE: &str = "tradeflow.toml";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub database_url: DatabaseUrl,
+    #[serde(deserialize_with = "optional_path")]
+    pub database_password_file: Option<PathBuf>,
     pub database_pool_size: usize,
     #[serde(deserialize_with = "duration")]
     pub database_connect_timeout: Duration,
@@ -47,6 +53,9 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub bigcommerce: BigCommerce,
+    pub sync: Sync,
+    pub hooks: Hooks,
     pub traces: Traces,
     pub project: Project,
     /// The file that was read, where there is one.
@@ -224,7 +233,8 @@ impl Config {
                 return Err(Error::Value { key, problem: "must be longer than nothing".into() });
             }
         }
-        Ok(())
+        self.sync.check()?;
+        self.bigcommerce.check()
     }
 }
 

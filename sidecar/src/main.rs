@@ -15,7 +15,7 @@ use cli::Context;
 A first run, with the database's address in the environment:
   export TRADEFLOW_DATABASE_URL=postgres://postgres@localhost:5432/shop
   tradeflow init                        the extension, the tables of schema store
-  tradeflow load sidecar/samples/store  a sample store
+  tradeflow load sidecar/samples/store  a sample store (or `tradeflow sync once`: your own)
   tradeflow run                         sends what rules fire
   tradeflow doctor                      what is wrong, and how to mend it
 
@@ -39,6 +39,8 @@ enum Command {
     Apply(cli::apply::Args),
     Test(cli::test::Args),
     Preview(cli::preview::Args),
+    Sync(cli::sync::Args),
+    Hooks(cli::hooks::Args),
     Doctor(cli::doctor::Args),
     Outbox(cli::outbox::Args),
     Dead(cli::dead::Args),
@@ -63,6 +65,8 @@ impl Command {
             Command::Apply(args) => cli::apply::run(args, context).await,
             Command::Test(args) => cli::test::run(args, context).await,
             Command::Preview(args) => cli::preview::run(args, context).await,
+            Command::Sync(args) => cli::sync::run(args, context).await,
+            Command::Hooks(args) => cli::hooks::run(args, context).await,
             Command::Doctor(args) => cli::doctor::run(args, context).await,
             Command::Outbox(args) => cli::outbox::run(args, context).await,
             Command::Dead(args) => cli::dead::run(args, context).await,
