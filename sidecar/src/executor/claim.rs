@@ -54,7 +54,7 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
             tokio::time::sleep(GATHER).await;
         }
         let want = shared.slots.available_permits().min(config.claim_batch);
-        let pause = match claim(&shared, want).await {
+        let pause = match shared.answer(claim(&shared, want)).await {
             Ok(claimed) => {
                 backoff = self::backoff();
                 let full = claimed.len() == want;

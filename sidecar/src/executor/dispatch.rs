@@ -121,6 +121,7 @@ fn context(claimed: &Claimed) -> Value {
         ("occurrence", Value::from(claimed.occurrence.as_str())),
         ("action", Value::from(action.name.as_deref())),
         ("idempotency_key", Value::from(action.idempotency_key.as_str())),
+        ("attempt", Value::from(action.attempt)),
     ])
     .into()
 }
@@ -165,7 +166,7 @@ impl Start for Lease<'_> {
         let within = self.shared.lease / 2;
         let since = self.since;
         Box::pin(async move {
-            (|| self.ask())
+            (|| self.shared.answer(self.ask()))
                 .retry(backoff)
                 .when(move |_| since.elapsed() < within)
                 .notify(|error, _| warn!(%error, "the database could not be asked whether the lease holds"))
