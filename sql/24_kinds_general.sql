@@ -21,7 +21,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "type": "object", "additionalProperties": false,
     "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
     "properties": {
-      "method": {"type": ["string", "null"], "pattern": "^(?i)(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
       "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
       "path": {"type": ["string", "null"], "description": "below the target's base_url"},
       "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
