@@ -30,6 +30,8 @@ pub struct Job<'a> {
     pub secrets: &'a Secrets,
     /// Asked before what cannot be taken back.
     pub start: &'a (dyn Start + Sync),
+    /// The trace it belongs to, for destinations that take such a header.
+    pub traceparent: Option<&'a str>,
 }
 
 /// An action as `tradeflow.claim()` returns it, less what only the executor needs.

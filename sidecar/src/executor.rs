@@ -24,6 +24,7 @@ use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
 use crate::tls;
+use crate::trace;
 
 mod catalog;
 mod claim;
@@ -49,6 +50,8 @@ pub enum Error {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
     #[error("configuration: kinds is empty: there would be nothing to do")]
@@ -93,6 +96,7 @@ pub(crate) async fn answer_within<T>(
 pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationToken) -> Result<(), Error> {
     let pool = db::Pool::named(config, db::SIDECAR)?;
     let kinds = kinds(config)?;
+    trace::start(config)?;
     let health = Arc::new(Health::default());
     let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
     let (report, completions) = report::channel(config.completion_batch);
@@ -117,10 +121,14 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let helpers = CancellationToken::new();
     let background = TaskTracker::new();
     if !config.listen_address.is_empty() {
+        let serving = server::Serving {
+            pool: pool.clone(),
+            health,
+            slots: shared.slots.clone(),
+            concurrency: config.concurrency,
+        };
         let recorder = metrics::install();
-        background.spawn(
-            server::start(&config.listen_address, pool.clone(), health, recorder, helpers.clone()).await?,
-        );
+        background.spawn(server::start(&config.listen_address, serving, recorder, helpers.clone()).await?);
     }
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
@@ -156,6 +164,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background.close();
     background.wait().await;
     presence::leave(&shared).await;
+    trace::stop().await;
     info!("sidecar has stopped");
     Ok(())
 }
