@@ -41,7 +41,7 @@ async fn a_storm_loses_nothing_and_repeats_only_what_may_be_repeated() {
     let destination = Destination::start();
     let mails = MailSink::start();
     let mut work = Work::set_up(&destination, &mails).await;
-    let feeding = work.feed();
+    let (feeding, dawdling) = (work.feed(), work.dawdle());
     let mut weather = Weather::over(&work.db, destination, mails, Random::new(seed)).await;
     // Everything once, in an order that the seed decides; then again, until there were so many actions.
     while work.asked() < actions || !weather.had_everything() {
@@ -49,6 +49,7 @@ async fn a_storm_loses_nothing_and_repeats_only_what_may_be_repeated() {
     }
     work.enough();
     feeding.await.expect("the feeder ends when it is told to");
+    dawdling.await.expect("so does this one");
     weather.clear(&mut work.db).await;
     work.db.reconnect().await;
 
@@ -80,7 +81,7 @@ async fn a_storm_loses_nothing_and_repeats_only_what_may_be_repeated() {
 async fn check(work: &Work, weather: &Weather) -> String {
     let db = &work.db;
     let wanted: i64 = db.one("select count(*) from jobs").await;
-    assert_eq!(wanted, i64::from(work.asked()), "all changes were made");
+    assert_eq!(wanted, i64::from(work.asked() + work.asked_late()), "all changes were made");
 
     // Nothing is lost, nothing is there twice.
     let ended: i64 = db.one("select count(*) from tradeflow.outbox_history").await;

@@ -49,7 +49,7 @@ pub async fn replay(db: &Database, actions: &[Action], deliveries: &[Delivery]) 
     let mut events: Vec<(SystemTime, i64, String, Vec<Event>)> = Vec::new();
     let mut counts = Counts::default();
     let rows = db
-        .rows("select seq, at, op, id, was, is_now, attempt, lease_ended, lease_moved, started, lost from chaos.trace order by seq")
+        .rows("select seq, at, op, id, was, is_now, attempt, lease_ended, lease_moved, started, lost, pardoned from chaos.trace order by seq")
         .await;
     for row in rows {
         let Some(&action) = numbers.get(&row.get::<_, i64>("id")) else { continue };
@@ -82,9 +82,10 @@ pub async fn replay(db: &Database, actions: &[Action], deliveries: &[Delivery]) 
                 };
                 ended.into_iter().chain([what]).collect()
             }
-            ("update", Some("ready" | "dead" | "uncertain"), Some("ready")) => {
-                vec![Event::Retried { action }]
-            }
+            ("update", Some("dead" | "uncertain"), Some("ready")) => vec![Event::Retried { action }],
+            ("update", Some("ready"), Some("ready")) if flag("pardoned") => vec![Event::Retried { action }],
+            // Put off: its target is not to be called for a while, or it is its lane's turn only now.
+            ("update", Some("ready"), Some("ready")) => vec![],
             ("delete", Some("running"), _) => vec![Event::Completed { action, attempt }],
             ("delete", _, _) => vec![Event::Cancelled { action }],
             other => {

@@ -11,7 +11,8 @@ create table chaos.trace (
   lease_ended  boolean,
   lease_moved  boolean,
   started      boolean,
-  lost         boolean
+  lost         boolean,
+  pardoned     boolean
 );
 
 create function chaos.note() returns trigger language plpgsql as $$
@@ -25,10 +26,10 @@ begin
       if (old.state, old.attempt, old.lease_until, old.started_at, old.run_at)
          is distinct from (new.state, new.attempt, new.lease_until, new.started_at, new.run_at)
       then
-        insert into chaos.trace (op, id, was, is_now, attempt, lease_ended, lease_moved, started, lost)
+        insert into chaos.trace (op, id, was, is_now, attempt, lease_ended, lease_moved, started, lost, pardoned)
         values ('update', new.id, old.state, new.state, new.attempt, old.lease_until < clock_timestamp(),
                 old.lease_until is distinct from new.lease_until, new.started_at is distinct from old.started_at and new.started_at is not null,
-                new.error ~ 'worker .* was lost');
+                new.error ~ 'worker .* was lost', old.error is not null and new.error is null);
       end if;
   end case;
   return null;

@@ -22,6 +22,8 @@ pub struct Work {
     pub db: Database,
     /// How many actions were asked for.
     asked: Arc<AtomicI32>,
+    /// How many of transactions that took their time.
+    asked_late: Arc<AtomicI32>,
     enough: Arc<AtomicBool>,
 }
 
@@ -51,7 +53,7 @@ impl Work {
         ))
         .await;
         db.sql(include_str!("trace.sql")).await;
-        Work { db, asked: Arc::default(), enough: Arc::default() }
+        Work { db, asked: Arc::default(), asked_late: Arc::default(), enough: Arc::default() }
     }
 
     pub fn lanes(&self) -> impl Iterator<Item = i32> {
@@ -61,6 +63,11 @@ impl Work {
     /// How many actions were asked for so far.
     pub fn asked(&self) -> i32 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The same of transactions that committed late.
+    pub fn asked_late(&self) -> i32 {
+        self.asked_late.load(Ordering::Relaxed)
     }
 
     /// No more come.
@@ -98,6 +105,40 @@ impl Work {
                     } {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
+                }
+            }
+        })
+    }
+
+    /// What other people do to a queue: transactions that commit long after they began, with actions that were due before others
+    /// were done; and a snapshot that is held all the time, so that nothing which ended is cleaned away.
+    pub fn dawdle(&self) -> JoinHandle<()> {
+        let config = self.db.cluster().config(self.db.name());
+        let (asked, enough) = (self.asked_late.clone(), self.enough.clone());
+        tokio::spawn(async move {
+            let insert = "insert into jobs select $3 + 1 + i % 4, 1 + i / 4 from generate_series($1::int, $2::int) i on conflict do nothing";
+            'connections: while !enough.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let Ok((client, connection)) = config.connect(tokio_postgres::NoTls).await else { continue };
+                tokio::spawn(connection);
+                let Ok((holder, connection)) = config.connect(tokio_postgres::NoTls).await else { continue };
+                tokio::spawn(connection);
+                let hold = "begin isolation level repeatable read; select count(*) from jobs";
+                if holder.batch_execute(hold).await.is_err() {
+                    continue;
+                }
+                while !enough.load(Ordering::Relaxed) {
+                    let from = asked.load(Ordering::Relaxed);
+                    let late = async {
+                        client.batch_execute("begin").await?;
+                        client.execute(insert, &[&from, &(from + 7), &LANES]).await?;
+                        tokio::time::sleep(Duration::from_millis(1_500)).await;
+                        client.batch_execute("commit").await
+                    };
+                    if late.await.is_err() {
+                        continue 'connections;
+                    }
+                    asked.store(from + 8, Ordering::Relaxed);
                 }
             }
         })
