@@ -29,7 +29,8 @@ install: setup ## Install the extension into Postgres (PG_CONFIG=â€¦, DESTDIR=â€
 demo: setup ## Show it working: a private Postgres, a mail server, the sidecar, three rules
 	@scripts/demo.sh
 
-test: setup ## All tests (ARGS='word' for some)
+test: ## All tests (ARGS='word' for some)
+	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
 
 chaos: setup ## The storm and the model at full length: 100,000 actions, minutes (TRADEFLOW_CHAOS_ACTIONS, _SEED)

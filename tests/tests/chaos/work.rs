@@ -45,9 +45,9 @@ impl Work {
                ('goes_on', 'public.jobs', 'new.lane % {MAILS} <> 0 and new.lane % 2 = 0'),
                ('mails', 'public.jobs', 'new.lane % {MAILS} = 0');
              insert into tradeflow.actions (rule, kind, target, lane, max_attempts, on_dead, params) values
-               ('waits', 'http', 'calls', 'lane {{{{ facts.lane }}}}', 100, 'continue', '{call}'),
+               ('waits', 'http', 'calls', 'lane {{{{ facts.lane }}}}', 100, 'block', '{call}'),
                ('goes_on', 'http', 'calls', 'lane {{{{ facts.lane }}}}', 100, 'continue', '{call}'),
-               ('mails', 'email', 'mails', 'lane {{{{ facts.lane }}}}', 100, 'continue', '{mail}');",
+               ('mails', 'email', 'mails', 'lane {{{{ facts.lane }}}}', 100, 'block', '{mail}');",
             destination.url(),
             mails.url(),
         ))
@@ -75,9 +75,9 @@ impl Work {
         self.enough.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a dead action holds up its lane: none does here, as their `on_dead` says.
-    pub fn blocks(_lane: i32) -> bool {
-        false
+    /// Whether a dead or uncertain action holds up its lane.
+    pub fn blocks(lane: i32) -> bool {
+        lane % 2 == 1 || lane % MAILS == 0
     }
 
     /// Makes changes, a transaction at a time, until [`Work::enough`], whatever becomes of the server. A transaction whose end
