@@ -23,6 +23,7 @@ use crate::deliver::{email::Email, http::Http, noop::Noop, Deliver};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
+use crate::sync::{self, hooks};
 use crate::tls;
 use crate::trace;
 
@@ -53,6 +54,10 @@ pub enum Error {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Hooks(#[from] hooks::SetupError),
+    #[error(transparent)]
+    Sync(#[from] sync::Error),
     #[error(transparent)]
     Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
@@ -126,6 +131,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     // The helpers outlive the claiming: what drains still needs heartbeats.
     let helpers = CancellationToken::new();
     let background = TaskTracker::new();
+    let hooks = hooks::Receiver::new(config, pool.clone())?.map(Arc::new);
     if !config.listen_address.is_empty() {
         let serving = server::Serving {
             pool: pool.clone(),
@@ -134,7 +140,15 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
             concurrency: config.concurrency,
         };
         let recorder = metrics::install();
-        background.spawn(server::start(&config.listen_address, serving, recorder, helpers.clone()).await?);
+        let address = &config.listen_address;
+        background.spawn(server::start(address, serving, recorder, hooks.clone(), helpers.clone()).await?);
+    }
+    if let Some(receiver) = hooks {
+        if config.listen_address.is_empty() {
+            warn!("hooks.url is set and listen_address is empty: this sidecar receives no webhooks");
+        }
+        let env = sync::Env::new(config, pool.clone())?;
+        background.spawn(hooks::work(env, receiver.wake.clone(), config.hooks.keep, helpers.clone()));
     }
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
