@@ -8,6 +8,7 @@
 //! No transaction is open while something is sent. What the database does not hear of within the lease, because
 //! this process died or the network did, it gives to somebody else, or to a person.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub pool: db::Pool,
     pub worker: String,
     pub lease: Duration,
+    /// How long an answer of the database is waited for.
+    pub patience: Duration,
     pub kinds: Vec<Box<dyn Deliver>>,
     pub catalog: catalog::Catalog,
     pub secrets: Secrets,
@@ -81,6 +84,22 @@ pub(crate) struct Shared {
     /// Something may be ready.
     pub wake: Notify,
     pub health: Arc<Health>,
+}
+
+impl Shared {
+    /// The database's answer, or an error when none comes: a network may forget a connection and tell neither side. Whoever
+    /// asks, asks again; what was asked for may have been done all the same, as with any answer that is lost.
+    pub async fn answer<T>(&self, asked: impl Future<Output = Result<T, db::Error>>) -> Result<T, db::Error> {
+        answer_within(self.patience, asked).await
+    }
+}
+
+/// The same with another patience.
+pub(crate) async fn answer_within<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, db::Error>>,
+) -> Result<T, db::Error> {
+    tokio::time::timeout(patience, asked).await.unwrap_or(Err(db::Error::Silent(patience)))
 }
 
 /// Runs until `stop` is cancelled, then drains. `halt` ends the draining at once.
@@ -95,6 +114,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         pool: pool.clone(),
         worker: worker_name(&config.worker),
         lease: config.lease,
+        patience: (config.lease / 3).clamp(Duration::from_secs(1), Duration::from_secs(20)),
         kinds,
         catalog,
         secrets: Secrets::new(&config.secrets),

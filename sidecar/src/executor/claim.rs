@@ -60,7 +60,7 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
             return;
         }
         let want = room.min(config.claim_batch);
-        let pause = match claim(&shared, want).await {
+        let pause = match shared.answer(claim(&shared, want)).await {
             Ok(claimed) => {
                 backoff = self::backoff();
                 // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
@@ -96,8 +96,11 @@ async fn until_due(shared: &Shared) -> Option<Duration> {
         let row = client.query_typed_one(include_str!("../db/next_due.sql"), &values).await?;
         Ok::<_, db::Error>(row.try_get::<_, Option<f64>>("seconds")?)
     };
-    let seconds =
-        asking.await.inspect_err(|error| debug!(%error, "what is due next is not known")).ok()??;
+    let seconds = shared
+        .answer(asking)
+        .await
+        .inspect_err(|error| debug!(%error, "what is due next is not known"))
+        .ok()??;
     // Not at once: what was due just now and was not given is somebody else's.
     Some(Duration::try_from_secs_f64(seconds).ok()?.max(SHORTEST))
 }

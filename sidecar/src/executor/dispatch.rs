@@ -141,7 +141,7 @@ impl Start for Lease<'_> {
         let within = self.shared.lease / 2;
         let since = self.since;
         Box::pin(async move {
-            (|| self.ask())
+            (|| self.shared.answer(self.ask()))
                 .retry(backoff)
                 .when(move |_| since.elapsed() < within)
                 .notify(|error, _| warn!(%error, "the database could not be asked whether the lease holds"))

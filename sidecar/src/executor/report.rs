@@ -126,7 +126,7 @@ async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error
             [(&ids, Type::INT8_ARRAY), (&attempts, Type::INT4_ARRAY), (&results, Type::JSONB_ARRAY)];
         Ok(client.query_typed(include_str!("../db/complete.sql"), &values).await?)
     };
-    let rows = once
+    let rows = (|| shared.answer(once()))
         .retry(forever())
         .when(|error: &db::Error| !is_about_data(error))
         .notify(|error, pause| warn!(%error, completions = batch.len(), retry_in_ms = pause.as_millis() as u64, "completions could not be written yet"))
@@ -168,7 +168,7 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<
             let row = client.query_typed_one(include_str!("../db/fail.sql"), &values).await?;
             Ok(row.try_get::<_, Option<String>>(0)?)
         };
-        let state = once
+        let state = (|| shared.answer(once()))
             .retry(forever())
             .when(|error: &db::Error| !is_about_data(error))
             .notify(|error, pause| warn!(%error, id = action.id, retry_in_ms = pause.as_millis() as u64, "a failure could not be written yet"))
