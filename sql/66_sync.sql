@@ -1,4 +1,4 @@
--- 60_sync: how far the copies of remote systems are, and what their webhooks told. The rows are written by `tradeflow sync` and
+-- 66_sync: how far the copies of remote systems are, and what their webhooks told. The rows are written by `tradeflow sync` and
 -- by the sidecar's /hooks, as members of tradeflow_sync.
 
 create table tradeflow.sync_state (
