@@ -206,6 +206,7 @@ begin
   select array_agg(m.id), array_agg(m.result) into good, outcome from mine m;
 
   if good is not null then
+    perform tradeflow._remember(good, outcome);
     if tradeflow._next_step(good, outcome) > 0 then
       perform pg_notify('tradeflow', '');
     end if;

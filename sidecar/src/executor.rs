@@ -18,7 +18,8 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::db;
-use crate::deliver::{email::Email, http::Http, Deliver};
+use crate::api::Clients;
+use crate::deliver::{bigcommerce, email::Email, http::Http, hubspot, in_database::InDatabase, Deliver, Tools};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
@@ -49,8 +50,6 @@ pub enum Error {
     Server(#[from] server::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
-    #[error("configuration: kinds is empty: there would be nothing to do")]
-    NoKinds,
 }
 
 /// What all parts of the executor share.
@@ -72,13 +71,14 @@ pub(crate) struct Shared {
 /// Runs until `stop` is cancelled, then drains. `halt` ends the draining at once.
 pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationToken) -> Result<(), Error> {
     let pool = db::Pool::named(config, db::SIDECAR)?;
-    let kinds = kinds(config)?;
+    let worker = worker_name(&config.worker);
+    let kinds = kinds(config, &pool, &worker)?;
     let health = Arc::new(Health::default());
     let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
     let (report, completions) = report::channel(config.completion_batch);
     let shared = Arc::new(Shared {
         pool: pool.clone(),
-        worker: worker_name(&config.worker),
+        worker,
         lease: config.lease,
         kinds,
         catalog,
@@ -159,19 +159,23 @@ async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt:
     heartbeat::give_back(shared, unfinished.not_started).await;
 }
 
-fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
+fn kinds(config: &Config, pool: &db::Pool, worker: &str) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
-    let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
-    let known: Vec<Box<dyn Deliver>> =
-        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http)];
+    let clients = Clients::new(tls::client_config(roots.clone())?)?;
+    let tools = Arc::new(Tools::new(clients.clone(), pool.clone(), worker, config.lease));
+    let mut known: Vec<Box<dyn Deliver>> = vec![
+        Box::new(Email::new(config.email.connections as usize, roots)),
+        Box::new(Http::new(clients, config.http.response_limit)),
+    ];
+    known.extend(InDatabase::kinds(&tools, config.lease / 2));
+    known.extend(bigcommerce::kinds(&tools));
+    known.extend(hubspot::kinds(&tools));
     let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
     if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
         return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });
     }
-    if config.kinds.is_empty() {
-        return Err(Error::NoKinds);
-    }
-    Ok(known.into_iter().filter(|k| config.kinds.iter().any(|name| name == k.kind())).collect())
+    let wanted = |kind: &str| config.kinds.is_empty() || config.kinds.iter().any(|name| name == kind);
+    Ok(known.into_iter().filter(|k| wanted(k.kind())).collect())
 }
 
 /// Who holds the lease, for people who ask: host, process, and what tells two lives of one process id apart.

@@ -1,10 +1,13 @@
 //! The sidecar of tradeflow: it claims what the database decided, acts, and reports back.
 
+pub mod api;
+pub mod bigcommerce;
 pub mod config;
 pub mod db;
 pub mod deliver;
 pub mod doctor;
 pub mod executor;
+pub mod hubspot;
 pub mod init;
 pub mod load;
 pub mod metrics;

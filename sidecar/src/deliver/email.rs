@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use serde_json::{json, Value as Json};
 
-use super::{Deliver, Failure, Job, System, Target};
+use super::{Deliver, Done, Failure, Job, System, Target};
 
 mod message;
 mod smtp;
@@ -62,15 +62,19 @@ impl Deliver for Email {
         "email"
     }
 
-    fn system(&self) -> System {
-        System::Smtp
+    fn system(&self) -> Option<System> {
+        Some(System::Smtp)
+    }
+
+    fn delivery(&self) -> &'static str {
+        "claim_once"
     }
 
     fn html_params(&self) -> &'static [&'static str] {
         &["html"]
     }
 
-    fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>> {
-        Box::pin(self.send(job))
+    fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Done, Failure>> {
+        Box::pin(async { self.send(job).await.map(Done::Result) })
     }
 }

@@ -11,7 +11,7 @@ use super::Finding;
 use crate::config::Config;
 use crate::db;
 use crate::deliver::email::{probe, Address, Encryption};
-use crate::deliver::http::is_private;
+use crate::api::address::is_private;
 use crate::deliver::{System, Target};
 use crate::executor::target;
 use crate::secret::Secrets;
@@ -48,7 +48,7 @@ pub async fn look(client: &Client, config: &Config, findings: &mut Vec<Finding>)
     let reached = targets.iter().map(|target| async {
         match target.system {
             System::Smtp => probe(target, &roots).await,
-            System::Http => tokio::time::timeout(PATIENCE, connect(target))
+            _ => tokio::time::timeout(PATIENCE, connect(target))
                 .await
                 .unwrap_or_else(|_| Err("it does not answer".into())),
         }
@@ -69,7 +69,14 @@ pub async fn look(client: &Client, config: &Config, findings: &mut Vec<Finding>)
 }
 
 fn secret(target: &Target, secrets: &Secrets, findings: &mut Vec<Finding>) {
-    if target.auth != "none" && target.secret.is_none() {
+    let vendor = matches!(target.system, System::BigCommerce | System::HubSpot | System::Google);
+    if vendor && target.secret.is_none() {
+        findings.push(Finding::problem(
+            "secrets",
+            format!("target \"{}\" of system {} names no secret", target.name, target.system.as_str()),
+            format!("update tradeflow.targets set secret = 'env:NAME' where name = '{}';", target.name),
+        ));
+    } else if target.auth != "none" && target.secret.is_none() {
         findings.push(Finding::problem(
             "secrets",
             format!("target \"{}\" has auth {}, but names no secret", target.name, target.auth),

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::claim::Claimed;
 use super::Shared;
 use crate::db;
-use crate::deliver::{Action, Failure, Job, Outcome, Start};
+use crate::deliver::{Action, Done, Failure, Job, Start, Target};
 use crate::metrics;
 use crate::render::number::to_template;
 
@@ -24,7 +24,7 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
     let result = execute(shared, &claimed).await;
     let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
     match result {
-        Ok(result) => {
+        Ok(done) => {
             let latency = Utc::now() - claimed.run_at.max(claimed.created_at);
             metrics::delivered(&action.kind, target, began.elapsed(), latency.to_std().unwrap_or_default());
             info!(
@@ -40,7 +40,14 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
             );
             // From here on it is done, whatever the database hears of it.
             shared.running.mark_started(action.id);
-            shared.report.complete(action, result).await;
+            match done {
+                Done::Result(result) => shared.report.complete(action, result).await,
+                Done::Recorded => {
+                    shared.running.remove(action.id, action.attempt);
+                    // What it held up in its lane may go on.
+                    shared.wake.notify_one();
+                }
+            }
         }
         Err(failure) => {
             let outcome = failure.outcome.as_str();
@@ -62,7 +69,7 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
     }
 }
 
-async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
+async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Done, Failure> {
     let action = &claimed.action;
     let kind = shared
         .kinds
@@ -73,27 +80,34 @@ async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
         .params
         .as_ref()
         .ok_or_else(|| Failure::dead("the action was deleted from tradeflow.actions after it fired"))?;
-    let name = claimed
-        .target
-        .as_deref()
-        .ok_or_else(|| Failure::dead(format!("an action of kind \"{}\" needs a target", action.kind)))?;
-    let target = shared.catalog.target(name).ok_or_else(|| {
-        Failure::retry(format!("there is no target \"{name}\"; insert it into tradeflow.targets"))
-    })?;
-    if target.system != kind.system() {
-        return Err(Failure::dead(format!(
-            "target \"{name}\" is of system {}, but kind \"{}\" needs one of system {}",
-            target.system.as_str(),
-            action.kind,
-            kind.system().as_str()
-        )));
-    }
+    let none = Target::none();
+    let target = match kind.system() {
+        None => None,
+        Some(system) => {
+            let name = claimed
+                .target
+                .as_deref()
+                .ok_or_else(|| Failure::dead(format!("an action of kind \"{}\" needs a target", action.kind)))?;
+            let target = shared.catalog.target(name).ok_or_else(|| {
+                Failure::retry(format!("there is no target \"{name}\"; insert it into tradeflow.targets"))
+            })?;
+            if target.system != system {
+                return Err(Failure::dead(format!(
+                    "target \"{name}\" is of system {}, but kind \"{}\" needs one of system {}",
+                    target.system.as_str(),
+                    action.kind,
+                    system.as_str()
+                )));
+            }
+            Some(target)
+        }
+    };
     let context = context(claimed);
     let params = shared.catalog.renderer.params(template, kind.html_params(), &context)?;
     let start = Lease { shared, action, since: claimed.at };
     let job = Job {
         action,
-        target: &target,
+        target: target.as_deref().unwrap_or(&none),
         params,
         context: &context,
         renderer: &shared.catalog.renderer,
@@ -170,10 +184,10 @@ impl Start for Lease<'_> {
                 .when(move |_| since.elapsed() < within)
                 .notify(|error, _| warn!(%error, "the database could not be asked whether the lease holds"))
                 .await
-                .map_err(|error| Failure {
-                    outcome: Outcome::Retry,
-                    message: format!("nothing was sent, since the database could not be asked whether the lease holds: {error}"),
-                    retry_after: None,
+                .map_err(|error| {
+                    Failure::retry(format!(
+                        "nothing was sent, since the database could not be asked whether the lease holds: {error}"
+                    ))
                 })
         })
     }

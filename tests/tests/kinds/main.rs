@@ -1,0 +1,6 @@
+//! Each kind of action, through the real sidecar and the real Postgres, against fakes that keep state.
+
+mod bigcommerce;
+mod database;
+mod hubspot;
+mod scene;
