@@ -49,6 +49,26 @@ pg_create() {
   }
 }
 
+# pg_move DIR: what a change of the major version does, here from a version to itself: pg_upgrade takes the stopped cluster
+# along into a new one, which takes its place.
+pg_move() {
+  local dir=$1 name
+  for name in pg_controldata pg_dump pg_dumpall pg_resetwal pg_restore pg_upgrade psql vacuumdb; do
+    cp "$("$PG_CONFIG" --bindir)/$name" "$(pg_program "$dir" "$name")"
+  done
+  as_server_user mv "$dir/data" "$dir/before"
+  pg_create "$dir"
+  # It writes a script into the working directory.
+  as_server_user env -C "$dir" "$(pg_program "$dir" pg_upgrade)" --username=postgres --socketdir="$dir/socket" --jobs=2 \
+    --old-bindir="$(dirname "$(pg_program "$dir" postgres)")" --new-bindir="$(dirname "$(pg_program "$dir" postgres)")" \
+    --old-datadir="$dir/before" --new-datadir="$dir/data" >"$dir/pg_upgrade.log" 2>&1 || {
+    cat "$dir/pg_upgrade.log" >&2
+    find "$dir/data/pg_upgrade_output.d" -name '*.log' -exec tail -n 20 {} + >&2 || true
+    die "pg_upgrade failed (its output stands above)"
+  }
+  rm -rf "$dir/before"
+}
+
 free_port() {
   "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

@@ -7,6 +7,7 @@
 #
 # On standard output: one line `conninfo=…`, then `ready`. On standard input, one word a line, each answered `ok`:
 #   stop (fast) · crash (as SIGQUIT: sessions are cut, recovery follows) · start (again, on the same port)
+#   upgrade (stop, pg_upgrade into a new cluster, start)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/postgres.sh"
 
@@ -44,7 +45,12 @@ while read -r word; do
     start) pg_start "$dir" "$(cat "$dir/port")" "${settings[@]}" ;;
     stop) pg_stop "$dir" fast ;;
     crash) pg_stop "$dir" immediate ;;
-    *) die "unknown word on standard input: $word (stop, crash, start)" ;;
+    upgrade)
+      pg_stop "$dir" fast
+      pg_move "$dir"
+      pg_start "$dir" "$(cat "$dir/port")" "${settings[@]}"
+      ;;
+    *) die "unknown word on standard input: $word (stop, crash, start, upgrade)" ;;
   esac
   echo ok
 done

@@ -9,7 +9,11 @@ declare
 begin
   foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then
-      execute format('create role %I nologin', r);
+      begin
+        execute format('create role %I nologin', r);
+      exception when duplicate_object or unique_violation then
+        null;  -- Another database made it at the same moment.
+      end;
     end if;
   end loop;
 end

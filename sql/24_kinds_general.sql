@@ -15,7 +15,15 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
       "html": {"type": ["string", "null"], "description": "replaces the template's"},
-      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"}
+      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
+      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
+        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
+          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
+      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
+      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
+      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
+        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
+      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
     }}$schema$),
   ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
     "type": "object", "additionalProperties": false,
@@ -65,4 +73,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
       "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
       "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
-    }}$schema$);
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);

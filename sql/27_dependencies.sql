@@ -11,6 +11,7 @@ create table tradeflow.rule_dependencies (
 );
 create index rule_dependencies_rule on tradeflow.rule_dependencies (rule);
 create index rule_dependencies_table on tradeflow.rule_dependencies (table_name);
+select pg_catalog.pg_extension_config_dump('tradeflow.rule_dependencies', '');
 comment on table tradeflow.rule_dependencies is 'What each rule reads, noted when it is written; read it through the view dependencies.';
 comment on column tradeflow.rule_dependencies.rule is 'The rule.';
 comment on column tradeflow.rule_dependencies.part is 'Which part of its definition: source, key, columns, condition, fire_at, still, query, view, input.';

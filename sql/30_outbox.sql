@@ -33,7 +33,8 @@ create table tradeflow.outbox (
   started_at    timestamptz,
   error         text,
   result        jsonb,
-  created_at    timestamptz not null default now()
+  created_at    timestamptz not null default now(),
+  traceparent   text
 );
 select pg_catalog.pg_extension_config_dump('tradeflow.outbox', '');
 select pg_catalog.pg_extension_config_dump('tradeflow.outbox_id_seq', '');
@@ -89,6 +90,7 @@ comment on column tradeflow.outbox.started_at is 'When the worker said that it b
 comment on column tradeflow.outbox.error is 'The last error.';
 comment on column tradeflow.outbox.result is 'What executing it returned.';
 comment on column tradeflow.outbox.created_at is 'The start of the transaction that fired.';
+comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
 
 
 -- Where finished actions go. No indexes but those that people search by: it is written far more than read.
@@ -103,6 +105,8 @@ create table tradeflow.outbox_history_default partition of tradeflow.outbox_hist
 create index on tradeflow.outbox_history_default (id);
 create index on tradeflow.outbox_history_default (firing_id);
 create index on tradeflow.outbox_history_default (rule, subject);
+-- What ended lately: rows come in the order of time, so this costs next to nothing.
+create index on tradeflow.outbox_history_default using brin (finished_at) with (pages_per_range = 16, autosummarize = on);
 select pg_catalog.pg_extension_config_dump('tradeflow.outbox_history_default', '');
 comment on table tradeflow.outbox_history is 'Finished actions (done, cancelled, shadow), partitioned by day; days older than setting history_days (default 90) are dropped by tick().';
 comment on table tradeflow.outbox_history_default is 'Catches rows of a day whose partition tick() has not made yet.';
@@ -201,11 +205,11 @@ as $$
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
       state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
-      result, request, created_at)
+      result, request, created_at, traceparent)
     select
       g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
       coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
-      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at
+      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
     from gone g
     left join unnest(ids, results) r(id, result) on r.id = g.id
     returning 1

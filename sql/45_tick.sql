@@ -81,8 +81,9 @@ $$;
 comment on function tradeflow._wake_timers() is 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
 
 
--- Partitions for today and tomorrow; days past their retention go. The default partition keeps a database
--- working whose tick() nobody called: its rows of today are moved when the day's partition is made.
+-- Partitions for today and tomorrow; days past their retention go. The default partition keeps a database working
+-- whose tick() nobody called. Rows are never moved: where it has some, today's stay in it, and the next day is the first
+-- with a partition.
 create function tradeflow._partitions() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -91,6 +92,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -101,15 +103,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -194,6 +201,7 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._report_unknown_kinds();
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;

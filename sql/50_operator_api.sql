@@ -57,6 +57,25 @@ as $$ select tradeflow.retry(array[id]) = 1 $$;
 comment on function tradeflow.retry(bigint) is 'Executes one action again. False: it is not dead, uncertain, held or retrying.';
 
 
+create function tradeflow.hold(ids bigint[], reason text default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with mine as (
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and o.state in ('ready', 'waiting')
+    order by o.id for update
+  ), held as (
+    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    from mine where o.id = mine.id
+    returning 1
+  )
+  select count(*)::int from held
+$$;
+comment on function tradeflow.hold(bigint[], text) is
+  'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
+
+
 create function tradeflow.release_held(rule text default null, ids bigint[] default null) returns int
 language sql security definer
 set search_path = pg_catalog, pg_temp
@@ -91,22 +110,3 @@ as $$
   select exists (select from mine)
 $$;
 comment on function tradeflow.ack(bigint) is 'Takes note of an incident. False: there is none, or it was noted before.';
-
-
-create view tradeflow.queue_health as
-select
-  o.state,
-  o.kind,
-  o.target,
-  count(*) as actions,
-  min(o.run_at) as oldest_run_at,
-  case when o.state = 'ready' then greatest(clock_timestamp() - min(o.run_at), '0') end as lag
-from tradeflow.outbox o
-group by o.state, o.kind, o.target;
-comment on view tradeflow.queue_health is 'How many actions are in which state, by kind and target, and how late the oldest ready one is.';
-comment on column tradeflow.queue_health.state is 'State of the actions counted.';
-comment on column tradeflow.queue_health.kind is 'Their kind.';
-comment on column tradeflow.queue_health.target is 'Their target.';
-comment on column tradeflow.queue_health.actions is 'How many.';
-comment on column tradeflow.queue_health.oldest_run_at is 'The earliest due time among them.';
-comment on column tradeflow.queue_health.lag is 'How long the oldest ready one has been due.';

@@ -153,6 +153,36 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
+CREATE FUNCTION tradeflow._actions_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
+     'Letters, digits and underscore, no digit first: later steps read its result as steps.name.'),
+    (new.edge in ('enter', 'leave'), format('edge is "%s"', new.edge), 'enter: the answer became yes; leave: it is yes no longer.'),
+    (new.if_late in ('run', 'skip'), format('if_late is "%s"', new.if_late),
+     'run: at once, when its time has passed already; skip: not at all.'),
+    (new.max_attempts between 1 and 100, format('max_attempts is %s', new.max_attempts),
+     'From 1 to 100; with the backoff between them, 20 last about an hour.'),
+    (new.on_failure in ('stop', 'continue'), format('on_failure is "%s"', new.on_failure), 'stop, or continue with the next step.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._actions_valid() IS 'Internal. Errors: 23514 for a value that an action cannot have.';
+
 CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -163,11 +193,11 @@ CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
       state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
-      result, request, created_at)
+      result, request, created_at, traceparent)
     select
       g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
       coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
-      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at
+      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
     from gone g
     left join unnest(ids, results) r(id, result) on r.id = g.id
     returning 1
@@ -222,6 +252,7 @@ CREATE TABLE tradeflow.outbox (
     error text,
     result jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    traceparent text,
     CONSTRAINT outbox_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text, 'view'::text, 'schedule'::text, 'backfill'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['ready'::text, 'waiting'::text, 'running'::text, 'done'::text, 'dead'::text, 'held'::text, 'cancelled'::text, 'uncertain'::text, 'shadow'::text])))
 )
@@ -286,6 +317,8 @@ COMMENT ON COLUMN tradeflow.outbox.error IS 'The last error.';
 COMMENT ON COLUMN tradeflow.outbox.result IS 'What executing it returned.';
 
 COMMENT ON COLUMN tradeflow.outbox.created_at IS 'The start of the transaction that fired.';
+
+COMMENT ON COLUMN tradeflow.outbox.traceparent IS 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
 
 CREATE FUNCTION tradeflow._ask_again(o tradeflow.outbox) RETURNS jsonb
     LANGUAGE plpgsql
@@ -798,7 +831,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+COMMENT ON FUNCTION tradeflow._check_view(rule text, view text) IS 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it, or a subject that is a row''s number or ambiguous.';
 
 CREATE FUNCTION tradeflow._check_view_query(view regclass) RETURNS void
     LANGUAGE c STRICT
@@ -831,6 +864,7 @@ begin
     else
       perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
       anew := tradeflow._install_triggers(rel.oid);
+      perform tradeflow._watch_truncation(rel.oid);
       if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
         problem := 'its triggers are disabled';
@@ -905,6 +939,30 @@ CREATE FUNCTION tradeflow._condition_parts(condition text) RETURNS text[]
 
 COMMENT ON FUNCTION tradeflow._condition_parts(condition text) IS 'Internal. What AND joins at the top of a condition, as written.';
 
+CREATE FUNCTION tradeflow._count_health() RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+  select jsonb_build_object(
+    'queue', (select coalesce(jsonb_agg(jsonb_build_object(
+                'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
+                'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
+    'targets', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'target', t.name, 'paused', t.paused_at is not null, 'breaker', coalesce(s.breaker, 'closed'),
+                  'throttled', coalesce(s.throttled_until > clock_timestamp(), false), 'failures', coalesce(s.failures, 0))), '[]')
+                from tradeflow.targets t left join tradeflow.target_states s on s.target = t.name),
+    'incidents', (select coalesce(jsonb_object_agg(i.kind, i.n), '{}')
+                  from (select x.kind, count(*) as n from tradeflow.incidents x where x.acked_at is null group by x.kind) i),
+    'rules', (select coalesce(jsonb_object_agg(s.status, s.n), '{}')
+              from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
+                           count(*) as n
+                    from tradeflow.rules r group by 1) s),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+$$;
+
+COMMENT ON FUNCTION tradeflow._count_health() IS 'Internal. What health() says, counted anew.';
+
 CREATE FUNCTION tradeflow._ddl_ended() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -935,6 +993,7 @@ begin
     left join pg_class c on c.oid = to_regclass(w.name)
     where c.oid is null and w.lost is null
        or c.oid = any (touched)
+       or exists (select from unnest(touched) t(oid), pg_partition_ancestors(t.oid) a where a.relid = c.oid)
        or w.lost is not null and c.oid is not null
        or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
                                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
@@ -1237,6 +1296,17 @@ $_$;
 
 COMMENT ON FUNCTION tradeflow._key_of(source text, key text) IS 'Internal. A key as JSON. Errors: 22023.';
 
+CREATE FUNCTION tradeflow._kinds_executed() RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(array_agg(distinct k), '{}')
+  from tradeflow.sidecars s cross join unnest(s.kinds) k
+  where s.seen_at > clock_timestamp() - interval '30 seconds'
+$$;
+
+COMMENT ON FUNCTION tradeflow._kinds_executed() IS 'Internal. The kinds that some sidecar executes now.';
+
 CREATE FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1295,6 +1365,21 @@ CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds
 $$;
 
 COMMENT ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) IS 'Internal. Leases up to max ready actions, the first of each lane.';
+
+CREATE FUNCTION tradeflow._load_as_dumped() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._load_as_dumped() IS 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
 
 CREATE FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) RETURNS void
     LANGUAGE sql
@@ -1358,6 +1443,20 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._merge_incidents() IS 'Internal. Adds up equal incidents and marks rules that no longer compile.';
 
+CREATE FUNCTION tradeflow._name_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.name !~ tg_argv[1] then
+    raise exception '"%" is no name of a %', new.name, tg_argv[0] using errcode = 'check_violation', hint = tg_argv[2];
+  end if;
+  return new;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._name_valid() IS 'Internal. Its arguments: of what, the pattern, the pattern in words. Errors: 23514 for another name.';
+
 CREATE FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS '$libdir/tradeflow', 'tradeflow_next_run';
@@ -1381,7 +1480,7 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts)
+      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
     select
       f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
       case when a.lane is null then f.source || ':' || f.subject
@@ -1389,7 +1488,7 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
     from finished f
     cross join lateral (
       select * from tradeflow.actions x
@@ -1473,6 +1572,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -1483,15 +1583,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -1618,6 +1723,48 @@ CREATE FUNCTION tradeflow._replay(definition text, source regclass, source_name 
     AS '$libdir/tradeflow', 'tradeflow_replay';
 
 COMMENT ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) IS 'Internal. Asks a definition about the logged changes of a table, as its owner, of whom the caller must be a member. Errors of the rule come as a row of their own.';
+
+CREATE FUNCTION tradeflow._report_unknown_kinds() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  executed  text[] := tradeflow._kinds_executed();
+  reported  int;
+begin
+  -- Nobody said which kinds it executes: clients of another make, of which nothing is known.
+  if executed = '{}' then
+    return 0;
+  end if;
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
+
+  with overdue as (
+    select o.* from tradeflow.outbox o
+    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
+    order by o.run_at limit 1000
+  ), stuck as (
+    select o.kind, count(*) as actions, min(o.id) as first
+    from overdue o
+    where o.kind <> all (executed)
+    group by o.kind
+  ), added as (
+    insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
+    select 'unknown_kind', o.rule, o.source, o.subject, o.id,
+           format('no sidecar that runs executes kind "%s": %s actions have been ready for more than a minute', s.kind, case when s.actions < 1000 then s.actions::text else 'many' end),
+           s.kind,
+           format('start one that does (tradeflow run --kind %s; the configuration''s kinds lists those of a sidecar), or cancel them: tradeflow outbox cancel --kind %1$s', s.kind)
+    from stuck s
+    join tradeflow.outbox o on o.id = s.first
+    where not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = s.kind)
+    returning 1
+  )
+  select count(*)::int into reported from added;
+  return reported;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._report_unknown_kinds() IS 'Internal. Part of tick(): an incident for each kind whose ready actions nobody executes; it closes by itself when somebody does. Returns how many are new.';
 
 CREATE FUNCTION tradeflow._require_columns(rel regclass, columns text[], what text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -2042,6 +2189,50 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._rules_search_path() IS 'Internal. Pins the writer''s search_path to a rule that gives none, and qualifies the names of its table or view.';
 
+CREATE FUNCTION tradeflow._rules_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (cardinality(new.events) > 0, 'events is empty', 'Name at least one of insert, update, delete; mode = ''off'' turns the rule off.'),
+    (new.events <@ '{insert,update,delete}',
+     format('events names "%s"', (select e from unnest(new.events) e where e <> all ('{insert,update,delete}') limit 1)),
+     'There are insert, update and delete; TRUNCATE fires nothing.'),
+    (new.fires in ('enter', 'always', 'once'), format('fires is "%s"', new.fires),
+     'enter: when it begins to hold; always: at every change while it holds; once: at the first answer ever.'),
+    (new.mode in ('live', 'shadow', 'off'), format('mode is "%s"', new.mode),
+     'live; shadow: firings are recorded and never executed; off: not evaluated.'),
+    (cardinality(new.columns) > 0, 'columns is empty', 'Name the columns one of which must change; NULL: any column.'),
+    (new.max_firings > 0, format('max_firings is %s', new.max_firings),
+     'At least 1: of more firings than this from one statement all are held.'),
+    (new.max_per_subject > 0, format('max_per_subject is %s', new.max_per_subject),
+     'At least 1: further firings about one subject within an hour are held.'),
+    (new.version > 0, format('version is %s', new.version), 'Leave it out: tradeflow counts the definitions.'),
+    (new.view is null or num_nonnulls(new.condition, new.still, new.query, new.fire_at, new.columns) = 0,
+     format('it has a view, so it has no %s',
+            (select string_agg(p.name, ', ' order by p.i)
+             from (values (1, 'condition', new.condition), (2, 'still', new.still), (3, 'query', new.query), (4, 'fire_at', new.fire_at),
+                          (5, 'columns', new.columns::text)) p(i, name, given)
+             where p.given is not null)),
+     'The view is the question: its rows are those for whom the answer is yes, its columns fire_at and recheck_at say when.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._rules_valid() IS 'Internal. Errors: 23514 for a value that a rule cannot have.';
+
 CREATE FUNCTION tradeflow._run_schedule(rule text) RETURNS integer
     LANGUAGE c STRICT
     AS '$libdir/tradeflow', 'tradeflow_run_schedule';
@@ -2250,6 +2441,38 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
 
+CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
+  where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
+    (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
+    (new.base_url !~ '^[a-z]+://[^/]*@', 'base_url holds a user or a password',
+     'Put the user into username, and where the password is into secret: env:NAME or file:/path.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a target',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (jsonb_typeof(new.headers) = 'object', format('headers is a JSON %s, not an object', jsonb_typeof(new.headers)),
+     'It names each header: {"X-Client": "tradeflow"}'),
+    (new.timeout > '0', format('timeout is %s', new.timeout), 'How long one execution may take, as in 30 seconds.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._targets_valid() IS 'Internal. Errors: 23514 for a value that a target cannot have; what was taken for a secret is not repeated.';
+
 CREATE FUNCTION tradeflow._templates_before_write() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2278,11 +2501,17 @@ CREATE FUNCTION tradeflow._truncated() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  the_name text := tradeflow._qualified_name(tg_relid);
+  root     regclass := coalesce((select a.relid from pg_partition_ancestors(tg_relid) a
+                                 join tradeflow.watched_tables w on w.name = tradeflow._qualified_name(a.relid)
+                                 where a.relid <> tg_relid limit 1), tg_relid);
+  the_name text := tradeflow._qualified_name(root);
 begin
-  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
-  from tradeflow.outbox o
-  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  -- Of a partition alone, the timers of the other rows go on: each is asked again when it is due, and its row is gone.
+  if root = tg_relid then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+    from tradeflow.outbox o
+    where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  end if;
   insert into tradeflow.view_checks (rule, subjects, silent)
   select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
@@ -2345,6 +2574,32 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._wake_timers() IS 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
 
+CREATE FUNCTION tradeflow._watch_truncation(root regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  parts  regclass[];
+  part   regclass;
+begin
+  select array_agg(p.relid order by p.relid) into parts
+  from pg_partition_tree(root) p
+  where p.relid <> root and not exists (select from pg_trigger t where t.tgrelid = p.relid and t.tgname = 'tradeflow_truncate');
+  if parts is null then
+    return;
+  end if;
+  -- First all of them: each ALTER TABLE has the event trigger look for partitions without.
+  foreach part in array parts loop
+    execute format('create trigger tradeflow_truncate after truncate on %s for each statement execute function tradeflow._truncated()', part);
+  end loop;
+  foreach part in array parts loop
+    execute format('alter table %s enable always trigger tradeflow_truncate', part);
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._watch_truncation(root regclass) IS 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
+
 CREATE FUNCTION tradeflow._withdraw(ids bigint[], reason text) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2360,6 +2615,13 @@ CREATE FUNCTION tradeflow._withdraw(ids bigint[], reason text) RETURNS integer
 $$;
 
 COMMENT ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) IS 'Internal. Cancels waiting actions whose answer no longer stands. Returns how many.';
+
+CREATE FUNCTION tradeflow.absent(worker text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ delete from tradeflow.sidecars s where s.worker = absent.worker $$;
+
+COMMENT ON FUNCTION tradeflow.absent(worker text) IS 'A sidecar says that it leaves.';
 
 CREATE FUNCTION tradeflow.ack(incident bigint) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER
@@ -2436,7 +2698,7 @@ CREATE FUNCTION tradeflow.cancel(id bigint, reason text DEFAULT NULL::text) RETU
 
 COMMENT ON FUNCTION tradeflow.cancel(id bigint, reason text) IS 'Cancels one action. False: it is running, or ended already.';
 
-CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[]) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone)
+CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[]) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone, traceparent text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -2458,7 +2720,7 @@ begin
   )
   select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
          h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
+         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
   from held h
   left join lateral (
     -- Without a key, or a view to look into, there is nobody to ask about.
@@ -2661,6 +2923,97 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
+CREATE FUNCTION tradeflow.health(max_age interval DEFAULT '00:00:05'::interval) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  last   tradeflow.health_snapshot;
+  began  timestamptz;
+begin
+  select * into last from tradeflow.health_snapshot;
+  -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
+  -- twentieth of the time. Whoever asks while another counts gets the last answer.
+  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
+                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+    began := clock_timestamp();
+    last.body := tradeflow._count_health();
+    last.taken_at := clock_timestamp();
+    insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
+    on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
+  end if;
+  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+
+CREATE FUNCTION tradeflow.hold(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with mine as (
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and o.state in ('ready', 'waiting')
+    order by o.id for update
+  ), held as (
+    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    from mine where o.id = mine.id
+    returning 1
+  )
+  select count(*)::int from held
+$$;
+
+COMMENT ON FUNCTION tradeflow.hold(ids bigint[], reason text) IS 'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
+
+CREATE FUNCTION tradeflow.inspect(id bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with firing as (
+    select coalesce((select o.firing_id from tradeflow.outbox o where o.id = inspect.id),
+                    (select h.firing_id from tradeflow.outbox_history h where h.id = inspect.id)) as id
+  ), acts as (
+    select o.id, o.rule, o.rule_version, o.source, o.event, o.edge, o.subject, o.occurrence, o.key, o.created_at, o.fire_at, o.traceparent, o.facts, o.steps,
+           o.step, o.action, o.kind, o.target, o.lane, o.state, o.reason, o.run_at, o.attempt, o.max_attempts, o.worker,
+           o.lease_until, o.started_at, o.error, o.result, null::jsonb as request, null::timestamptz as finished_at,
+           tradeflow.waits_for(o.id) as waits_for
+    from tradeflow.outbox o join firing f on f.id = o.firing_id
+    union all
+    select h.id, h.rule, h.rule_version, h.source, h.event, h.edge, h.subject, h.occurrence, h.key, h.created_at, h.fire_at, h.traceparent, h.facts, h.steps,
+           h.step, h.action, h.kind, h.target, h.lane, h.state, h.reason, h.run_at, h.attempt, h.max_attempts, h.worker,
+           h.lease_until, h.started_at, h.error, h.result, h.request, h.finished_at, null
+    from tradeflow.outbox_history h join firing f on f.id = h.firing_id
+  ), latest as (
+    select * from acts a order by a.step desc nulls last, a.id desc limit 1
+  )
+  select jsonb_build_object(
+    'id', inspect.id,
+    'firing', jsonb_build_object(
+      'firing_id', f.id, 'rule', l.rule, 'rule_version', l.rule_version, 'source', l.source, 'event', l.event, 'edge', l.edge,
+      'subject', l.subject, 'occurrence', l.occurrence, 'key', l.key, 'fired_at', (select min(a.created_at) from acts a),
+      'fire_at', l.fire_at, 'traceparent', l.traceparent, 'facts', l.facts, 'steps', l.steps),
+    'actions', (
+      select jsonb_agg(jsonb_build_object(
+        'id', a.id, 'step', a.step, 'action', a.action, 'kind', a.kind, 'target', a.target, 'lane', a.lane, 'state', a.state,
+        'reason', a.reason, 'waits_for', a.waits_for, 'run_at', a.run_at, 'attempt', a.attempt, 'max_attempts', a.max_attempts,
+        'worker', a.worker, 'lease_until', a.lease_until, 'started_at', a.started_at, 'finished_at', a.finished_at,
+        'error', a.error, 'params', x.params, 'request', a.request, 'result', a.result) order by a.step, a.id)
+      from acts a
+      left join tradeflow.actions x on x.rule = a.rule and x.edge = a.edge and x.step = a.step),
+    'later_steps', (
+      select coalesce(jsonb_agg(jsonb_build_object('step', x.step, 'action', x.name, 'kind', x.kind, 'target', x.target, 'delay', x.delay) order by x.step), '[]')
+      from tradeflow.actions x
+      where x.rule = l.rule and x.edge = l.edge and x.step > l.step and l.state not in ('cancelled', 'shadow')),
+    'incidents', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', i.id, 'kind', i.kind, 'message', i.message, 'hint', i.hint, 'last_seen_at', i.last_seen_at, 'acked_at', i.acked_at) order by i.id), '[]')
+      from tradeflow.incidents i where i.outbox_id in (select a.id from acts a)))
+  from firing f cross join latest l
+$$;
+
+COMMENT ON FUNCTION tradeflow.inspect(id bigint) IS 'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
+
 CREATE FUNCTION tradeflow.now() RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2722,6 +3075,19 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow.pause_target(target text, reason text) IS 'Sends nothing more to a target: its actions stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such target.';
+
+CREATE FUNCTION tradeflow.present(worker text, kinds text[], version text DEFAULT NULL::text, concurrency integer DEFAULT NULL::integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  delete from tradeflow.sidecars s where s.seen_at < clock_timestamp() - interval '1 hour' and s.worker <> present.worker;
+  insert into tradeflow.sidecars as s (worker, kinds, version, concurrency)
+  values (present.worker, present.kinds, present.version, present.concurrency)
+  on conflict (worker) do update
+  set kinds = excluded.kinds, version = excluded.version, concurrency = excluded.concurrency, seen_at = clock_timestamp();
+$$;
+
+COMMENT ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) IS 'A sidecar says that it runs, and which kinds it executes: at its start, then about every 10 seconds. Without it nothing changes but what people are told: kinds that nobody executes are found by it.';
 
 CREATE FUNCTION tradeflow.release_held(rule text DEFAULT NULL::text, ids bigint[] DEFAULT NULL::bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -2948,6 +3314,7 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._report_unknown_kinds();
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;
@@ -2976,6 +3343,9 @@ begin
   foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
   end loop;
+  for t in select p.relid::regclass::text from pg_partition_tree("table") p where p.relid <> "table" loop
+    execute format('drop trigger if exists tradeflow_truncate on %s', t);
+  end loop;
   perform tradeflow._invalidate("table");
 end
 $$;
@@ -2988,6 +3358,72 @@ CREATE FUNCTION tradeflow.version() RETURNS text
     AS $$ select extversion from pg_extension where extname = 'tradeflow' $$;
 
 COMMENT ON FUNCTION tradeflow.version() IS 'The installed version of the extension.';
+
+CREATE FUNCTION tradeflow.waits_for(id bigint) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  o         tradeflow.outbox;
+  before    record;
+  stopped   text;
+  executed  text[] := tradeflow._kinds_executed();
+begin
+  select * into o from tradeflow.outbox x where x.id = waits_for.id;
+  if not found then
+    return null;
+  elsif o.state = 'waiting' then
+    return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  elsif o.state = 'running' then
+    return format('worker %s, which has it until %s', o.worker, to_char(o.lease_until at time zone 'UTC', 'HH24:MI:SS "UTC"'));
+  elsif o.state = 'held' then
+    return format('a person: it is held (%s); tradeflow outbox release %s, or cancel', coalesce(o.reason, 'no reason given'), o.id);
+  elsif o.state = 'dead' then
+    return format('a person: it is dead; mend the cause, then tradeflow dead retry %s, or discard', o.id);
+  elsif o.state = 'uncertain' then
+    return format('a person: nobody knows whether it arrived; if it did, tradeflow outbox cancel %1$s, else retry %1$s', o.id);
+  elsif o.state <> 'ready' then
+    return null;
+  elsif o.run_at > clock_timestamp() and o.attempt > 0 then
+    return format('its next attempt, at %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  end if;
+  select b.id, b.state, b.run_at, b.attempt into before
+  from tradeflow.outbox b
+  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  order by b.state = 'running' desc, b.id limit 1;
+  if found then
+    return format('action %s of its lane, which is %s', before.id, case
+      when before.state = 'running' then 'running'
+      when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
+      else 'before it' end);
+  elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
+    return 'a sidecar: none is running';
+  elsif o.kind <> all (executed) then
+    return format('a sidecar that executes kind "%s": those that run execute %s', o.kind, array_to_string(executed, ', '));
+  elsif o.target is not null and not exists (select from tradeflow.targets t where t.name = o.target) then
+    return format('target "%s", which does not exist', o.target);
+  end if;
+  select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
+  from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
+  if stopped is null then
+    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
+  end if;
+  if stopped is null then
+    select case
+      when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
+    end into stopped
+    from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
+  end if;
+  return coalesce(stopped, 'a sidecar with room for it');
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow.waits_for(id bigint) IS 'Why an action has not run yet, in one sentence: its time, an action before it in its lane, its target, a sidecar, a person. NULL: it waits for nothing, it has ended.';
 
 CREATE FUNCTION tradeflow.watch("table" regclass, key text[] DEFAULT NULL::text[], ignore text[] DEFAULT '{}'::text[], log boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
@@ -3290,6 +3726,7 @@ CREATE TABLE tradeflow.outbox_history (
     error text,
     result jsonb,
     created_at timestamp with time zone NOT NULL,
+    traceparent text,
     request jsonb,
     finished_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 )
@@ -3354,6 +3791,8 @@ COMMENT ON COLUMN tradeflow.outbox_history.error IS 'The last error.';
 COMMENT ON COLUMN tradeflow.outbox_history.result IS 'What executing it returned.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.created_at IS 'The start of the transaction that fired.';
+
+COMMENT ON COLUMN tradeflow.outbox_history.traceparent IS 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.request IS 'The rendered request, without secrets.';
 
@@ -3442,6 +3881,24 @@ COMMENT ON COLUMN tradeflow.firings.run_at IS 'When its first step was or is due
 COMMENT ON COLUMN tradeflow.firings.created_at IS 'When it fired.';
 
 COMMENT ON COLUMN tradeflow.firings.finished_at IS 'When its last step ended; NULL while something is open.';
+
+CREATE UNLOGGED TABLE tradeflow.health_snapshot (
+    only_row boolean DEFAULT true NOT NULL,
+    taken_at timestamp with time zone NOT NULL,
+    took interval NOT NULL,
+    body jsonb NOT NULL,
+    CONSTRAINT health_snapshot_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE tradeflow.health_snapshot IS 'The last answer of tradeflow.health().';
+
+COMMENT ON COLUMN tradeflow.health_snapshot.only_row IS 'Always true: the table holds one row.';
+
+COMMENT ON COLUMN tradeflow.health_snapshot.taken_at IS 'When it was counted.';
+
+COMMENT ON COLUMN tradeflow.health_snapshot.took IS 'How long counting took.';
+
+COMMENT ON COLUMN tradeflow.health_snapshot.body IS 'What health() returned.';
 
 CREATE TABLE tradeflow.incidents (
     id bigint NOT NULL,
@@ -3571,6 +4028,7 @@ CREATE TABLE tradeflow.outbox_history_default (
     error text,
     result jsonb,
     created_at timestamp with time zone NOT NULL,
+    traceparent text,
     request jsonb,
     finished_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
@@ -3655,6 +4113,84 @@ COMMENT ON COLUMN tradeflow.rule_inputs.source IS 'A watched table.';
 
 COMMENT ON COLUMN tradeflow.rule_inputs.subject IS 'An expression over new (new.company_id), or a SELECT that may mention new and returns any number of subjects in its one column. It is asked about the row as it was and as it is. NULL: no subject.';
 
+CREATE VIEW tradeflow.rule_stats AS
+ SELECT r.name AS rule,
+    r.mode,
+        CASE
+            WHEN (r.mode = 'off'::text) THEN 'off'::text
+            WHEN (r.invalid IS NOT NULL) THEN 'invalid'::text
+            WHEN (r.paused_at IS NOT NULL) THEN 'paused'::text
+            ELSE r.mode
+        END AS status,
+    COALESCE(r.invalid, r.paused_reason) AS reason,
+    COALESCE(o.ready, (0)::bigint) AS ready,
+    COALESCE(o.waiting, (0)::bigint) AS waiting,
+    COALESCE(o.running, (0)::bigint) AS running,
+    COALESCE(o.held, (0)::bigint) AS held,
+    COALESCE(o.dead, (0)::bigint) AS dead,
+    COALESCE(o.uncertain, (0)::bigint) AS uncertain,
+    COALESCE(h.done, (0)::bigint) AS done_24h,
+    COALESCE(h.cancelled, (0)::bigint) AS cancelled_24h,
+    h.latency AS median_latency_24h,
+    GREATEST(o.last_fired_at, h.last_fired_at) AS last_fired_at,
+    COALESCE(i.incidents, (0)::bigint) AS incidents
+   FROM (((tradeflow.rules r
+     LEFT JOIN ( SELECT x.rule,
+            count(*) FILTER (WHERE (x.state = 'ready'::text)) AS ready,
+            count(*) FILTER (WHERE (x.state = 'waiting'::text)) AS waiting,
+            count(*) FILTER (WHERE (x.state = 'running'::text)) AS running,
+            count(*) FILTER (WHERE (x.state = 'held'::text)) AS held,
+            count(*) FILTER (WHERE (x.state = 'dead'::text)) AS dead,
+            count(*) FILTER (WHERE (x.state = 'uncertain'::text)) AS uncertain,
+            max(x.created_at) AS last_fired_at
+           FROM tradeflow.outbox x
+          GROUP BY x.rule) o ON ((o.rule = r.name)))
+     LEFT JOIN ( SELECT x.rule,
+            count(*) FILTER (WHERE (x.state = 'done'::text)) AS done,
+            count(*) FILTER (WHERE (x.state = 'cancelled'::text)) AS cancelled,
+            percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (x.finished_at - GREATEST(x.run_at, x.created_at))) FILTER (WHERE (x.state = 'done'::text)) AS latency,
+            max(x.created_at) AS last_fired_at
+           FROM tradeflow.outbox_history x
+          WHERE (x.finished_at > (now() - '24:00:00'::interval))
+          GROUP BY x.rule) h ON ((h.rule = r.name)))
+     LEFT JOIN ( SELECT x.rule,
+            count(*) AS incidents
+           FROM tradeflow.incidents x
+          WHERE (x.acked_at IS NULL)
+          GROUP BY x.rule) i ON ((i.rule = r.name)));
+
+COMMENT ON VIEW tradeflow.rule_stats IS 'One row a rule: whether it is asked, what of it is open, and what became of the rest within the last 24 hours.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.rule IS 'The rule.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.mode IS 'live, shadow or off.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.status IS 'live or shadow: it is asked. off, invalid, paused: it is not.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.reason IS 'Why it is invalid or paused.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.ready IS 'Actions that are ready.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.waiting IS 'Actions that wait for their time.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.running IS 'Actions that are being executed.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.held IS 'Actions that are held until a person lets them go.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.dead IS 'Actions that failed for good.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.uncertain IS 'Actions of which nobody knows whether they arrived.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.done_24h IS 'Actions done within the last 24 hours.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.cancelled_24h IS 'Actions cancelled within the last 24 hours.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.median_latency_24h IS 'From being due (or committed) to being done: the median of the last 24 hours.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.last_fired_at IS 'When it fired last, of what is open or ended within 24 hours.';
+
+COMMENT ON COLUMN tradeflow.rule_stats.incidents IS 'Its open incidents.';
+
 CREATE TABLE tradeflow.rule_versions (
     rule text NOT NULL,
     version integer NOT NULL,
@@ -3721,6 +4257,29 @@ COMMENT ON COLUMN tradeflow.settings.value IS 'Always text; a rule casts it: tra
 COMMENT ON COLUMN tradeflow.settings.description IS 'For people: what the value decides and in which unit.';
 
 COMMENT ON COLUMN tradeflow.settings.updated_at IS 'When the value was last written.';
+
+CREATE UNLOGGED TABLE tradeflow.sidecars (
+    worker text NOT NULL,
+    kinds text[] NOT NULL,
+    version text,
+    concurrency integer,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.sidecars IS 'A row is a sidecar that runs, or ran within the last hour. One that was not seen for 30 seconds is gone.';
+
+COMMENT ON COLUMN tradeflow.sidecars.worker IS 'The name it signs its leases with.';
+
+COMMENT ON COLUMN tradeflow.sidecars.kinds IS 'The kinds of action it executes.';
+
+COMMENT ON COLUMN tradeflow.sidecars.version IS 'Its version.';
+
+COMMENT ON COLUMN tradeflow.sidecars.concurrency IS 'How many actions it executes at the same time.';
+
+COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
+
+COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
 CREATE TABLE tradeflow.target_states (
     target text NOT NULL,
@@ -3848,6 +4407,80 @@ COMMENT ON COLUMN tradeflow.targets.paused_reason IS 'Why it was paused.';
 
 COMMENT ON COLUMN tradeflow.targets.description IS 'For people.';
 
+CREATE VIEW tradeflow.target_health AS
+ SELECT t.name AS target,
+    t.system,
+        CASE
+            WHEN (t.paused_at IS NOT NULL) THEN 'paused'::text
+            WHEN (s.breaker <> 'closed'::text) THEN s.breaker
+            WHEN (s.throttled_until > clock_timestamp()) THEN 'throttled'::text
+            ELSE 'ok'::text
+        END AS status,
+        CASE
+            WHEN (t.paused_at IS NOT NULL) THEN t.paused_reason
+            WHEN ((s.breaker <> 'closed'::text) OR (s.throttled_until > clock_timestamp())) THEN s.last_error
+            ELSE NULL::text
+        END AS reason,
+        CASE
+            WHEN (t.paused_at IS NOT NULL) THEN NULL::timestamp with time zone
+            WHEN (s.breaker <> 'closed'::text) THEN s.retry_at
+            WHEN (s.throttled_until > clock_timestamp()) THEN s.throttled_until
+            ELSE NULL::timestamp with time zone
+        END AS retry_at,
+    COALESCE(q.ready, (0)::numeric) AS ready,
+    COALESCE(q.waiting, (0)::numeric) AS waiting,
+    COALESCE(q.running, (0)::numeric) AS running,
+    COALESCE(q.held, (0)::numeric) AS held,
+    COALESCE(q.dead, (0)::numeric) AS dead,
+    COALESCE(q.uncertain, (0)::numeric) AS uncertain,
+    q.lag,
+    COALESCE(s.failures, 0) AS failures,
+    s.last_error,
+    s.last_failed_at
+   FROM ((tradeflow.targets t
+     LEFT JOIN tradeflow.target_states s ON ((s.target = t.name)))
+     LEFT JOIN LATERAL ( SELECT sum(h.actions) FILTER (WHERE (h.state = 'ready'::text)) AS ready,
+            sum(h.actions) FILTER (WHERE (h.state = 'waiting'::text)) AS waiting,
+            sum(h.actions) FILTER (WHERE (h.state = 'running'::text)) AS running,
+            sum(h.actions) FILTER (WHERE (h.state = 'held'::text)) AS held,
+            sum(h.actions) FILTER (WHERE (h.state = 'dead'::text)) AS dead,
+            sum(h.actions) FILTER (WHERE (h.state = 'uncertain'::text)) AS uncertain,
+            max(h.lag) AS lag
+           FROM tradeflow.queue_health h
+          WHERE (h.target = t.name)) q ON (true));
+
+COMMENT ON VIEW tradeflow.target_health IS 'One row a target: what waits for it, and in which state it is.';
+
+COMMENT ON COLUMN tradeflow.target_health.target IS 'The target.';
+
+COMMENT ON COLUMN tradeflow.target_health.system IS 'Its system.';
+
+COMMENT ON COLUMN tradeflow.target_health.status IS 'ok: it is sent to. paused: by a person. open, half_open: its circuit breaker. throttled: it asked not to be called for a while.';
+
+COMMENT ON COLUMN tradeflow.target_health.reason IS 'Why it is not ok.';
+
+COMMENT ON COLUMN tradeflow.target_health.retry_at IS 'When it is tried again, if it is not ok and nobody paused it.';
+
+COMMENT ON COLUMN tradeflow.target_health.ready IS 'Actions that are ready for it.';
+
+COMMENT ON COLUMN tradeflow.target_health.waiting IS 'Actions that wait for their time.';
+
+COMMENT ON COLUMN tradeflow.target_health.running IS 'Actions that are being executed.';
+
+COMMENT ON COLUMN tradeflow.target_health.held IS 'Actions that are held until a person lets them go.';
+
+COMMENT ON COLUMN tradeflow.target_health.dead IS 'Actions that failed for good.';
+
+COMMENT ON COLUMN tradeflow.target_health.uncertain IS 'Actions of which nobody knows whether they arrived.';
+
+COMMENT ON COLUMN tradeflow.target_health.lag IS 'How long the oldest ready one has been due.';
+
+COMMENT ON COLUMN tradeflow.target_health.failures IS 'Transient failures in a row.';
+
+COMMENT ON COLUMN tradeflow.target_health.last_error IS 'The last transient failure or throttling, in its words.';
+
+COMMENT ON COLUMN tradeflow.target_health.last_failed_at IS 'When that was.';
+
 CREATE TABLE tradeflow.templates (
     name text NOT NULL,
     subject text NOT NULL,
@@ -3944,6 +4577,9 @@ ALTER TABLE ONLY tradeflow.actions
 ALTER TABLE ONLY tradeflow.clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY tradeflow.health_snapshot
+    ADD CONSTRAINT health_snapshot_pkey PRIMARY KEY (only_row);
+
 ALTER TABLE ONLY tradeflow.incidents
     ADD CONSTRAINT incidents_pkey PRIMARY KEY (id);
 
@@ -3974,6 +4610,9 @@ ALTER TABLE ONLY tradeflow.schedules
 ALTER TABLE ONLY tradeflow.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY tradeflow.sidecars
+    ADD CONSTRAINT sidecars_pkey PRIMARY KEY (worker);
+
 ALTER TABLE ONLY tradeflow.target_states
     ADD CONSTRAINT target_states_pkey PRIMARY KEY (target);
 
@@ -3994,6 +4633,8 @@ CREATE INDEX change_log_default_source_subject_idx ON tradeflow.change_log_defau
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
 
 CREATE INDEX members_recheck ON tradeflow.members USING btree (recheck_at) WHERE (recheck_at IS NOT NULL);
+
+CREATE INDEX outbox_history_default_finished_at_idx ON tradeflow.outbox_history_default USING brin (finished_at) WITH (pages_per_range='16', autosummarize='on');
 
 CREATE INDEX outbox_history_default_firing_id_idx ON tradeflow.outbox_history_default USING btree (firing_id);
 
@@ -4027,13 +4668,33 @@ CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
 CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
 
+CREATE TRIGGER actions_a_valid BEFORE INSERT OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_valid();
+
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
 
 CREATE TRIGGER actions_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_before_write();
 
+CREATE TRIGGER actions_loaded AFTER INSERT ON tradeflow.actions FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.actions ENABLE ALWAYS TRIGGER actions_loaded;
+
+CREATE TRIGGER actions_loading BEFORE INSERT ON tradeflow.actions FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER clock_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.clock FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._clock_after_write();
 
 CREATE TRIGGER installation_replace BEFORE INSERT ON tradeflow.installation FOR EACH ROW EXECUTE FUNCTION tradeflow._installation_replace();
+
+CREATE TRIGGER members_loaded AFTER INSERT ON tradeflow.members FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.members ENABLE ALWAYS TRIGGER members_loaded;
+
+CREATE TRIGGER members_loading BEFORE INSERT ON tradeflow.members FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+CREATE TRIGGER rule_dependencies_loaded AFTER INSERT ON tradeflow.rule_dependencies FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rule_dependencies ENABLE ALWAYS TRIGGER rule_dependencies_loaded;
+
+CREATE TRIGGER rule_dependencies_loading BEFORE INSERT ON tradeflow.rule_dependencies FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
 
 CREATE TRIGGER rule_inputs_a_source BEFORE INSERT OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._rule_inputs_source();
 
@@ -4043,7 +4704,15 @@ CREATE TRIGGER rule_inputs_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflo
 
 CREATE TRIGGER rule_inputs_d_dependencies AFTER INSERT OR DELETE OR UPDATE ON tradeflow.rule_inputs FOR EACH ROW EXECUTE FUNCTION tradeflow._dependencies_after_write();
 
+CREATE TRIGGER rule_inputs_loaded AFTER INSERT ON tradeflow.rule_inputs FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rule_inputs ENABLE ALWAYS TRIGGER rule_inputs_loaded;
+
+CREATE TRIGGER rule_inputs_loading BEFORE INSERT ON tradeflow.rule_inputs FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER rules_a_search_path BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_search_path();
+
+CREATE TRIGGER rules_a_valid BEFORE INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_valid();
 
 CREATE TRIGGER rules_b_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_before_write();
 
@@ -4055,7 +4724,21 @@ CREATE TRIGGER rules_d_resumed AFTER UPDATE ON tradeflow.rules FOR EACH ROW WHEN
 
 CREATE TRIGGER rules_e_plan AFTER INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_plan();
 
+CREATE TRIGGER rules_loaded AFTER INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.rules ENABLE ALWAYS TRIGGER rules_loaded;
+
+CREATE TRIGGER rules_loading BEFORE INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+CREATE TRIGGER schedules_loaded AFTER INSERT ON tradeflow.schedules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
+ALTER TABLE tradeflow.schedules ENABLE ALWAYS TRIGGER schedules_loaded;
+
+CREATE TRIGGER schedules_loading BEFORE INSERT ON tradeflow.schedules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
+
 CREATE TRIGGER schedules_replace BEFORE INSERT ON tradeflow.schedules FOR EACH ROW EXECUTE FUNCTION tradeflow._schedules_replace();
+
+CREATE TRIGGER settings_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.settings FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('setting', '^[A-Za-z_][A-Za-z0-9_.]*$', 'Letters, digits, underscore and dot; a letter or underscore first: templates read it as settings.name.');
 
 CREATE TRIGGER settings_after_update AFTER UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION tradeflow._settings_after_write();
 
@@ -4063,7 +4746,11 @@ CREATE TRIGGER settings_after_write AFTER INSERT OR DELETE ON tradeflow.settings
 
 CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EACH ROW WHEN ((old.value IS DISTINCT FROM new.value)) EXECUTE FUNCTION tradeflow._settings_before_update();
 
+CREATE TRIGGER targets_a_valid BEFORE INSERT OR UPDATE ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_valid();
+
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
+
+CREATE TRIGGER templates_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
 
 CREATE TRIGGER templates_check BEFORE INSERT OR UPDATE ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._templates_before_write();
 
@@ -4103,6 +4790,8 @@ REVOKE ALL ON FUNCTION tradeflow._action_kinds_before_write() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._actions_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_before_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._actions_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) FROM PUBLIC;
 
@@ -4182,6 +4871,8 @@ REVOKE ALL ON FUNCTION tradeflow._compiles(r tradeflow.rules) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._condition_parts(condition text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._count_health() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._ddl_ended() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) FROM PUBLIC;
@@ -4214,15 +4905,23 @@ GRANT ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) TO tradeflow_author
 
 REVOKE ALL ON FUNCTION tradeflow._key_of(source text, key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._kinds_executed() FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._kinds_executed() TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow._kinds_executed() TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._merge_incidents() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._name_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) TO tradeflow_author;
@@ -4248,6 +4947,8 @@ REVOKE ALL ON FUNCTION tradeflow._render(source text, context jsonb) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._replay(definition text, source regclass, source_name text, since timestamp with time zone, until timestamp with time zone, OUT log_id bigint, OUT changed_at timestamp with time zone, OUT event text, OUT edge text, OUT subject text, OUT occurrence text, OUT fire_at timestamp with time zone, OUT facts jsonb, OUT error text) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow._report_unknown_kinds() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._require_columns(rel regclass, columns text[], what text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._require_columns(rel regclass, columns text[], what text) TO tradeflow_author;
@@ -4285,6 +4986,8 @@ REVOKE ALL ON FUNCTION tradeflow._rules_resumed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._rules_search_path() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._rules_valid() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._run_schedule(rule text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._run_schedules() FROM PUBLIC;
@@ -4310,6 +5013,8 @@ REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occu
 
 REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
@@ -4319,7 +5024,12 @@ GRANT ALL ON FUNCTION tradeflow._view_subject_type(view text) TO tradeflow_autho
 
 REVOKE ALL ON FUNCTION tradeflow._wake_timers() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._watch_truncation(root regclass) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow.absent(worker text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.absent(worker text) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.ack(incident bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.ack(incident bigint) TO tradeflow_operator;
@@ -4366,6 +5076,17 @@ GRANT ALL ON FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease i
 REVOKE ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) TO tradeflow_executor;
 
+REVOKE ALL ON FUNCTION tradeflow.health(max_age interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.health(max_age interval) TO tradeflow_executor;
+GRANT ALL ON FUNCTION tradeflow.health(max_age interval) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.hold(ids bigint[], reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.hold(ids bigint[], reason text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.inspect(id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.pause(rule text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_operator;
@@ -4375,6 +5096,9 @@ GRANT ALL ON FUNCTION tradeflow.pause_kind(kind text, reason text) TO tradeflow_
 
 REVOKE ALL ON FUNCTION tradeflow.pause_target(target text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.pause_target(target text, reason text) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) TO tradeflow_operator;
@@ -4419,6 +5143,10 @@ GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_operator;
 REVOKE ALL ON FUNCTION tradeflow.unwatch("table" regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.unwatch("table" regclass) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow.waits_for(id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.waits_for(id bigint) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.waits_for(id bigint) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) TO tradeflow_author;
 
@@ -4450,6 +5178,8 @@ GRANT SELECT ON TABLE tradeflow.outbox_history TO tradeflow_operator;
 GRANT SELECT ON TABLE tradeflow.firings TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.firings TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.health_snapshot TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.incidents TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.incidents TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.incidents TO tradeflow_operator;
@@ -4472,6 +5202,9 @@ GRANT SELECT ON TABLE tradeflow.rule_failures TO tradeflow_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.rule_inputs TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.rule_inputs TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.rule_stats TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.rule_stats TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.rule_versions TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.rule_versions TO tradeflow_operator;
 
@@ -4482,11 +5215,17 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_autho
 GRANT SELECT ON TABLE tradeflow.settings TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.target_states TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.targets TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.templates TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.templates TO tradeflow_executor;

@@ -23,6 +23,8 @@ pub struct TableRules {
     pub name: String,
     pub columns: Vec<Column>,
     pub rules: Vec<Rule>,
+    /// Whether one of them is late.
+    pub has_late: bool,
     /// None when the table is not watched (any more).
     pub row: Option<RowExpressions>,
     pub descriptor: pg_sys::TupleDesc,
@@ -160,6 +162,7 @@ fn build_from(relid: pg_sys::Oid, definition: Option<definition::Table>) -> Tabl
             update: EventIndex::build(Event::Update, &rules),
             delete: EventIndex::build(Event::Delete, &rules),
             columns,
+            has_late: rules.iter().any(|rule| rule.late),
             rules,
             row,
             descriptor,

@@ -6,6 +6,7 @@ use crate::error::{sql_function, Failure};
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
+use std::ffi::CStr;
 
 sql_function!(tradeflow_compile, pg_finfo_tradeflow_compile, check);
 
@@ -93,11 +94,33 @@ fn check_view(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>,
     unsafe {
         let view = oid(fcinfo, 0);
         let relation = pg_sys::relation_open(view, pg_sys::AccessShareLock as i32);
-        let volatile = pg_sys::contain_volatile_functions(pg_sys::get_view_query(relation).cast());
+        let query = pg_sys::get_view_query(relation);
+        let volatile = pg_sys::contain_volatile_functions(query.cast());
+        let subject = pgrx::list::PgList::<pg_sys::TargetEntry>::from_pg((*query).targetList)
+            .iter_ptr()
+            .find(|e| !(**e).resname.is_null() && CStr::from_ptr((**e).resname) == c"subject")
+            .map(|entry| (*entry).expr.cast::<pg_sys::Node>());
+        let numbered = subject.is_some_and(|s| pg_sys::contain_windowfuncs(s));
+        let collation = subject.map_or(pg_sys::InvalidOid, |s| pg_sys::exprCollation(s));
+        let ambiguous = collation != pg_sys::InvalidOid && !pg_sys::get_collation_isdeterministic(collation);
         pg_sys::relation_close(relation, pg_sys::AccessShareLock as i32);
+        let refused =
+            |why: &str, hint: &str| Err(Failure::new(ERRCODE_INVALID_OBJECT_DEFINITION, why).hint(hint));
         if volatile {
-            return Err(Failure::new(ERRCODE_INVALID_OBJECT_DEFINITION, "the view calls a volatile function")
-                .hint("Asked twice, it must answer the same: declare the function STABLE if it only reads; the time is tradeflow.now()."));
+            return refused(
+                "the view calls a volatile function",
+                "Asked twice, it must answer the same: declare the function STABLE if it only reads; the time is tradeflow.now().",
+            );
+        } else if numbered {
+            return refused(
+                "the view's subject is computed by a window function",
+                "Who a row is about must not depend on which other rows there are: take a key, as in select company_id as subject.",
+            );
+        } else if ambiguous {
+            return refused(
+                "the view's subject has a collation in which different texts are equal",
+                "A subject is known by its text: select … collate \"C\" as subject.",
+            );
         }
         Ok(None)
     }

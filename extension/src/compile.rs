@@ -4,6 +4,7 @@
 //! entries; planned once; evaluated over the two rows' slots. No language of our own.
 
 mod expression;
+mod functions;
 mod lookup;
 mod query;
 mod rewrite;
@@ -58,6 +59,9 @@ pub struct Rule {
     pub on_enter: bool,
     pub fire_at: Option<Expression>,
     pub query: Option<Query>,
+    /// It calls a function that may read tables: asked at the statement's end like a query, so that the answer is the same
+    /// however many rows the statement has.
+    pub late: bool,
     /// Positions of the columns one of which must have changed.
     pub columns: Option<Vec<usize>>,
     /// Firings may wait for their time: a "no" must cancel them.
@@ -134,6 +138,7 @@ pub unsafe fn compile(
         reads.whole = true;
     }
     lookup.require_select(columns, &reads)?;
+    let late = [&condition, &fire_at, &subject].into_iter().flatten().any(|part| part.may_read_tables);
 
     let mentions_old = condition.as_ref().is_some_and(|c| c.old.any());
     let on_enter = definition.fires != "always" && condition.is_some() && !mentions_old;
@@ -172,6 +177,7 @@ pub unsafe fn compile(
         on_enter,
         fire_at,
         query,
+        late,
         columns: filter,
         timed,
         subject,

@@ -132,7 +132,7 @@ impl Reads {
 }
 
 /// Postgres' walkers, which it declares without their callback's parameters.
-mod raw {
+pub mod raw {
     use super::{c_int, c_void, pg_sys};
     type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
     extern "C-unwind" {

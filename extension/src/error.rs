@@ -24,7 +24,37 @@ pub struct Failure {
     pub position: i32,
     /// The definition's text that the position is in.
     pub query: Option<String>,
+    pub origin: Origin,
 }
+
+/// Who raised an error. Its SQLSTATE does not say: a function may raise any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This library, also where it raises again what it caught.
+    Ours,
+    /// Postgres, because somebody interrupts it.
+    Interrupt,
+    /// A function's author, by a language's RAISE.
+    Author,
+    /// Anything else in Postgres.
+    Postgres,
+}
+
+impl Origin {
+    /// By the C function that raised it: ProcessInterrupts (postgres.c), or where PL/pgSQL (pl_exec.c) and PL/Python
+    /// (plpy_elog.c) raise what their author wrote.
+    fn of(function: Option<&str>) -> Origin {
+        match function {
+            Some(OURS) => Origin::Ours,
+            Some("ProcessInterrupts") => Origin::Interrupt,
+            Some("exec_stmt_raise" | "PLy_elog_impl") => Origin::Author,
+            _ => Origin::Postgres,
+        }
+    }
+}
+
+/// What we call the function where we raise again what we caught.
+pub const OURS: &str = "tradeflow";
 
 /// Something that a rule names is missing and may still come (a setting).
 pub const MISSING_PART: i32 = sqlstate(b"TF001");
@@ -35,7 +65,15 @@ impl Failure {
     }
 
     pub fn with_code(code: i32, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), detail: None, hint: None, position: 0, query: None }
+        Failure {
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: 0,
+            query: None,
+            origin: Origin::Ours,
+        }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
@@ -53,16 +91,21 @@ impl Failure {
     /// down, memory ran out, or the whole transaction has to be tried again.
     pub fn ends_the_statement(&self) -> bool {
         use PgSqlErrorCode::*;
-        [
-            ERRCODE_QUERY_CANCELED,
-            ERRCODE_ADMIN_SHUTDOWN,
-            ERRCODE_CRASH_SHUTDOWN,
-            ERRCODE_OUT_OF_MEMORY,
-            ERRCODE_T_R_SERIALIZATION_FAILURE,
-            ERRCODE_T_R_DEADLOCK_DETECTED,
-        ]
-        .iter()
-        .any(|code| *code as i32 == self.code)
+        let is = |codes: &[PgSqlErrorCode]| codes.iter().any(|code| *code as i32 == self.code);
+        match self.origin {
+            Origin::Author => false,
+            Origin::Postgres => {
+                is(&[ERRCODE_OUT_OF_MEMORY, ERRCODE_T_R_SERIALIZATION_FAILURE, ERRCODE_T_R_DEADLOCK_DETECTED])
+            }
+            Origin::Interrupt | Origin::Ours => is(&[
+                ERRCODE_QUERY_CANCELED,
+                ERRCODE_ADMIN_SHUTDOWN,
+                ERRCODE_CRASH_SHUTDOWN,
+                ERRCODE_OUT_OF_MEMORY,
+                ERRCODE_T_R_SERIALIZATION_FAILURE,
+                ERRCODE_T_R_DEADLOCK_DETECTED,
+            ]),
+        }
     }
 
     /// The five characters of the SQLSTATE.
@@ -149,6 +192,7 @@ fn noted(caught: CaughtError) -> Failure {
         hint: report.hint().map(str::to_string),
         position: if from_postgres { position } else { 0 },
         query: None,
+        origin: if from_postgres { Origin::of(report.function_name()) } else { Origin::Ours },
     }
 }
 

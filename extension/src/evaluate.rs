@@ -12,104 +12,44 @@ use crate::index::RuleNumber;
 use crate::outbox::REPLACED;
 use crate::owner::{ActAs, PinnedPath};
 use crate::pending::{self, Entry};
+use crate::results::{Asked, Concerned, Fault, Firing, Left, Results};
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION;
 use std::rc::Rc;
 
-/// A rule that fails this often in one statement is not asked any more in it.
-const MAX_FAULTS: usize = 100;
-
-/// One answer "yes". Datums live in [`pending::context`].
-pub struct Firing {
-    pub table: Rc<TableRules>,
-    pub rule: RuleNumber,
-    pub event: Event,
-    /// enter, or leave.
-    pub edge: &'static str,
-    pub subject: String,
-    pub occurrence: String,
-    /// The key as jsonb, where a timer must be able to ask again.
-    pub key: Option<pg_sys::Datum>,
-    pub facts: pg_sys::Datum,
-    pub fire_at: Option<pg_sys::Datum>,
-}
-
-/// A rule's earlier answers about a row hold no longer, or are given anew: what waits for the row is cancelled.
-pub struct Left {
-    pub table: Rc<TableRules>,
-    pub rule: RuleNumber,
-    /// The row's key as jsonb.
-    pub key: pg_sys::Datum,
-    pub reason: &'static str,
-}
-
-/// A rule that failed, with the first row it failed for.
-pub struct Fault {
-    pub table: Rc<TableRules>,
-    pub rule: RuleNumber,
-    pub subject: String,
-    pub failure: Failure,
-    pub count: usize,
-}
-
-/// What the rules said.
-#[derive(Default)]
-pub struct Results {
-    pub firings: Vec<Firing>,
-    pub left: Vec<Left>,
-    pub faults: Vec<Fault>,
-    /// Rows whose rules' queries are still to be run.
-    pub asked: Vec<Asked>,
-    /// Subjects that view rules are to be asked about.
-    pub concerned: Vec<Concerned>,
-}
-
-/// A subject of a view rule that a changed row concerns.
-#[derive(PartialEq, Eq, Hash)]
-pub struct Concerned {
-    pub rule: String,
-    pub subject: String,
-}
-
-impl Results {
-    pub fn append(&mut self, mut more: Results) {
-        self.firings.append(&mut more.firings);
-        self.left.append(&mut more.left);
-        self.asked.append(&mut more.asked);
-        self.concerned.append(&mut more.concerned);
-        more.faults.into_iter().for_each(|f| self.add_fault(f));
-    }
-
-    pub fn add_fault(&mut self, fault: Fault) {
-        match self.faults.iter_mut().find(|f| f.rule == fault.rule && Rc::ptr_eq(&f.table, &fault.table)) {
-            Some(known) => known.count += fault.count,
-            None => self.faults.push(fault),
-        }
-    }
-
-    fn gave_up(&self, table: &Rc<TableRules>, rule: RuleNumber) -> bool {
-        self.faults.iter().any(|f| f.rule == rule && f.count >= MAX_FAULTS && Rc::ptr_eq(&f.table, table))
-    }
-}
-
-/// A row that passed the condition of a rule with a query.
-pub struct Asked {
-    pub entry: Rc<Entry>,
-    pub rule: RuleNumber,
-    pub subject: String,
-    pub key: Option<pg_sys::Datum>,
-    pub fire_at: Option<pg_sys::Datum>,
-    /// The version in the place of new.
-    pub version: Version,
-}
-
-/// Asks the rules of these rows and adds what they say to `results`.
+/// Asks the rules of these rows and adds what they say to `results`, but for the late ones, which are left there.
 pub fn evaluate(entries: &[Rc<Entry>], results: &mut Results) {
     for rows in entries.chunk_by(|a, b| Rc::ptr_eq(&a.table, &b.table)) {
-        Evaluation::new(&rows[0].table).run(rows, results);
+        let table = &rows[0].table;
+        let pairs = rows.iter().flat_map(|entry| entry.rules.iter().map(move |rule| (entry, *rule)));
+        let is_late = |rule: RuleNumber| table.rules[rule as usize].late;
+        if table.has_late {
+            let late = pairs.clone().filter(|p| is_late(p.1)).map(|(entry, rule)| (Rc::clone(entry), rule));
+            results.late.extend(late);
+        }
+        Evaluation::new(table).run(pairs.filter(|p| !is_late(p.1)), results);
     }
+}
+
+/// Asks the late rules, with a snapshot that has what the statement wrote.
+pub fn evaluate_late(results: &mut Results) {
+    if results.late.is_empty() {
+        return;
+    }
+    let late = std::mem::take(&mut results.late);
+    // SAFETY: what SPI does before a statement that is not read-only. An error that unwinds ends the transaction or
+    // subtransaction, and its snapshots with it.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+    }
+    for rows in late.chunk_by(|a, b| Rc::ptr_eq(&a.0.table, &b.0.table)) {
+        Evaluation::new(&rows[0].0.table).run(rows.iter().map(|(entry, rule)| (entry, *rule)), results);
+    }
+    // SAFETY: the one pushed above: evaluation leaves the stack as it was.
+    unsafe { pg_sys::PopActiveSnapshot() };
 }
 
 /// The executor state for the rows of one table. Its own for every call: evaluation may be entered again while it is
@@ -152,9 +92,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn run(&self, entries: &[Rc<Entry>], results: &mut Results) {
-        let mut todo =
-            entries.iter().flat_map(|entry| entry.rules.iter().map(move |rule| (entry, *rule))).peekable();
+    fn run<'e>(&self, pairs: impl Iterator<Item = (&'e Rc<Entry>, RuleNumber)>, results: &mut Results) {
+        let mut todo = pairs.peekable();
         while todo.peek().is_some() {
             let mut current = None;
             let mut loaded: *const Entry = std::ptr::null();
@@ -180,7 +119,7 @@ impl<'a> Evaluation<'a> {
             });
             if let (Err(failure), Some((entry, rule))) = (outcome, current) {
                 let subject = self.subject_of(entry);
-                results.add_fault(Fault { table: Rc::clone(self.table), rule, subject, failure, count: 1 });
+                results.add_fault(Fault::new(self.table, rule, subject, failure));
             }
         }
     }

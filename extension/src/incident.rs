@@ -36,6 +36,27 @@ impl Incident {
         }
     }
 
+    /// The rule failed so often that it was not asked about further rows of the statement, as many as this.
+    pub fn skipped(mut self, rows: usize) -> Incident {
+        if rows > 0 {
+            let asked = self.count;
+            let told =
+                format!("it failed for {asked} rows of the statement, and was not asked about {rows} more");
+            self.detail = Some(match self.detail.take() {
+                None => told,
+                Some(detail) => format!("{detail}; {told}"),
+            });
+            let rule = &self.rule;
+            let again =
+                format!("mend it, then ask about those rows: select tradeflow.backfill('{rule}', '…')");
+            self.hint = Some(match self.hint.take() {
+                None => again,
+                Some(hint) => format!("{hint} {again}"),
+            });
+        }
+        self
+    }
+
     /// A rule that worked compiles no longer.
     pub fn invalid(rule: &str, source: &str, failure: &Failure) -> Incident {
         let message = format!("rule \"{rule}\" no longer compiles: {}", failure.message);

@@ -6,7 +6,7 @@
 //!    [`change`] what changed and [`index`] which rules that can concern; for most rows, none.
 //! 2. Rows that concern a rule are kept by [`pending`]; at the end of the statement [`flush`] has
 //!    [`evaluate`] answer them, as the rule's owner ([`owner`]), errors isolated ([`subtransaction`]);
-//!    [`query`] runs the queries of rules that have one.
+//!    [`query`] runs the queries of rules that have one. What they say are [`results`].
 //! 3. [`outbox`] writes the firings, in one insert.
 //!
 //! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. In a session whose [`mode`] is silent none are made.
@@ -41,6 +41,7 @@ mod pending;
 mod query;
 mod read_as;
 mod replay;
+mod results;
 mod schedule;
 mod spi;
 mod still;

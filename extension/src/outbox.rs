@@ -1,11 +1,11 @@
 //! Writing what the rules said: firings into the outbox in one insert, incidents, cancellations of what waits.
 
 use crate::cache::TableRules;
-use crate::evaluate::{Concerned, Firing, Results};
 use crate::incident::{self, Incident};
 use crate::index::RuleNumber;
 use crate::owner::ActAs;
 use crate::pending;
+use crate::results::{Concerned, Firing, Results};
 use crate::spi::{self, texts, Value};
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
@@ -20,7 +20,7 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>], silent: bool) {
         .iter()
         .map(|f| {
             let rule = &f.table.rules[f.rule as usize].definition.name;
-            Incident::failed(rule, &f.table.name, Some(&f.subject), &f.failure, f.count)
+            Incident::failed(rule, &f.table.name, Some(&f.subject), &f.failure, f.count).skipped(f.skipped)
         })
         .collect();
     for table in tables.iter().filter(|t| t.to_report()) {

@@ -6,9 +6,10 @@
 use crate::cache::TableRules;
 use crate::change_log;
 use crate::compile::Event;
-use crate::evaluate::{self, Results};
+use crate::evaluate;
 use crate::index::RuleNumber;
 use crate::query;
+use crate::results::Results;
 use pgrx::pg_sys;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
@@ -155,13 +156,17 @@ fn with_work<T>(statement: Statement, f: impl FnOnce(&mut Work) -> T) -> T {
 pub fn add(statement: Statement, entry: Entry) {
     let full = with_work(statement, |work| {
         work.entries.push(Rc::new(entry));
-        (work.entries.len() >= BATCH).then(|| std::mem::take(&mut work.entries))
+        let full = work.entries.len() >= BATCH;
+        // With what was said so far: a rule that failed too often is given up for the whole statement.
+        full.then(|| (std::mem::take(&mut work.entries), std::mem::take(&mut work.results)))
     });
-    if let Some(entries) = full {
+    if let Some((entries, mut results)) = full {
         change_log::log(&entries);
-        let mut results = Results::default();
         evaluate::evaluate(&entries, &mut results);
-        with_work(statement, |work| work.results.append(results));
+        with_work(statement, |work| {
+            results.append(std::mem::take(&mut work.results));
+            work.results = results;
+        });
     }
 }
 
@@ -193,6 +198,7 @@ pub fn finish(statement: Statement) -> Results {
         });
     change_log::log(&entries);
     evaluate::evaluate(&entries, &mut results);
+    evaluate::evaluate_late(&mut results);
     query::run(&mut results);
     results
 }

@@ -3,10 +3,9 @@
 use crate::cache::TableRules;
 use crate::compile::Query;
 use crate::error::Failure;
-use crate::evaluate::{
-    keep_varlena, short, Asked, Concerned, Evaluation, Fault, Firing, Identity, Results, Version,
-};
+use crate::evaluate::{keep_varlena, short, Evaluation, Identity, Version};
 use crate::index::RuleNumber;
+use crate::results::{Asked, Concerned, Fault, Firing, Results};
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::FromDatum;
@@ -28,6 +27,9 @@ pub fn run(results: &mut Results) {
             // One of the rows is to blame: each on its own, so that the others get their answer.
             Err(_) if rows.len() > 1 => {
                 for row in rows {
+                    if results.gave_up(table, number) {
+                        continue;
+                    }
                     match ask(table, number, std::slice::from_ref(row)) {
                         Ok(firings) => take(table, number, firings, results),
                         Err(failure) => results.add_fault(fault(table, row, failure)),
@@ -52,7 +54,7 @@ fn take(table: &Rc<TableRules>, number: RuleNumber, firings: Vec<Firing>, result
 }
 
 fn fault(table: &Rc<TableRules>, row: &Asked, failure: Failure) -> Fault {
-    Fault { table: Rc::clone(table), rule: row.rule, subject: row.subject.clone(), failure, count: 1 }
+    Fault::new(table, row.rule, row.subject.clone(), failure)
 }
 
 fn ask(table: &Rc<TableRules>, number: RuleNumber, rows: &[Asked]) -> Result<Vec<Firing>, Failure> {

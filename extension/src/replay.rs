@@ -13,11 +13,12 @@ use crate::change::{self, ColumnSet};
 use crate::compile::{Event, Expression};
 use crate::definition::{self, Rule};
 use crate::error::{sql_function, Failure};
-use crate::evaluate::{Evaluation, Fault, Firing, Identity, Results};
+use crate::evaluate::{Evaluation, Identity};
 use crate::index::Versions;
 use crate::owner::ActAs;
 use crate::pending::{self, Entry, Tuple};
 use crate::query;
+use crate::results::{Fault, Firing, Results};
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
 use clock::Clock;
@@ -204,13 +205,7 @@ impl<'a> Replay<'a> {
             });
             if let Err(failure) = outcome {
                 let subject = rows.text(next - 1, 5).unwrap_or_default();
-                results.add_fault(Fault {
-                    table: Rc::clone(self.table),
-                    rule: 0,
-                    subject,
-                    failure,
-                    count: 1,
-                });
+                results.add_fault(Fault::new(self.table, 0, subject, failure));
                 if results.faults[0].count >= MAX_FAULTS {
                     break;
                 }

@@ -5,7 +5,7 @@
 //! caller goes on in the next one. Inside, the transaction is read-only: a condition or a query that tries to write,
 //! through a function however declared, fails like any other error.
 
-use crate::error::{attempt, Failure};
+use crate::error::{attempt, Failure, OURS};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 
@@ -38,7 +38,7 @@ pub fn in_subtransaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T,
         match result {
             Err(failure) if failure.ends_the_statement() => {
                 // As pgrx carries errors through Rust frames: destructors run on the way out.
-                std::panic::panic_any(ErrorReport::new(failure.code.into(), failure.message, "tradeflow"))
+                std::panic::panic_any(ErrorReport::new(failure.code.into(), failure.message, OURS))
             }
             other => other,
         }

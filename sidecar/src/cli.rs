@@ -10,11 +10,22 @@ use serde::Serialize;
 use tradeflow_sidecar::config::{Config, LogFormat, Sources};
 use tradeflow_sidecar::{db, telemetry};
 
+mod change;
 pub mod config;
+pub mod dead;
 pub mod doctor;
+pub mod incidents;
 pub mod init;
 pub mod load;
+pub mod outbox;
+mod query;
+pub mod rules;
 pub mod run;
+mod select;
+mod show;
+mod table;
+pub mod targets;
+mod when;
 
 /// Flags as configuration keys with their values.
 pub type Flags = Vec<(&'static str, String)>;

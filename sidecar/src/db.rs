@@ -9,7 +9,7 @@ use tokio_postgres::config::{Config as PgConfig, Host, SslMode};
 use crate::config::Config;
 use crate::tls::{self, PostgresTls};
 
-/// How a running sidecar calls itself in pg_stat_activity; `tradeflow doctor` looks for it.
+/// How a running sidecar calls itself in pg_stat_activity, for those who look there.
 pub const SIDECAR: &str = "tradeflow-sidecar";
 
 /// A connection taken from the pool.

@@ -18,7 +18,9 @@ pub mod hubspot;
 pub mod http;
 pub mod in_database;
 mod lock;
+pub mod noop;
 mod params;
+pub mod sheets;
 pub mod strategy;
 mod target;
 #[cfg(test)]
@@ -219,4 +221,12 @@ impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Failure {
         db::Error::from(error).into()
     }
+}
+
+/// Tells secrets apart without keeping one.
+fn fingerprint(secret: &secrecy::SecretString) -> String {
+    use secrecy::ExposeSecret;
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(secret.expose_secret().as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

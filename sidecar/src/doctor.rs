@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::db;
 
 mod database;
-mod targets;
+pub mod targets;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

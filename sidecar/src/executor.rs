@@ -19,10 +19,14 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::db;
 use crate::api::Clients;
-use crate::deliver::{bigcommerce, email::Email, http::Http, hubspot, in_database::InDatabase, Deliver, Tools};
+use crate::deliver::{
+    bigcommerce, email::Email, http::Http, hubspot, in_database::InDatabase, noop::Noop, sheets,
+    Deliver, Tools,
+};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
+use crate::storefront;
 use crate::tls;
 
 mod catalog;
@@ -30,6 +34,7 @@ mod claim;
 mod dispatch;
 mod heartbeat;
 mod listen;
+mod presence;
 mod report;
 mod running;
 mod tick;
@@ -97,8 +102,9 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let background = TaskTracker::new();
     if !config.listen_address.is_empty() {
         let recorder = metrics::install();
+        let storefront = storefront::router(pool.clone(), &config.storefront, &config.secrets);
         background.spawn(
-            server::start(&config.listen_address, pool.clone(), health, recorder, helpers.clone()).await?,
+            server::start(&config.listen_address, pool.clone(), health, recorder, storefront, helpers.clone()).await?,
         );
     }
     if config.listen {
@@ -107,6 +113,8 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background
         .spawn(helpers.clone().run_until_cancelled_owned(tick::run(shared.clone(), config.tick_interval)));
     background.spawn(helpers.clone().run_until_cancelled_owned(heartbeat::run(shared.clone())));
+    let presence = presence::run(shared.clone(), config.concurrency);
+    background.spawn(helpers.clone().run_until_cancelled_owned(presence));
     let writer = tokio::spawn(report::run(
         shared.clone(),
         completions,
@@ -132,6 +140,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     helpers.cancel();
     background.close();
     background.wait().await;
+    presence::leave(&shared).await;
     info!("sidecar has stopped");
     Ok(())
 }
@@ -164,12 +173,14 @@ fn kinds(config: &Config, pool: &db::Pool, worker: &str) -> Result<Vec<Box<dyn D
     let clients = Clients::new(tls::client_config(roots.clone())?)?;
     let tools = Arc::new(Tools::new(clients.clone(), pool.clone(), worker, config.lease));
     let mut known: Vec<Box<dyn Deliver>> = vec![
-        Box::new(Email::new(config.email.connections as usize, roots)),
+        Box::new(Email::new(&tools, &config.email, roots)),
         Box::new(Http::new(clients, config.http.response_limit)),
+        Box::new(Noop),
     ];
     known.extend(InDatabase::kinds(&tools, config.lease / 2));
     known.extend(bigcommerce::kinds(&tools));
     known.extend(hubspot::kinds(&tools));
+    known.extend(sheets::kinds(&tools));
     let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
     if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
         return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });

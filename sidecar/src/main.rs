@@ -33,6 +33,11 @@ enum Command {
     Init(cli::init::Args),
     Load(cli::load::Args),
     Doctor(cli::doctor::Args),
+    Outbox(cli::outbox::Args),
+    Dead(cli::dead::Args),
+    Targets(cli::targets::Args),
+    Incidents(cli::incidents::Args),
+    Rules(cli::rules::Args),
     Config(cli::config::Args),
 }
 
@@ -43,6 +48,11 @@ impl Command {
             Command::Init(args) => cli::init::run(args, context).await,
             Command::Load(args) => cli::load::run(args, context).await,
             Command::Doctor(args) => cli::doctor::run(args, context).await,
+            Command::Outbox(args) => cli::outbox::run(args, context).await,
+            Command::Dead(args) => cli::dead::run(args, context).await,
+            Command::Targets(args) => cli::targets::run(args, context).await,
+            Command::Incidents(args) => cli::incidents::run(args, context).await,
+            Command::Rules(args) => cli::rules::run(args, context).await,
             Command::Config(args) => cli::config::run(args),
         }
     }

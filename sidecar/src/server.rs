@@ -46,6 +46,7 @@ pub async fn start(
     pool: db::Pool,
     health: Arc<Health>,
     recorder: Option<PrometheusHandle>,
+    storefront: Option<Router>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, Error> {
     let wrong = |e: std::io::Error| Error { address: address.to_owned(), reason: e.to_string() };
@@ -55,6 +56,7 @@ pub async fn start(
     let state = Arc::new(Shared { pool, health, recorder, queue: Mutex::default() });
     let router =
         Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(healthz)).with_state(state);
+    let router = router.merge(storefront.unwrap_or_default());
     Ok(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {

@@ -63,7 +63,12 @@ alter table tradeflow.targets
 
 alter table tradeflow.outbox
   drop constraint outbox_event_check,
-  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill'));
+  add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill')),
+  add column traceparent text;
+alter table tradeflow.outbox_history
+  add column traceparent text;
+-- It returns one column more.
+drop function tradeflow.claim(text, int, interval, text[]);
 
 -- Indexes of the history belong to its partitions.
 do $indexes$
@@ -77,7 +82,8 @@ begin
   for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
     and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass  -- its own are made below
   loop
-    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject)', part);
+    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject); '
+                   'create index on %1$s using brin (finished_at) with (pages_per_range = 16, autosummarize = on)', part);
   end loop;
 end
 $indexes$;
@@ -100,7 +106,11 @@ declare
 begin
   foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then
-      execute format('create role %I nologin', r);
+      begin
+        execute format('create role %I nologin', r);
+      exception when duplicate_object or unique_violation then
+        null;  -- Another database made it at the same moment.
+      end;
     end if;
   end loop;
 end
@@ -287,6 +297,9 @@ begin
   end;
   foreach t in array '{tradeflow_insert,tradeflow_update,tradeflow_delete,tradeflow_truncate}'::text[] loop
     execute format('drop trigger if exists %I on %s', t, the_name);
+  end loop;
+  for t in select p.relid::regclass::text from pg_partition_tree("table") p where p.relid <> "table" loop
+    execute format('drop trigger if exists tradeflow_truncate on %s', t);
   end loop;
   perform tradeflow._invalidate("table");
 end
@@ -604,7 +617,7 @@ begin
 end
 $$;
 
-comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it.';
+comment on function tradeflow._check_view(text, text) is 'Internal. The view''s qualified name. Errors: 42P01 no such relation, 42809 no view, 42703 no column subject, 42P17 a volatile function in it, or a subject that is a row''s number or ambiguous.';
 
 create function tradeflow._rule_inputs_source() returns trigger
 language plpgsql
@@ -947,6 +960,143 @@ create trigger action_kinds_check before insert or update on tradeflow.action_ki
   for each row execute function tradeflow._action_kinds_before_write();
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('bigcommerce.update_quote', 'bigcommerce', 'absolute_set', true, 'Changes a quote: notes, message, expiry, whether it may be checked out; archives it. Read back afterwards.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id"], "minProperties": 2,
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "allow_checkout": false, "notes": "Below the minimum price."}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created: the store wants to know; taken from the facts of a quote by itself"},
+      "notes": {"type": ["string", "null"], "description": "note to the buyer"},
+      "legal_terms": {"type": ["string", "null"]},
+      "message": {"type": ["string", "null"], "description": "posted to the buyer, once"},
+      "expires_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "allow_checkout": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "whether the buyer may take it to the checkout"},
+      "display_discount": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$"},
+      "title": {"type": ["string", "null"]},
+      "reference_number": {"type": ["string", "null"]},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}, "description": "names and values; the others stay"},
+      "archive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: for good"}
+    }}$schema$),
+  ('bigcommerce.link_order_to_quote', 'bigcommerce', 'look_up_first', true, 'Makes a quote Ordered, with the order that came of it. It cannot be changed any more then.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id", "bc_order_id"],
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created"},
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id, which the buyer sees"}
+    }}$schema$),
+  ('bigcommerce.set_company_status', 'bigcommerce', 'absolute_set', true, 'Approves, rejects, deactivates a company, or makes it wait.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "status"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "status": "approved"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
+    }}$schema$),
+  ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["days"]}, {"required": ["enabled"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "days": 30}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "days": {"enum": [0, 5, 15, 30, 45, 60, "0", "5", "15", "30", "45", "60", null], "description": "0, 5, 15, 30, 45 or 60"},
+      "enabled": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: the store's terms count"}
+    }}$schema$),
+  ('bigcommerce.update_company_extra_fields', 'bigcommerce', 'absolute_set', true, 'Sets extra fields of a company; up to ten companies go into one request.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "fields"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "fields": {"Segment": "gold"}}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                 "description": "labels and values; null empties; the others stay"}
+    }}$schema$),
+  ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["sales_staff_id"]}, {"required": ["email"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "sales_staff_id": "{{ steps.pick.value }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
+      "email": {"type": "string", "description": "the rep's address, instead of the id"},
+      "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
+    }}$schema$),
+  ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "amount": "{{ facts.total * 0.02 }}", "key": "loyalty order {{ facts.bc_order_id }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "amount": {"type": ["number", "string"], "pattern": "^-?[0-9]+([.][0-9]+)?$", "description": "added; negative: taken away, down to nothing"},
+      "key": {"type": ["string", "null"], "description": "what it is for; counts once, whoever asks; default: this action"},
+      "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
+      "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
+      "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
+    }}$schema$),
+  ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
+    }$schema$),
+  ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "number": {"type": ["string", "null"], "description": "the same at every attempt; default: made of the action's id"},
+      "amount": {"type": ["number", "string"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "what is to be paid"},
+      "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217 code"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "order_number": {"type": ["string", "integer", "null"]},
+      "purchase_order_number": {"type": ["string", "integer", "null"]},
+      "external_id": {"type": ["string", "integer", "null"]},
+      "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
+      "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
+    }}$schema$),
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
+    }}$schema$),
+  ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["name"],
+    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
+    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "properties": {
+      "name": {"type": "string"},
+      "email": {"type": ["string", "null"], "description": "the company's; default: none"},
+      "phone": {"type": ["string", "number", "null"]},
+      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
+        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
+        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
+      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+        "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
+      "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
+      "catalog_id": {"type": ["integer", "string", "null"]},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "match": {"type": ["string", "null"], "description": "the extra field whose value tells companies apart; without it the admin's address does"},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the admin"}
+    }}$schema$),
+  ('bigcommerce.create_company_user', 'bigcommerce', 'look_up_first', true, 'Adds a buyer to a company, unless the address is its already. A consumer with the address is converted.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "email", "first_name", "last_name"],
+    "examples": [{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "role": "junior"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "email": {"type": "string"},
+      "first_name": {"type": "string"},
+      "last_name": {"type": "string"},
+      "phone": {"type": ["string", "number", "null"]},
+      "role": {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2, "pattern": "(?i)^(admin|senior|junior|[0-2])$", "description": "admin, senior or junior (the default)"},
+      "company_role_id": {"type": ["integer", "string", "null"], "description": "wins over role"},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}, "description": "default: [1]"},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the buyer"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
   ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["to"],
     "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
@@ -967,7 +1117,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "type": "object", "additionalProperties": false,
     "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
     "properties": {
-      "method": {"type": ["string", "null"], "pattern": "^(?i)(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
       "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
       "path": {"type": ["string", "null"], "description": "below the target's base_url"},
       "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
@@ -1011,9 +1161,64 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
       "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
       "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
+select
+  'hubspot.upsert_' || o.singular, 'hubspot', 'upsert_by_key', true,
+  format('Creates or changes a %s under a unique property of ours; up to 100 go into one request.', o.singular), true,
+  jsonb_build_object(
+    'type', 'object', 'additionalProperties', false, 'required', '["key"]'::jsonb,
+    'examples', jsonb_build_array(o.example::jsonb),
+    'properties', $schema${
+      "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
+      "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
+      "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
+      "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
+      "associate": {"type": ["array", "string"], "description": "records to be associated with",
+        "items": {"type": "object", "additionalProperties": false, "required": ["to"], "properties": {
+          "to": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+          "id": {"type": ["string", "integer", "null"], "description": "the record's id"},
+          "key": {"type": ["string", "integer", "null"], "description": "or the value of its unique property"},
+          "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+          "required": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "false: does not wait for it"}}}},
+      "always": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: also when nothing differs from what was written last"}
+    }$schema$::jsonb || o.more::jsonb)
+from (values
+  ('deal', '{"key": "{{ facts.quote_id }}", "properties": {"dealname": "{{ facts.quote_number }}", "amount": "{{ facts.grand_total }}"}, "stage": "Quote sent", "forward_only": true}',
+   '{"pipeline": {"type": ["string", "null"], "description": "id or label; default: whichever has the stage"},
+     "stage": {"type": ["string", "null"], "description": "id or label"},
+     "forward_only": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: a deal never goes back, and a closed one stays"}}'),
+  ('contact', '{"key": "{{ facts.b2b_user_id }}", "properties": {"email": "{{ facts.email }}", "firstname": "{{ facts.first_name }}", "lastname": "{{ facts.last_name }}"}, "associate": [{"to": "companies", "key": "{{ facts.company_id }}"}]}', '{}'),
+  ('company', '{"key": "{{ facts.company_id }}", "properties": {"name": "{{ facts.company_name }}"}}', '{}')
+) o(singular, example, more);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["object"],
+    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
+    "properties": {
+      "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+      "id": {"type": ["string", "integer"], "description": "the record's id"},
+      "key": {"type": ["string", "integer"], "description": "or the value of its unique property"},
+      "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+      "owner_email": {"type": ["string", "null"], "description": "the user's address; empty: nobody"},
+      "owner_id": {"type": ["string", "integer"], "description": "or HubSpot's id of the owner"}
     }}$schema$);
 
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
+
+comment on column tradeflow.targets.username is 'User name for auth basic; the client''s id for oauth2.';
+
+comment on column tradeflow.targets.auth is 'none, bearer, basic, oauth2 (client credentials: username is the client''s id, secret its secret), or header:<Name> (the secret is that header''s value). The vendors'' systems have ways of their own: leave it none.';
+
+comment on column tradeflow.targets.token_url is 'Where tokens are fetched for auth oauth2.';
+
+comment on column tradeflow.targets.scope is 'The scope to ask for with auth oauth2.';
 
 comment on column tradeflow.targets.rate_limit is 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
 
@@ -1117,6 +1322,143 @@ begin
 end
 $$;
 
+create function tradeflow._rules_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (cardinality(new.events) > 0, 'events is empty', 'Name at least one of insert, update, delete; mode = ''off'' turns the rule off.'),
+    (new.events <@ '{insert,update,delete}',
+     format('events names "%s"', (select e from unnest(new.events) e where e <> all ('{insert,update,delete}') limit 1)),
+     'There are insert, update and delete; TRUNCATE fires nothing.'),
+    (new.fires in ('enter', 'always', 'once'), format('fires is "%s"', new.fires),
+     'enter: when it begins to hold; always: at every change while it holds; once: at the first answer ever.'),
+    (new.mode in ('live', 'shadow', 'off'), format('mode is "%s"', new.mode),
+     'live; shadow: firings are recorded and never executed; off: not evaluated.'),
+    (cardinality(new.columns) > 0, 'columns is empty', 'Name the columns one of which must change; NULL: any column.'),
+    (new.max_firings > 0, format('max_firings is %s', new.max_firings),
+     'At least 1: of more firings than this from one statement all are held.'),
+    (new.max_per_subject > 0, format('max_per_subject is %s', new.max_per_subject),
+     'At least 1: further firings about one subject within an hour are held.'),
+    (new.version > 0, format('version is %s', new.version), 'Leave it out: tradeflow counts the definitions.'),
+    (new.view is null or num_nonnulls(new.condition, new.still, new.query, new.fire_at, new.columns) = 0,
+     format('it has a view, so it has no %s',
+            (select string_agg(p.name, ', ' order by p.i)
+             from (values (1, 'condition', new.condition), (2, 'still', new.still), (3, 'query', new.query), (4, 'fire_at', new.fire_at),
+                          (5, 'columns', new.columns::text)) p(i, name, given)
+             where p.given is not null)),
+     'The view is the question: its rows are those for whom the answer is yes, its columns fire_at and recheck_at say when.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._rules_valid() is 'Internal. Errors: 23514 for a value that a rule cannot have.';
+
+create trigger rules_a_valid before insert or update on tradeflow.rules
+  for each row execute function tradeflow._rules_valid();
+
+create function tradeflow._actions_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
+     'Letters, digits and underscore, no digit first: later steps read its result as steps.name.'),
+    (new.edge in ('enter', 'leave'), format('edge is "%s"', new.edge), 'enter: the answer became yes; leave: it is yes no longer.'),
+    (new.if_late in ('run', 'skip'), format('if_late is "%s"', new.if_late),
+     'run: at once, when its time has passed already; skip: not at all.'),
+    (new.max_attempts between 1 and 100, format('max_attempts is %s', new.max_attempts),
+     'From 1 to 100; with the backoff between them, 20 last about an hour.'),
+    (new.on_failure in ('stop', 'continue'), format('on_failure is "%s"', new.on_failure), 'stop, or continue with the next step.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._actions_valid() is 'Internal. Errors: 23514 for a value that an action cannot have.';
+
+create trigger actions_a_valid before insert or update on tradeflow.actions
+  for each row execute function tradeflow._actions_valid();
+
+create function tradeflow._targets_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
+  where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
+  wrong record;
+begin
+  select c.what, c.how into wrong
+  from (values
+    (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
+    (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
+    (new.base_url !~ '^[a-z]+://[^/]*@', 'base_url holds a user or a password',
+     'Put the user into username, and where the password is into secret: env:NAME or file:/path.'),
+    (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a target',
+     'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
+    (jsonb_typeof(new.headers) = 'object', format('headers is a JSON %s, not an object', jsonb_typeof(new.headers)),
+     'It names each header: {"X-Client": "tradeflow"}'),
+    (new.timeout > '0', format('timeout is %s', new.timeout), 'How long one execution may take, as in 30 seconds.')
+  ) c(holds, what, how)
+  where not c.holds
+  limit 1;
+  if found then
+    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._targets_valid() is 'Internal. Errors: 23514 for a value that a target cannot have; what was taken for a secret is not repeated.';
+
+create trigger targets_a_valid before insert or update on tradeflow.targets
+  for each row execute function tradeflow._targets_valid();
+
+create function tradeflow._name_valid() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.name !~ tg_argv[1] then
+    raise exception '"%" is no name of a %', new.name, tg_argv[0] using errcode = 'check_violation', hint = tg_argv[2];
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._name_valid() is 'Internal. Its arguments: of what, the pattern, the pattern in words. Errors: 23514 for another name.';
+
+create trigger settings_a_valid before insert or update of name on tradeflow.settings
+  for each row execute function tradeflow._name_valid(
+    'setting', '^[A-Za-z_][A-Za-z0-9_.]*$', 'Letters, digits, underscore and dot; a letter or underscore first: templates read it as settings.name.');
+
+create trigger templates_a_valid before insert or update of name on tradeflow.templates
+  for each row execute function tradeflow._name_valid(
+    'template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
+
 create table tradeflow.rule_dependencies (
   rule         text not null references tradeflow.rules (name) on update cascade on delete cascade,
   part         text not null,
@@ -1129,6 +1471,8 @@ create table tradeflow.rule_dependencies (
 create index rule_dependencies_rule on tradeflow.rule_dependencies (rule);
 
 create index rule_dependencies_table on tradeflow.rule_dependencies (table_name);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.rule_dependencies', '');
 
 comment on table tradeflow.rule_dependencies is 'What each rule reads, noted when it is written; read it through the view dependencies.';
 
@@ -1415,6 +1759,10 @@ comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave:
 
 comment on column tradeflow.outbox.lane is 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
+comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
+
+create index on tradeflow.outbox_history_default using brin (finished_at) with (pages_per_range = 16, autosummarize = on);
+
 do $comments$
 declare
   c record;
@@ -1457,6 +1805,28 @@ $$;
 
 comment on function tradeflow._lane(text, text, int, text, text, text, text, jsonb, text, jsonb) is
   'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
+
+create or replace function tradeflow._archive(ids bigint[], state text, reason text default null, results jsonb[] default null) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with gone as (
+    delete from tradeflow.outbox o where o.id = any (ids) returning o.*
+  ), moved as (
+    insert into tradeflow.outbox_history (
+      id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+      state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      result, request, created_at, traceparent)
+    select
+      g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
+      coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
+    from gone g
+    left join unnest(ids, results) r(id, result) on r.id = g.id
+    returning 1
+  )
+  select count(*)::int from moved
+$$;
 
 comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
 
@@ -1565,148 +1935,6 @@ as $$
 $$;
 
 comment on function tradeflow.ledger_settle(bigint, boolean) is 'Notes that the other side has it; or (false) that it did not arrive, so that it may be sent again.';
-
-create table tradeflow.links (
-  source      text not null,
-  subject     text not null,
-  target      text not null,
-  object      text not null,
-  other_id    text not null,
-  outbox_id   bigint,
-  created_at  timestamptz not null default now(),
-  updated_at  timestamptz not null default now(),
-  primary key (source, subject, target, object)
-);
-
-create index links_other on tradeflow.links (target, object, other_id);
-
-select pg_catalog.pg_extension_config_dump('tradeflow.links', '');
-
-comment on table tradeflow.links is 'Our subject and the other system''s id of it. Written with the completion of the action that learned it; queries of rules may read it.';
-
-comment on column tradeflow.links.source is 'Our table: store.quotes.';
-
-comment on column tradeflow.links.subject is 'Who of it: the key as text.';
-
-comment on column tradeflow.links.target is 'The target that the other system is.';
-
-comment on column tradeflow.links.object is 'What it is there: deal, contact, invoice, …';
-
-comment on column tradeflow.links.other_id is 'Its id there.';
-
-comment on column tradeflow.links.outbox_id is 'The action that wrote this.';
-
-comment on column tradeflow.links.created_at is 'When it was first known.';
-
-comment on column tradeflow.links.updated_at is 'When it last became another id.';
-
-create table tradeflow.pushes (
-  target     text not null,
-  object     text not null,
-  object_id  text not null,
-  hash       text not null,
-  written    jsonb not null,
-  outbox_id  bigint,
-  pushed_at  timestamptz not null default now(),
-  primary key (target, object, object_id)
-);
-
-select pg_catalog.pg_extension_config_dump('tradeflow.pushes', '');
-
-comment on table tradeflow.pushes is 'What we last wrote to a thing in another system. Our own writes come back as changes: an action that would write the same again writes nothing, which ends the loop.';
-
-comment on column tradeflow.pushes.target is 'The target.';
-
-comment on column tradeflow.pushes.object is 'What it is there: deal, company, quote, …';
-
-comment on column tradeflow.pushes.object_id is 'Its id, or the value of its unique property.';
-
-comment on column tradeflow.pushes.hash is 'SHA-256 of the values, as the sidecar computes it.';
-
-comment on column tradeflow.pushes.written is 'The values.';
-
-comment on column tradeflow.pushes.outbox_id is 'The action that wrote them.';
-
-comment on column tradeflow.pushes.pushed_at is 'When its completion was accepted.';
-
-create function tradeflow.pushed(target text, object text, object_id text) returns jsonb
-language sql stable security definer
-set search_path = pg_catalog, pg_temp
-as $$ select p.written from tradeflow.pushes p where p.target = pushed.target and p.object = pushed.object and p.object_id = pushed.object_id $$;
-
-comment on function tradeflow.pushed(text, text, text) is 'What we last wrote to a thing in another system. For conditions that must not answer to our own write coming back. NULL: nothing.';
-
-create function tradeflow._remember(ids bigint[], results jsonb[]) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
-    return;
-  end if;
-  insert into tradeflow.links as l (source, subject, target, object, other_id, outbox_id)
-  select distinct on (1, 2, 3, 4)
-    coalesce(e.link ->> 'source', o.source), coalesce(e.link ->> 'subject', o.subject), coalesce(e.link ->> 'target', o.target, ''),
-    e.link ->> 'object', e.link ->> 'id', o.id
-  from unnest(ids, results) c(id, result)
-  join tradeflow.outbox o on o.id = c.id
-  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'links') when 'array' then c.result -> 'links' else '[]' end) e(link)
-  where e.link ->> 'object' <> '' and e.link ->> 'id' <> ''
-  order by 1, 2, 3, 4, o.id desc
-  on conflict (source, subject, target, object) do update
-    set other_id = excluded.other_id, outbox_id = excluded.outbox_id,
-        updated_at = case when l.other_id = excluded.other_id then l.updated_at else excluded.updated_at end;
-  insert into tradeflow.pushes (target, object, object_id, hash, written, outbox_id)
-  select distinct on (1, 2, 3)
-    coalesce(o.target, ''), e.push ->> 'object', e.push ->> 'id', e.push ->> 'hash', e.push -> 'values', o.id
-  from unnest(ids, results) c(id, result)
-  join tradeflow.outbox o on o.id = c.id
-  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'pushed') when 'array' then c.result -> 'pushed' else '[]' end) e(push)
-  where e.push ->> 'object' <> '' and e.push ->> 'id' <> '' and e.push ? 'values' and e.push ->> 'hash' <> ''
-  order by 1, 2, 3, o.id desc
-  on conflict (target, object, object_id) do update
-    set hash = excluded.hash, written = excluded.written, outbox_id = excluded.outbox_id, pushed_at = excluded.pushed_at;
-end
-$$;
-
-comment on function tradeflow._remember(bigint[], jsonb[]) is
-  'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';
-
-create unlogged table tradeflow.locks (
-  name    text primary key,
-  holder  text not null,
-  until   timestamptz not null
-);
-
-comment on table tradeflow.locks is 'Who holds what, until when by the database''s clock: a sheet that has one writer, a company whose credit is being written. A crash empties it.';
-
-comment on column tradeflow.locks.name is 'What is held.';
-
-comment on column tradeflow.locks.holder is 'Who holds it.';
-
-comment on column tradeflow.locks.until is 'Until when, unless it is prolonged.';
-
-create function tradeflow.lock(name text, holder text, lease interval) returns boolean
-language sql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  with taken as (
-    insert into tradeflow.locks as l (name, holder, until) values (lock.name, lock.holder, clock_timestamp() + lock.lease)
-    on conflict (name) do update set holder = excluded.holder, until = excluded.until
-      where l.holder = excluded.holder or l.until < clock_timestamp()
-    returning 1
-  )
-  select exists (select from taken)
-$$;
-
-comment on function tradeflow.lock(text, text, interval) is 'Takes or prolongs a lock. False: somebody else holds it.';
-
-create function tradeflow.unlock(name text, holder text) returns void
-language sql security definer
-set search_path = pg_catalog, pg_temp
-as $$ delete from tradeflow.locks l where l.name = unlock.name and l.holder = unlock.holder $$;
-
-comment on function tradeflow.unlock(text, text) is 'Gives a lock back.';
 
 create unlogged table tradeflow.recent_firings (
   about  bigint not null,
@@ -1968,6 +2196,112 @@ $$;
 
 comment on function tradeflow._run_schedules() is 'Internal. Part of tick(): runs the schedules that are due. Returns how many.';
 
+create table tradeflow.links (
+  source      text not null,
+  subject     text not null,
+  target      text not null,
+  object      text not null,
+  other_id    text not null,
+  outbox_id   bigint,
+  created_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now(),
+  primary key (source, subject, target, object)
+);
+
+create index links_other on tradeflow.links (target, object, other_id);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.links', '');
+
+comment on table tradeflow.links is 'Our subject and the other system''s id of it. Written with the completion of the action that learned it; queries of rules may read it.';
+
+comment on column tradeflow.links.source is 'Our table: store.quotes.';
+
+comment on column tradeflow.links.subject is 'Who of it: the key as text.';
+
+comment on column tradeflow.links.target is 'The target that the other system is.';
+
+comment on column tradeflow.links.object is 'What it is there: deal, contact, invoice, …';
+
+comment on column tradeflow.links.other_id is 'Its id there.';
+
+comment on column tradeflow.links.outbox_id is 'The action that wrote this.';
+
+comment on column tradeflow.links.created_at is 'When it was first known.';
+
+comment on column tradeflow.links.updated_at is 'When it last became another id.';
+
+create table tradeflow.pushes (
+  target     text not null,
+  object     text not null,
+  object_id  text not null,
+  hash       text not null,
+  written    jsonb not null,
+  outbox_id  bigint,
+  pushed_at  timestamptz not null default now(),
+  primary key (target, object, object_id)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.pushes', '');
+
+comment on table tradeflow.pushes is 'What we last wrote to a thing in another system. Our own writes come back as changes: an action that would write the same again writes nothing, which ends the loop.';
+
+comment on column tradeflow.pushes.target is 'The target.';
+
+comment on column tradeflow.pushes.object is 'What it is there: deal, company, quote, …';
+
+comment on column tradeflow.pushes.object_id is 'Its id, or the value of its unique property.';
+
+comment on column tradeflow.pushes.hash is 'SHA-256 of the values, as the sidecar computes it.';
+
+comment on column tradeflow.pushes.written is 'The values.';
+
+comment on column tradeflow.pushes.outbox_id is 'The action that wrote them.';
+
+comment on column tradeflow.pushes.pushed_at is 'When its completion was accepted.';
+
+create function tradeflow.pushed(target text, object text, object_id text) returns jsonb
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$ select p.written from tradeflow.pushes p where p.target = pushed.target and p.object = pushed.object and p.object_id = pushed.object_id $$;
+
+comment on function tradeflow.pushed(text, text, text) is 'What we last wrote to a thing in another system. For conditions that must not answer to our own write coming back. NULL: nothing.';
+
+create function tradeflow._remember(ids bigint[], results jsonb[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
+    return;
+  end if;
+  insert into tradeflow.links as l (source, subject, target, object, other_id, outbox_id)
+  select distinct on (1, 2, 3, 4)
+    coalesce(e.link ->> 'source', o.source), coalesce(e.link ->> 'subject', o.subject), coalesce(e.link ->> 'target', o.target, ''),
+    e.link ->> 'object', e.link ->> 'id', o.id
+  from unnest(ids, results) c(id, result)
+  join tradeflow.outbox o on o.id = c.id
+  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'links') when 'array' then c.result -> 'links' else '[]' end) e(link)
+  where e.link ->> 'object' <> '' and e.link ->> 'id' <> ''
+  order by 1, 2, 3, 4, o.id desc
+  on conflict (source, subject, target, object) do update
+    set other_id = excluded.other_id, outbox_id = excluded.outbox_id,
+        updated_at = case when l.other_id = excluded.other_id then l.updated_at else excluded.updated_at end;
+  insert into tradeflow.pushes (target, object, object_id, hash, written, outbox_id)
+  select distinct on (1, 2, 3)
+    coalesce(o.target, ''), e.push ->> 'object', e.push ->> 'id', e.push ->> 'hash', e.push -> 'values', o.id
+  from unnest(ids, results) c(id, result)
+  join tradeflow.outbox o on o.id = c.id
+  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'pushed') when 'array' then c.result -> 'pushed' else '[]' end) e(push)
+  where e.push ->> 'object' <> '' and e.push ->> 'id' <> '' and e.push ? 'values' and e.push ->> 'hash' <> ''
+  order by 1, 2, 3, o.id desc
+  on conflict (target, object, object_id) do update
+    set hash = excluded.hash, written = excluded.written, outbox_id = excluded.outbox_id, pushed_at = excluded.pushed_at;
+end
+$$;
+
+comment on function tradeflow._remember(bigint[], jsonb[]) is
+  'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';
+
 create function tradeflow.revert(rule text, version int) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2013,6 +2347,42 @@ as $$ select tradeflow._backfill(rule, "where", "limit", mode) $$;
 
 comment on function tradeflow.backfill(text, text, int, text) is
   'Fires a rule for what is there already, as if each row had just become so. where: a condition over the source''s (or the view''s) columns; limit: at most so many, in the order of the key; mode: NULL as the rule''s own, shadow (only recorded), held (executed when released), live. The question is asked with the caller''s rights. More than max_firings are held. Returns how many fired. Errors: 42704 no such rule; 42501 no member of its owner; 55000 it is off, paused or invalid, or has a schedule; 54000 more than 100,000 at once.';
+
+create unlogged table tradeflow.locks (
+  name    text primary key,
+  holder  text not null,
+  until   timestamptz not null
+);
+
+comment on table tradeflow.locks is 'Who holds what, until when by the database''s clock: a sheet that has one writer, a company whose credit is being written. A crash empties it.';
+
+comment on column tradeflow.locks.name is 'What is held.';
+
+comment on column tradeflow.locks.holder is 'Who holds it.';
+
+comment on column tradeflow.locks.until is 'Until when, unless it is prolonged.';
+
+create function tradeflow.lock(name text, holder text, lease interval) returns boolean
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with taken as (
+    insert into tradeflow.locks as l (name, holder, until) values (lock.name, lock.holder, clock_timestamp() + lock.lease)
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+      where l.holder = excluded.holder or l.until < clock_timestamp()
+    returning 1
+  )
+  select exists (select from taken)
+$$;
+
+comment on function tradeflow.lock(text, text, interval) is 'Takes or prolongs a lock. False: somebody else holds it.';
+
+create function tradeflow.unlock(name text, holder text) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$ delete from tradeflow.locks l where l.name = unlock.name and l.holder = unlock.holder $$;
+
+comment on function tradeflow.unlock(text, text) is 'Gives a lock back.';
 
 create function tradeflow._lease(worker text, max int, lease interval, kinds text[]) returns setof tradeflow.outbox
 language sql
@@ -2088,7 +2458,7 @@ create or replace function tradeflow.claim(worker text, max int, lease interval,
 returns table (
   id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
   occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
-  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz
+  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz, traceparent text
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -2111,7 +2481,7 @@ begin
   )
   select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
          h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until
+         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
   from held h
   left join lateral (
     -- Without a key, or a view to look into, there is nobody to ask about.
@@ -2145,7 +2515,7 @@ as $$
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts)
+      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
     select
       f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
       case when a.lane is null then f.source || ':' || f.subject
@@ -2153,7 +2523,7 @@ as $$
       case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
       f.steps || jsonb_build_object(f.step::text, f.outcome)
               || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
     from finished f
     cross join lateral (
       select * from tradeflow.actions x
@@ -2634,6 +3004,7 @@ declare
   parent  record;
   day     date;
   part    text;
+  free    boolean;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
@@ -2644,15 +3015,20 @@ begin
   loop
     foreach day in array array[today, today + 1] loop
       part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format(
-          'with gone as (delete from tradeflow.%1$I d where d.%2$I >= %3$L and d.%2$I < %4$L returning d.*) '
-          'insert into tradeflow.%5$I select * from gone', parent.name || '_default', parent.at_column, day || ' 00:00+00', (day + 1) || ' 00:00+00', part);
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        made := made + 1;
+      if to_regclass('tradeflow.' || part) is not null then
+        continue;
       end if;
+      -- For today any row of the default partition is reason enough: this is asked each second.
+      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
+                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
+      if not free then
+        continue;
+      end if;
+      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+      made := made + 1;
     end loop;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -2721,12 +3097,458 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._report_unknown_kinds();
   if rescue.rescued + timers.due > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
 end
 $$;
+
+create function tradeflow.hold(ids bigint[], reason text default null) returns int
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with mine as (
+    select o.id from tradeflow.outbox o
+    where o.id = any (ids) and o.state in ('ready', 'waiting')
+    order by o.id for update
+  ), held as (
+    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    from mine where o.id = mine.id
+    returning 1
+  )
+  select count(*)::int from held
+$$;
+
+comment on function tradeflow.hold(bigint[], text) is
+  'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
+
+create unlogged table tradeflow.sidecars (
+  worker       text primary key,
+  kinds        text[] not null,
+  version      text,
+  concurrency  int,
+  started_at   timestamptz not null default clock_timestamp(),
+  seen_at      timestamptz not null default clock_timestamp()
+);
+
+comment on table tradeflow.sidecars is 'A row is a sidecar that runs, or ran within the last hour. One that was not seen for 30 seconds is gone.';
+
+comment on column tradeflow.sidecars.worker is 'The name it signs its leases with.';
+
+comment on column tradeflow.sidecars.kinds is 'The kinds of action it executes.';
+
+comment on column tradeflow.sidecars.version is 'Its version.';
+
+comment on column tradeflow.sidecars.concurrency is 'How many actions it executes at the same time.';
+
+comment on column tradeflow.sidecars.started_at is 'When it said so first.';
+
+comment on column tradeflow.sidecars.seen_at is 'When it said so last.';
+
+create function tradeflow.present(worker text, kinds text[], version text default null, concurrency int default null) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from tradeflow.sidecars s where s.seen_at < clock_timestamp() - interval '1 hour' and s.worker <> present.worker;
+  insert into tradeflow.sidecars as s (worker, kinds, version, concurrency)
+  values (present.worker, present.kinds, present.version, present.concurrency)
+  on conflict (worker) do update
+  set kinds = excluded.kinds, version = excluded.version, concurrency = excluded.concurrency, seen_at = clock_timestamp();
+$$;
+
+comment on function tradeflow.present(text, text[], text, int) is
+  'A sidecar says that it runs, and which kinds it executes: at its start, then about every 10 seconds. Without it nothing changes but what people are told: kinds that nobody executes are found by it.';
+
+create function tradeflow.absent(worker text) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$ delete from tradeflow.sidecars s where s.worker = absent.worker $$;
+
+comment on function tradeflow.absent(text) is 'A sidecar says that it leaves.';
+
+create function tradeflow._kinds_executed() returns text[]
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(array_agg(distinct k), '{}')
+  from tradeflow.sidecars s cross join unnest(s.kinds) k
+  where s.seen_at > clock_timestamp() - interval '30 seconds'
+$$;
+
+comment on function tradeflow._kinds_executed() is 'Internal. The kinds that some sidecar executes now.';
+
+create function tradeflow._report_unknown_kinds() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  executed  text[] := tradeflow._kinds_executed();
+  reported  int;
+begin
+  -- Nobody said which kinds it executes: clients of another make, of which nothing is known.
+  if executed = '{}' then
+    return 0;
+  end if;
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
+
+  with overdue as (
+    select o.* from tradeflow.outbox o
+    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
+    order by o.run_at limit 1000
+  ), stuck as (
+    select o.kind, count(*) as actions, min(o.id) as first
+    from overdue o
+    where o.kind <> all (executed)
+    group by o.kind
+  ), added as (
+    insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
+    select 'unknown_kind', o.rule, o.source, o.subject, o.id,
+           format('no sidecar that runs executes kind "%s": %s actions have been ready for more than a minute', s.kind, case when s.actions < 1000 then s.actions::text else 'many' end),
+           s.kind,
+           format('start one that does (tradeflow run --kind %s; the configuration''s kinds lists those of a sidecar), or cancel them: tradeflow outbox cancel --kind %1$s', s.kind)
+    from stuck s
+    join tradeflow.outbox o on o.id = s.first
+    where not exists (select from tradeflow.incidents i where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = s.kind)
+    returning 1
+  )
+  select count(*)::int into reported from added;
+  return reported;
+end
+$$;
+
+comment on function tradeflow._report_unknown_kinds() is
+  'Internal. Part of tick(): an incident for each kind whose ready actions nobody executes; it closes by itself when somebody does. Returns how many are new.';
+
+create view tradeflow.target_health as
+select
+  t.name as target,
+  t.system,
+  case when t.paused_at is not null then 'paused'
+       when s.breaker <> 'closed' then s.breaker
+       when s.throttled_until > clock_timestamp() then 'throttled'
+       else 'ok' end as status,
+  case when t.paused_at is not null then t.paused_reason
+       when s.breaker <> 'closed' or s.throttled_until > clock_timestamp() then s.last_error end as reason,
+  case when t.paused_at is not null then null
+       when s.breaker <> 'closed' then s.retry_at
+       when s.throttled_until > clock_timestamp() then s.throttled_until end as retry_at,
+  coalesce(q.ready, 0) as ready,
+  coalesce(q.waiting, 0) as waiting,
+  coalesce(q.running, 0) as running,
+  coalesce(q.held, 0) as held,
+  coalesce(q.dead, 0) as dead,
+  coalesce(q.uncertain, 0) as uncertain,
+  q.lag,
+  coalesce(s.failures, 0) as failures,
+  s.last_error,
+  s.last_failed_at
+from tradeflow.targets t
+left join tradeflow.target_states s on s.target = t.name
+left join lateral (
+  select
+    sum(h.actions) filter (where h.state = 'ready') as ready,
+    sum(h.actions) filter (where h.state = 'waiting') as waiting,
+    sum(h.actions) filter (where h.state = 'running') as running,
+    sum(h.actions) filter (where h.state = 'held') as held,
+    sum(h.actions) filter (where h.state = 'dead') as dead,
+    sum(h.actions) filter (where h.state = 'uncertain') as uncertain,
+    max(h.lag) as lag
+  from tradeflow.queue_health h where h.target = t.name) q on true;
+
+comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
+
+comment on column tradeflow.target_health.target is 'The target.';
+
+comment on column tradeflow.target_health.system is 'Its system.';
+
+comment on column tradeflow.target_health.status is 'ok: it is sent to. paused: by a person. open, half_open: its circuit breaker. throttled: it asked not to be called for a while.';
+
+comment on column tradeflow.target_health.reason is 'Why it is not ok.';
+
+comment on column tradeflow.target_health.retry_at is 'When it is tried again, if it is not ok and nobody paused it.';
+
+comment on column tradeflow.target_health.ready is 'Actions that are ready for it.';
+
+comment on column tradeflow.target_health.waiting is 'Actions that wait for their time.';
+
+comment on column tradeflow.target_health.running is 'Actions that are being executed.';
+
+comment on column tradeflow.target_health.held is 'Actions that are held until a person lets them go.';
+
+comment on column tradeflow.target_health.dead is 'Actions that failed for good.';
+
+comment on column tradeflow.target_health.uncertain is 'Actions of which nobody knows whether they arrived.';
+
+comment on column tradeflow.target_health.lag is 'How long the oldest ready one has been due.';
+
+comment on column tradeflow.target_health.failures is 'Transient failures in a row.';
+
+comment on column tradeflow.target_health.last_error is 'The last transient failure or throttling, in its words.';
+
+comment on column tradeflow.target_health.last_failed_at is 'When that was.';
+
+create view tradeflow.rule_stats as
+select
+  r.name as rule,
+  r.mode,
+  case when r.mode = 'off' then 'off'
+       when r.invalid is not null then 'invalid'
+       when r.paused_at is not null then 'paused'
+       else r.mode end as status,
+  coalesce(r.invalid, r.paused_reason) as reason,
+  coalesce(o.ready, 0) as ready,
+  coalesce(o.waiting, 0) as waiting,
+  coalesce(o.running, 0) as running,
+  coalesce(o.held, 0) as held,
+  coalesce(o.dead, 0) as dead,
+  coalesce(o.uncertain, 0) as uncertain,
+  coalesce(h.done, 0) as done_24h,
+  coalesce(h.cancelled, 0) as cancelled_24h,
+  h.latency as median_latency_24h,
+  greatest(o.last_fired_at, h.last_fired_at) as last_fired_at,
+  coalesce(i.incidents, 0) as incidents
+from tradeflow.rules r
+left join (
+  select
+    x.rule,
+    count(*) filter (where x.state = 'ready') as ready,
+    count(*) filter (where x.state = 'waiting') as waiting,
+    count(*) filter (where x.state = 'running') as running,
+    count(*) filter (where x.state = 'held') as held,
+    count(*) filter (where x.state = 'dead') as dead,
+    count(*) filter (where x.state = 'uncertain') as uncertain,
+    max(x.created_at) as last_fired_at
+  from tradeflow.outbox x group by x.rule) o on o.rule = r.name
+left join (
+  select
+    x.rule,
+    count(*) filter (where x.state = 'done') as done,
+    count(*) filter (where x.state = 'cancelled') as cancelled,
+    percentile_disc(0.5) within group (order by x.finished_at - greatest(x.run_at, x.created_at)) filter (where x.state = 'done') as latency,
+    max(x.created_at) as last_fired_at
+  from tradeflow.outbox_history x
+  where x.finished_at > now() - interval '24 hours'
+  group by x.rule) h on h.rule = r.name
+left join (
+  select x.rule, count(*) as incidents from tradeflow.incidents x where x.acked_at is null group by x.rule) i on i.rule = r.name;
+
+comment on view tradeflow.rule_stats is 'One row a rule: whether it is asked, what of it is open, and what became of the rest within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.rule is 'The rule.';
+
+comment on column tradeflow.rule_stats.mode is 'live, shadow or off.';
+
+comment on column tradeflow.rule_stats.status is 'live or shadow: it is asked. off, invalid, paused: it is not.';
+
+comment on column tradeflow.rule_stats.reason is 'Why it is invalid or paused.';
+
+comment on column tradeflow.rule_stats.ready is 'Actions that are ready.';
+
+comment on column tradeflow.rule_stats.waiting is 'Actions that wait for their time.';
+
+comment on column tradeflow.rule_stats.running is 'Actions that are being executed.';
+
+comment on column tradeflow.rule_stats.held is 'Actions that are held until a person lets them go.';
+
+comment on column tradeflow.rule_stats.dead is 'Actions that failed for good.';
+
+comment on column tradeflow.rule_stats.uncertain is 'Actions of which nobody knows whether they arrived.';
+
+comment on column tradeflow.rule_stats.done_24h is 'Actions done within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.cancelled_24h is 'Actions cancelled within the last 24 hours.';
+
+comment on column tradeflow.rule_stats.median_latency_24h is 'From being due (or committed) to being done: the median of the last 24 hours.';
+
+comment on column tradeflow.rule_stats.last_fired_at is 'When it fired last, of what is open or ended within 24 hours.';
+
+comment on column tradeflow.rule_stats.incidents is 'Its open incidents.';
+
+create unlogged table tradeflow.health_snapshot (
+  only_row  boolean primary key default true check (only_row),
+  taken_at  timestamptz not null,
+  took      interval not null,
+  body      jsonb not null
+);
+
+comment on table tradeflow.health_snapshot is 'The last answer of tradeflow.health().';
+
+comment on column tradeflow.health_snapshot.only_row is 'Always true: the table holds one row.';
+
+comment on column tradeflow.health_snapshot.taken_at is 'When it was counted.';
+
+comment on column tradeflow.health_snapshot.took is 'How long counting took.';
+
+comment on column tradeflow.health_snapshot.body is 'What health() returned.';
+
+create function tradeflow._count_health() returns jsonb
+language sql
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+  select jsonb_build_object(
+    'queue', (select coalesce(jsonb_agg(jsonb_build_object(
+                'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
+                'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
+    'targets', (select coalesce(jsonb_agg(jsonb_build_object(
+                  'target', t.name, 'paused', t.paused_at is not null, 'breaker', coalesce(s.breaker, 'closed'),
+                  'throttled', coalesce(s.throttled_until > clock_timestamp(), false), 'failures', coalesce(s.failures, 0))), '[]')
+                from tradeflow.targets t left join tradeflow.target_states s on s.target = t.name),
+    'incidents', (select coalesce(jsonb_object_agg(i.kind, i.n), '{}')
+                  from (select x.kind, count(*) as n from tradeflow.incidents x where x.acked_at is null group by x.kind) i),
+    'rules', (select coalesce(jsonb_object_agg(s.status, s.n), '{}')
+              from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
+                           count(*) as n
+                    from tradeflow.rules r group by 1) s),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+$$;
+
+comment on function tradeflow._count_health() is 'Internal. What health() says, counted anew.';
+
+create function tradeflow.health(max_age interval default '5 seconds') returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  last   tradeflow.health_snapshot;
+  began  timestamptz;
+begin
+  select * into last from tradeflow.health_snapshot;
+  -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
+  -- twentieth of the time. Whoever asks while another counts gets the last answer.
+  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
+                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+    began := clock_timestamp();
+    last.body := tradeflow._count_health();
+    last.taken_at := clock_timestamp();
+    insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
+    on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
+  end if;
+  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+end
+$$;
+
+comment on function tradeflow.health(interval) is
+  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+
+create function tradeflow.waits_for(id bigint) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  o         tradeflow.outbox;
+  before    record;
+  stopped   text;
+  executed  text[] := tradeflow._kinds_executed();
+begin
+  select * into o from tradeflow.outbox x where x.id = waits_for.id;
+  if not found then
+    return null;
+  elsif o.state = 'waiting' then
+    return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  elsif o.state = 'running' then
+    return format('worker %s, which has it until %s', o.worker, to_char(o.lease_until at time zone 'UTC', 'HH24:MI:SS "UTC"'));
+  elsif o.state = 'held' then
+    return format('a person: it is held (%s); tradeflow outbox release %s, or cancel', coalesce(o.reason, 'no reason given'), o.id);
+  elsif o.state = 'dead' then
+    return format('a person: it is dead; mend the cause, then tradeflow dead retry %s, or discard', o.id);
+  elsif o.state = 'uncertain' then
+    return format('a person: nobody knows whether it arrived; if it did, tradeflow outbox cancel %1$s, else retry %1$s', o.id);
+  elsif o.state <> 'ready' then
+    return null;
+  elsif o.run_at > clock_timestamp() and o.attempt > 0 then
+    return format('its next attempt, at %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
+  end if;
+  select b.id, b.state, b.run_at, b.attempt into before
+  from tradeflow.outbox b
+  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  order by b.state = 'running' desc, b.id limit 1;
+  if found then
+    return format('action %s of its lane, which is %s', before.id, case
+      when before.state = 'running' then 'running'
+      when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
+      else 'before it' end);
+  elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
+    return 'a sidecar: none is running';
+  elsif o.kind <> all (executed) then
+    return format('a sidecar that executes kind "%s": those that run execute %s', o.kind, array_to_string(executed, ', '));
+  elsif o.target is not null and not exists (select from tradeflow.targets t where t.name = o.target) then
+    return format('target "%s", which does not exist', o.target);
+  end if;
+  select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
+  from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
+  if stopped is null then
+    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
+  end if;
+  if stopped is null then
+    select case
+      when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
+    end into stopped
+    from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
+  end if;
+  return coalesce(stopped, 'a sidecar with room for it');
+end
+$$;
+
+comment on function tradeflow.waits_for(bigint) is
+  'Why an action has not run yet, in one sentence: its time, an action before it in its lane, its target, a sidecar, a person. NULL: it waits for nothing, it has ended.';
+
+create function tradeflow.inspect(id bigint) returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  with firing as (
+    select coalesce((select o.firing_id from tradeflow.outbox o where o.id = inspect.id),
+                    (select h.firing_id from tradeflow.outbox_history h where h.id = inspect.id)) as id
+  ), acts as (
+    select o.id, o.rule, o.rule_version, o.source, o.event, o.edge, o.subject, o.occurrence, o.key, o.created_at, o.fire_at, o.traceparent, o.facts, o.steps,
+           o.step, o.action, o.kind, o.target, o.lane, o.state, o.reason, o.run_at, o.attempt, o.max_attempts, o.worker,
+           o.lease_until, o.started_at, o.error, o.result, null::jsonb as request, null::timestamptz as finished_at,
+           tradeflow.waits_for(o.id) as waits_for
+    from tradeflow.outbox o join firing f on f.id = o.firing_id
+    union all
+    select h.id, h.rule, h.rule_version, h.source, h.event, h.edge, h.subject, h.occurrence, h.key, h.created_at, h.fire_at, h.traceparent, h.facts, h.steps,
+           h.step, h.action, h.kind, h.target, h.lane, h.state, h.reason, h.run_at, h.attempt, h.max_attempts, h.worker,
+           h.lease_until, h.started_at, h.error, h.result, h.request, h.finished_at, null
+    from tradeflow.outbox_history h join firing f on f.id = h.firing_id
+  ), latest as (
+    select * from acts a order by a.step desc nulls last, a.id desc limit 1
+  )
+  select jsonb_build_object(
+    'id', inspect.id,
+    'firing', jsonb_build_object(
+      'firing_id', f.id, 'rule', l.rule, 'rule_version', l.rule_version, 'source', l.source, 'event', l.event, 'edge', l.edge,
+      'subject', l.subject, 'occurrence', l.occurrence, 'key', l.key, 'fired_at', (select min(a.created_at) from acts a),
+      'fire_at', l.fire_at, 'traceparent', l.traceparent, 'facts', l.facts, 'steps', l.steps),
+    'actions', (
+      select jsonb_agg(jsonb_build_object(
+        'id', a.id, 'step', a.step, 'action', a.action, 'kind', a.kind, 'target', a.target, 'lane', a.lane, 'state', a.state,
+        'reason', a.reason, 'waits_for', a.waits_for, 'run_at', a.run_at, 'attempt', a.attempt, 'max_attempts', a.max_attempts,
+        'worker', a.worker, 'lease_until', a.lease_until, 'started_at', a.started_at, 'finished_at', a.finished_at,
+        'error', a.error, 'params', x.params, 'request', a.request, 'result', a.result) order by a.step, a.id)
+      from acts a
+      left join tradeflow.actions x on x.rule = a.rule and x.edge = a.edge and x.step = a.step),
+    'later_steps', (
+      select coalesce(jsonb_agg(jsonb_build_object('step', x.step, 'action', x.name, 'kind', x.kind, 'target', x.target, 'delay', x.delay) order by x.step), '[]')
+      from tradeflow.actions x
+      where x.rule = l.rule and x.edge = l.edge and x.step > l.step and l.state not in ('cancelled', 'shadow')),
+    'incidents', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', i.id, 'kind', i.kind, 'message', i.message, 'hint', i.hint, 'last_seen_at', i.last_seen_at, 'acked_at', i.acked_at) order by i.id), '[]')
+      from tradeflow.incidents i where i.outbox_id in (select a.id from acts a)))
+  from firing f cross join latest l
+$$;
+
+comment on function tradeflow.inspect(bigint) is
+  'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
 
 create function tradeflow._condition_parts(condition text) returns text[]
 language c immutable strict as 'MODULE_PATHNAME', 'tradeflow_condition_parts';
@@ -3215,6 +4037,7 @@ begin
     else
       perform tradeflow._require_columns(rel.oid, w.key, 'the watched key');
       anew := tradeflow._install_triggers(rel.oid);
+      perform tradeflow._watch_truncation(rel.oid);
       if exists (select from pg_trigger t where t.tgrelid = rel.oid and t.tgenabled = 'D'
                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete')) then
         problem := 'its triggers are disabled';
@@ -3246,6 +4069,32 @@ $$;
 
 comment on function tradeflow._check_watch(text) is
   'Internal. Sees to it that the table that bears a watched name has its triggers; if that cannot be, says so in watched_tables.lost and in an incident.';
+
+create function tradeflow._watch_truncation(root regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  parts  regclass[];
+  part   regclass;
+begin
+  select array_agg(p.relid order by p.relid) into parts
+  from pg_partition_tree(root) p
+  where p.relid <> root and not exists (select from pg_trigger t where t.tgrelid = p.relid and t.tgname = 'tradeflow_truncate');
+  if parts is null then
+    return;
+  end if;
+  -- First all of them: each ALTER TABLE has the event trigger look for partitions without.
+  foreach part in array parts loop
+    execute format('create trigger tradeflow_truncate after truncate on %s for each statement execute function tradeflow._truncated()', part);
+  end loop;
+  foreach part in array parts loop
+    execute format('alter table %s enable always trigger tradeflow_truncate', part);
+  end loop;
+end
+$$;
+
+comment on function tradeflow._watch_truncation(regclass) is 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
 
 create function tradeflow._resolve_incidents(kind text, rule text, source text) returns void
 language sql
@@ -3348,6 +4197,7 @@ begin
     left join pg_class c on c.oid = to_regclass(w.name)
     where c.oid is null and w.lost is null
        or c.oid = any (touched)
+       or exists (select from unnest(touched) t(oid), pg_partition_ancestors(t.oid) a where a.relid = c.oid)
        or w.lost is not null and c.oid is not null
        or c.oid is not null and (select count(*) from pg_trigger t where t.tgrelid = c.oid
                                  and t.tgname in ('tradeflow_insert', 'tradeflow_update', 'tradeflow_delete', 'tradeflow_truncate')) < 4
@@ -3403,11 +4253,17 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  the_name text := tradeflow._qualified_name(tg_relid);
+  root     regclass := coalesce((select a.relid from pg_partition_ancestors(tg_relid) a
+                                 join tradeflow.watched_tables w on w.name = tradeflow._qualified_name(a.relid)
+                                 where a.relid <> tg_relid limit 1), tg_relid);
+  the_name text := tradeflow._qualified_name(root);
 begin
-  perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
-  from tradeflow.outbox o
-  where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  -- Of a partition alone, the timers of the other rows go on: each is asked again when it is due, and its row is gone.
+  if root = tg_relid then
+    perform tradeflow._archive(array_agg(o.id), 'cancelled', 'table truncated')
+    from tradeflow.outbox o
+    where o.source = the_name and o.state = 'waiting' and o.key is not null;
+  end if;
   insert into tradeflow.view_checks (rule, subjects, silent)
   select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
@@ -3433,6 +4289,69 @@ create event trigger tradeflow_drop on sql_drop execute function tradeflow._drop
 
 comment on event trigger tradeflow_drop is 'Reports the rules that something dropped was needed by.';
 
+create function tradeflow._load_as_dumped() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._restoring() then
+    -- For this one COPY: a foreign key's check is a trigger too.
+    perform set_config('session_replication_role', case tg_when when 'BEFORE' then 'replica' else 'origin' end, true);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._load_as_dumped() is 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
+
+create trigger rules_loading before insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rules_loaded after insert on tradeflow.rules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rules enable always trigger rules_loaded;
+
+create trigger actions_loading before insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger actions_loaded after insert on tradeflow.actions
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.actions enable always trigger actions_loaded;
+
+create trigger rule_inputs_loading before insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_inputs_loaded after insert on tradeflow.rule_inputs
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_inputs enable always trigger rule_inputs_loaded;
+
+create trigger members_loading before insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger members_loaded after insert on tradeflow.members
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.members enable always trigger members_loaded;
+
+create trigger schedules_loading before insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger schedules_loaded after insert on tradeflow.schedules
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.schedules enable always trigger schedules_loaded;
+
+create trigger rule_dependencies_loading before insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependencies
+  for each statement execute function tradeflow._load_as_dumped();
+
+alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
+
 grant usage on schema tradeflow to public;
 
 revoke execute on all functions in schema tradeflow from public;
@@ -3449,7 +4368,8 @@ grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, trad
 grant select, insert, update, delete on tradeflow.watched_tables, tradeflow.rule_inputs to tradeflow_author;
 
 grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targets, tradeflow.outbox, tradeflow.outbox_history,
-  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.clock, tradeflow.members to tradeflow_author;
+  tradeflow.incidents, tradeflow.firings, tradeflow.queue_health, tradeflow.target_health, tradeflow.rule_stats, tradeflow.sidecars,
+  tradeflow.clock, tradeflow.members to tradeflow_author;
 
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
@@ -3483,7 +4403,8 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text)
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 
 grant select on all tables in schema tradeflow to tradeflow_operator;
@@ -3497,11 +4418,14 @@ grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), t
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
 grant execute on function
+  tradeflow.hold(bigint[], text), tradeflow.health(interval),
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
   tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
 to tradeflow_operator;
+
+grant execute on function tradeflow.inspect(bigint), tradeflow.waits_for(bigint), tradeflow._kinds_executed() to tradeflow_author, tradeflow_operator;
 
 grant execute on function
   tradeflow.ledger_enter(text, text, numeric, text, numeric, text, bigint), tradeflow.ledger_sending(bigint, numeric, numeric), tradeflow.ledger_settle(bigint, boolean),

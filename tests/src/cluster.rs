@@ -66,6 +66,11 @@ impl Cluster {
         self.tell("start");
     }
 
+    /// Takes everything along into a new cluster by pg_upgrade, as for a new major version, and starts that.
+    pub fn upgrade(&mut self) {
+        self.tell("upgrade");
+    }
+
     fn tell(&mut self, word: &str) {
         let guard = self.guard.as_mut().expect("only a test's own cluster is stopped: use Cluster::start()");
         let before = guard.lines().len();

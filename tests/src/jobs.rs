@@ -8,11 +8,8 @@ use crate::database::Database;
 ///
 /// `target` goes into `tradeflow.targets` under the name `there`; `params` are the action's.
 pub async fn watch_jobs(db: &Database, target: &Target<'_>, kind: &str, params: &str) {
-    // The first tick() makes today's partition of the history and moves what is there already: a query that is being
-    // planned just then may see neither place. It has happened before anything is looked at.
     db.sql(
-        "select tradeflow.tick();
-         create table jobs (id int primary key, recipient text, amount numeric, note text, n int);
+        "create table jobs (id int primary key, recipient text, amount numeric, note text, n int);
          select tradeflow.watch('jobs');
          insert into tradeflow.rules (name, source) values ('job', 'public.jobs');",
     )

@@ -108,6 +108,11 @@ impl Sidecar {
             .env("TRADEFLOW_LOG", "info,tradeflow_sidecar=debug")
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();

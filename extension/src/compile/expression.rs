@@ -1,7 +1,7 @@
 //! One expression over old and new.
 
 use super::lookup::{Dependency, Lookup};
-use super::rewrite;
+use super::{functions, rewrite};
 use crate::change::{self, ColumnSet};
 use crate::error::{attempt, Failure};
 use pgrx::pg_sys;
@@ -68,6 +68,8 @@ pub struct Expression {
     pub planned: *mut pg_sys::Expr,
     pub new: Reads,
     pub old: Reads,
+    /// It calls a STABLE function of somebody's.
+    pub may_read_tables: bool,
 }
 
 impl Expression {
@@ -127,7 +129,13 @@ pub unsafe fn compile(
             attempt(|| {
                 let planned = pg_sys::copyObjectImpl(planned.cast()).cast::<pg_sys::Expr>();
                 let state = pg_sys::ExecInitExpr(planned, std::ptr::null_mut());
-                Ok(Expression { state, planned, new, old })
+                Ok(Expression {
+                    state,
+                    planned,
+                    new,
+                    old,
+                    may_read_tables: functions::may_read_tables(planned),
+                })
             })
         });
         pg_sys::MemoryContextDelete(scratch);

@@ -5,7 +5,10 @@
 -- The plan is made once, for arrays of any length: no part may compare all rows with all rows.
 with clock as materialized (
   -- tradeflow.now(), written out: a function with a search_path of its own is planned at each call.
-  select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) as now
+  select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) as now,
+         -- The trace that the session named (W3C Trace Context), if it is one.
+         substring(current_setting('tradeflow.traceparent', true)
+                   from '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$') as traceparent
 ), fired as materialized (
   select f.*, r.version, r.max_firings, r.max_per_subject, r.schedule is not null as scheduled,
          r.fires = 'once' and r.view is null and f.edge = 'enter' as once,
@@ -59,7 +62,7 @@ with clock as materialized (
 ), inserted as (
   insert into tradeflow.outbox (
     firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-    state, reason, facts, run_at, fire_at, max_attempts)
+    state, reason, facts, run_at, fire_at, max_attempts, traceparent)
   select
     nextval('tradeflow.firing_id'), p.rule, p.version, p.source, p.event, p.subject, p.occurrence, p.key, p.edge,
     p.step, p.action, p.kind, p.target,
@@ -74,7 +77,7 @@ with clock as materialized (
         else format('more than %s firings about one subject within an hour', p.max_per_subject)
       end
     end,
-    p.facts, case when p.due_at > c.now then p.due_at else pg_catalog.now() end, p.fire_at, coalesce(p.max_attempts, 1)
+    p.facts, case when p.due_at > c.now then p.due_at else pg_catalog.now() end, p.fire_at, coalesce(p.max_attempts, 1), c.traceparent
   from placed p cross join clock c
   order by p.n
 ), counted as (

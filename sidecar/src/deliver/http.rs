@@ -9,9 +9,11 @@ use crate::api::Clients;
 use crate::db::reason;
 
 mod oauth;
+mod probe;
 mod request;
 mod response;
 
+pub use probe::Answered;
 pub use response::retry_after;
 
 /// Sends HTTP requests over connections kept open.

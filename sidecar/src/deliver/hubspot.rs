@@ -50,7 +50,7 @@ fn account(tools: &Tools, job: &Job<'_>) -> Result<Arc<Account>, Failure> {
         target.secret.as_deref().ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
     // The token is read each time: its file may have changed.
     let token = job.secrets.read(reference)?;
-    let name = format!("{} {} {}", target.name, target.revision, fingerprint(&token));
+    let name = format!("{} {} {}", target.name, target.revision, super::fingerprint(&token));
     let mut accounts = ACCOUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some((_, account)) = accounts.iter().find(|(known, _)| *known == name) {
         return Ok(account.clone());
@@ -62,14 +62,6 @@ fn account(tools: &Tools, job: &Job<'_>) -> Result<Arc<Account>, Failure> {
     accounts.retain(|(known, _)| !known.starts_with(&prefix));
     accounts.push((name, account.clone()));
     Ok(account)
-}
-
-/// Tells tokens apart without keeping one.
-fn fingerprint(token: &secrecy::SecretString) -> String {
-    use secrecy::ExposeSecret;
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(token.expose_secret().as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Account {

@@ -42,8 +42,11 @@ pub trait Irrevocable: Send + Sync {
 /// Started in the database before it is sent, and never sent again by itself after that.
 pub struct ClaimOnce<T>(pub T);
 
+/// As `action_kinds.delivery` says it.
+pub const CLAIM_ONCE: &str = "claim_once";
+
 impl<T: Irrevocable> Strategy for ClaimOnce<T> {
-    const NAME: &'static str = "claim_once";
+    const NAME: &'static str = CLAIM_ONCE;
 
     async fn execute(self, start: &(dyn Start + Sync)) -> Result<Json, Failure> {
         let ready = self.0.prepare().await?;

@@ -1,28 +1,30 @@
-//! Whether targets can be reached and their secrets read, from here.
-
-use std::time::Duration;
+//! Whether targets can be reached, accept who we are, and have secrets that can be read, from here.
 
 use futures_util::future::join_all;
-use tokio::net::TcpStream;
+use rustls::pki_types::CertificateDer;
 use tokio_postgres::Client;
-use url::Url;
 
 use super::Finding;
+use crate::api::Clients;
 use crate::config::Config;
 use crate::db;
 use crate::deliver::email::{probe, Address, Encryption};
-use crate::api::address::is_private;
-use crate::deliver::{System, Target};
+use crate::deliver::http::{Answered, Http};
+use crate::deliver::{Failure, System, Target};
 use crate::executor::target;
 use crate::secret::Secrets;
 use crate::tls;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What examining takes.
+pub struct Examiner {
+    secrets: Secrets,
+    roots: Vec<CertificateDer<'static>>,
+    http: Http,
+}
 
 /// Looks at every target, all at the same time.
 pub async fn look(client: &Client, config: &Config, findings: &mut Vec<Finding>) -> Result<(), db::Error> {
-    let rows = client.query(include_str!("../db/targets.sql"), &[]).await?;
-    let targets: Vec<Target> = rows.iter().filter_map(target).collect();
+    let targets = all(client).await?;
     if targets.is_empty() {
         findings.push(Finding::notice(
             "targets",
@@ -31,67 +33,129 @@ pub async fn look(client: &Client, config: &Config, findings: &mut Vec<Finding>)
         ));
         return Ok(());
     }
-    let roots = match tls::extra_roots(config.tls.extra_ca_file.as_deref()) {
-        Ok(roots) => roots,
-        Err(error) => {
-            findings.push(Finding::problem("targets", error.to_string(), "mend tls.extra_ca_file"));
-            return Ok(());
+    match Examiner::new(config) {
+        Ok(examiner) => {
+            let found = join_all(targets.iter().map(|target| examiner.examine(target))).await;
+            findings.extend(found.into_iter().flatten());
         }
-    };
-    let secrets = Secrets::new(&config.secrets);
-    for target in &targets {
-        secret(target, &secrets, findings);
-        if target.system == System::Smtp {
-            smtp(target, findings);
-        }
-    }
-    let reached = targets.iter().map(|target| async {
-        match target.system {
-            System::Smtp => probe(target, &roots).await,
-            _ => tokio::time::timeout(PATIENCE, connect(target))
-                .await
-                .unwrap_or_else(|_| Err("it does not answer".into())),
-        }
-    });
-    for (target, result) in targets.iter().zip(join_all(reached).await) {
-        findings.push(match result {
-            Ok(()) => {
-                Finding::ok("targets", format!("\"{}\" at {} can be reached", target.name, target.base_url))
-            }
-            Err(reason) => Finding::problem(
-                "targets",
-                format!("\"{}\" at {} cannot be reached: {reason}", target.name, target.base_url),
-                "mend base_url, or the network between here and there; actions are retried meanwhile",
-            ),
-        });
+        Err(reason) => findings.push(Finding::problem("targets", reason, "mend tls.extra_ca_file")),
     }
     Ok(())
 }
 
-fn secret(target: &Target, secrets: &Secrets, findings: &mut Vec<Finding>) {
-    let vendor = matches!(target.system, System::BigCommerce | System::HubSpot | System::Google);
-    if vendor && target.secret.is_none() {
-        findings.push(Finding::problem(
-            "secrets",
-            format!("target \"{}\" of system {} names no secret", target.name, target.system.as_str()),
-            format!("update tradeflow.targets set secret = 'env:NAME' where name = '{}';", target.name),
-        ));
-    } else if target.auth != "none" && target.secret.is_none() {
-        findings.push(Finding::problem(
-            "secrets",
-            format!("target \"{}\" has auth {}, but names no secret", target.name, target.auth),
-            format!("update tradeflow.targets set secret = 'env:NAME' where name = '{}';", target.name),
-        ));
+/// The targets whose system this version knows, by name.
+pub async fn all(client: &Client) -> Result<Vec<Target>, db::Error> {
+    let rows = client.query_typed(include_str!("../db/targets.sql"), &[]).await?;
+    let mut targets: Vec<Target> = rows.iter().filter_map(target).collect();
+    targets.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(targets)
+}
+
+impl Examiner {
+    /// With the certificates and secrets of the configuration.
+    pub fn new(config: &Config) -> Result<Examiner, String> {
+        let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref()).map_err(|e| e.to_string())?;
+        let client = tls::client_config(roots.clone()).map_err(|e| e.to_string())?;
+        let clients = Clients::new(client).map_err(|e| e.to_string())?;
+        let http = Http::new(clients, config.http.response_limit);
+        Ok(Examiner { secrets: Secrets::new(&config.secrets), roots, http })
     }
-    for reference in target.secret.iter().chain(&target.signing_secret) {
-        findings.push(match secrets.read(reference) {
-            Ok(_) => Finding::ok("secrets", format!("{reference} of target \"{}\" can be read", target.name)),
-            Err(error) => Finding::problem(
-                "secrets",
-                format!("target \"{}\": {error}", target.name),
-                "secrets are read where the sidecar runs, with its environment and configuration",
+
+    /// Connects, greets, logs in, and sends nothing.
+    pub async fn examine(&self, target: &Target) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let secrets_read = self.secrets(target, &mut findings);
+        if target.system == System::Smtp {
+            smtp(target, &mut findings);
+        }
+        // Without its secret a login cannot work: that has been said.
+        let mut target = target.clone();
+        if !secrets_read {
+            target.auth = "none".into();
+        }
+        let reached = match target.system {
+            System::Smtp => self.reach_smtp(&target).await,
+            _ => self.http.probe(&target, &self.secrets).await.map(Some),
+        };
+        findings.push(match reached {
+            Ok(None) => {
+                let login = if target.auth == "basic" { " and lets us log in" } else { "" };
+                ok(&target, &format!("greets us{login}"))
+            }
+            Ok(Some(answered)) => judge(&target, &answered),
+            Err(failure) => Finding::problem(
+                "targets",
+                format!("\"{}\" at {} cannot be used: {}", target.name, target.base_url, failure.message),
+                "mend the target, or the network between here and there; actions are retried meanwhile",
             ),
         });
+        findings
+    }
+
+    async fn reach_smtp(&self, target: &Target) -> Result<Option<Answered>, Failure> {
+        let reference = target.secret.as_deref().filter(|_| target.auth == "basic");
+        let password = reference.map(|reference| self.secrets.read(reference)).transpose()?;
+        probe(target, &self.roots, password).await.map(|()| None)
+    }
+
+    /// Whether all secrets that the target names, and needs, can be read.
+    fn secrets(&self, target: &Target, findings: &mut Vec<Finding>) -> bool {
+        let before = findings.iter().filter(|f| f.hint.is_some()).count();
+        let vendor = matches!(target.system, System::BigCommerce | System::HubSpot | System::Google);
+        if vendor && target.secret.is_none() {
+            findings.push(Finding::problem(
+                "secrets",
+                format!("target \"{}\" of system {} names no secret", target.name, target.system.as_str()),
+                format!("update tradeflow.targets set secret = 'env:NAME' where name = '{}';", target.name),
+            ));
+        } else if target.auth != "none" && target.secret.is_none() {
+            findings.push(Finding::problem(
+                "secrets",
+                format!("target \"{}\" has auth {}, but names no secret", target.name, target.auth),
+                format!("update tradeflow.targets set secret = 'env:NAME' where name = '{}';", target.name),
+            ));
+        }
+        for reference in target.secret.iter().chain(&target.signing_secret) {
+            findings.push(match self.secrets.read(reference) {
+                Ok(_) => {
+                    Finding::ok("secrets", format!("{reference} of target \"{}\" can be read", target.name))
+                }
+                Err(error) => Finding::problem(
+                    "secrets",
+                    format!("target \"{}\": {error}", target.name),
+                    "secrets are read where the sidecar runs, with its environment and configuration",
+                ),
+            });
+        }
+        findings.iter().filter(|f| f.hint.is_some()).count() == before
+    }
+}
+
+fn ok(target: &Target, what: &str) -> Finding {
+    Finding::ok("targets", format!("\"{}\" at {} {what}", target.name, target.base_url))
+}
+
+/// What an HTTP answer says about the target. Only the credentials are its to judge: base_url itself need not exist.
+fn judge(target: &Target, Answered { method, status, location }: &Answered) -> Finding {
+    let said = format!("\"{}\" at {} answers {method} with {status}", target.name, target.base_url);
+    match status.as_u16() {
+        // Google's answers to who it asked nothing of; its token takes a signature.
+        _ if target.system == System::Google => ok(target, "is reached"),
+        401 | 403 if target.auth == "none" && target.system == System::Http => {
+            Finding::notice("targets", said, "it seems to want credentials: set auth and secret of the target")
+        }
+        401 | 403 => Finding::problem(
+            "targets",
+            format!("{said}: it does not accept our credentials"),
+            "mend the secret (or auth, username) of the target; a key may lack the right to read base_url alone",
+        ),
+        300..=399 => Finding::notice(
+            "targets",
+            format!("{said}, to {}", location.as_deref().unwrap_or("nowhere")),
+            "redirects are not followed: write where it leads into base_url",
+        ),
+        500.. => Finding::notice("targets", said, "it is reached, and in trouble itself; actions are retried"),
+        status => ok(target, &format!("answers {method} with {status}")),
     }
 }
 
@@ -114,20 +178,4 @@ fn smtp(target: &Target, findings: &mut Vec<Finding>) {
             "use smtps://host or smtp://host?tls=starttls",
         ));
     }
-}
-
-async fn connect(target: &Target) -> Result<(), String> {
-    let url = Url::parse(&target.base_url).map_err(|e| format!("it is no URL: {e}"))?;
-    let host =
-        url.host_str().ok_or("it names no host")?.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = url.port_or_known_default().ok_or("it names no port")?;
-    let addresses: Vec<_> =
-        tokio::net::lookup_host((host.as_str(), port)).await.map_err(|e| e.to_string())?.collect();
-    if let Some(private) = addresses.iter().find(|a| is_private(a.ip())).filter(|_| !target.allow_private) {
-        return Err(format!(
-            "{} is a private address, which the target does not allow (allow_private)",
-            private.ip()
-        ));
-    }
-    TcpStream::connect(addresses.as_slice()).await.map(drop).map_err(|e| e.to_string())
 }

@@ -10,11 +10,24 @@ async fn partitions_of_the_history_are_made_ahead_and_dropped_after_their_time()
     claim(&db, 1).await;
     db.sql("select tradeflow.complete('{1}', '{1}', array['{}'::jsonb])").await;
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox_history_default").await, 1);
-    // Today and tomorrow, of the history and of the change log.
-    assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 4);
+    // Tomorrow of the history, which keeps what it has; today and tomorrow of the change log.
+    assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 3);
     assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 0);
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox_history_default").await, 1);
+    // What has come of age goes with the first tick() of a day.
+    db.sql(
+        "update tradeflow.outbox_history_default set finished_at = finished_at - interval '91 days';
+         do $$ begin execute 'drop table tradeflow.outbox_history_' || to_char(now() at time zone 'UTC' + interval '1 day', 'YYYYMMDD'); end $$",
+    )
+    .await;
+    assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 1);
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox_history_default").await, 0);
-    assert_eq!(db.one::<String>("select (tableoid = to_regclass('tradeflow.outbox_history_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')))::text || ' ' || id from tradeflow.outbox_history").await, "true 1");
+    // Now there is room for today's.
+    assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 1);
+    db.sql("insert into jobs values (2)").await;
+    claim(&db, 1).await;
+    db.sql("select tradeflow.complete('{2}', '{1}', array['{}'::jsonb])").await;
+    assert_eq!(db.one::<String>("select (tableoid = to_regclass('tradeflow.outbox_history_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')))::text || ' ' || id from tradeflow.outbox_history").await, "true 2");
     // Days of long ago and of 30 and 100 days ago.
     db.sql("do $$ declare d date; begin
               foreach d in array array[date '2020-01-01', current_date - 30, current_date - 100] loop

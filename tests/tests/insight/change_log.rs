@@ -66,7 +66,7 @@ async fn a_row_that_moves_between_partitions_is_one_update() {
 #[tokio::test]
 async fn days_past_their_retention_go() {
     let db = quotes().await;
-    db.sql("insert into quotes (id) values (1); select tradeflow.tick()").await;
+    db.sql("select tradeflow.tick(); insert into quotes (id) values (1)").await;
     let partition = "'change_log_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')";
     assert_eq!(db.one::<i64>("select count(*) from only tradeflow.change_log_default").await, 0);
     assert_eq!(

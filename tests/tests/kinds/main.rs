@@ -3,4 +3,7 @@
 mod bigcommerce;
 mod database;
 mod hubspot;
+mod mail;
 mod scene;
+mod sheets;
+mod storefront;

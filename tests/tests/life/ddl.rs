@@ -232,6 +232,41 @@ async fn partitions_attached_later_are_watched() {
 }
 
 #[tokio::test]
+async fn truncate_of_one_partition_asks_the_views_and_ends_the_timers_of_its_rows() {
+    let db = Database::with_extension().await;
+    db.sql(
+        "create table p (id int, region text, n int, primary key (id, region)) partition by list (region);
+         create table p_eu partition of p for values in ('eu');
+         create view large as select region as subject, sum(n) as total from p group by region having sum(n) > 10;
+         select tradeflow.watch('public.p');
+         create table p_us partition of p for values in ('us') partition by range (id);
+         create table p_us_low partition of p_us for values from (0) to (100);
+         insert into tradeflow.rules (name, view) values ('large', 'public.large');
+         insert into tradeflow.rule_inputs values ('large', 'public.p', 'new.region');
+         insert into tradeflow.rules (name, source, condition, fire_at) values ('timer', 'public.p', 'new.n > 0', $$ now() + interval '1 day' $$);
+         insert into p values (1, 'eu', 11), (2, 'us', 11)",
+    )
+    .await;
+    let members = "select string_agg(subject, ' ' order by subject) from tradeflow.members";
+    assert_eq!(db.one::<String>(members).await, "eu us");
+    db.sql("truncate p_us_low").await;
+    assert_eq!(db.one::<String>(members).await, "eu");
+    db.sql("select tradeflow.set_clock(now() + interval '2 days'); select tradeflow.tick()").await;
+    let timers: Vec<String> = db
+        .column("select subject || ' ' || state from tradeflow.firings where rule = 'timer' order by 1")
+        .await;
+    assert_eq!(timers, ["{1,eu} done", "{2,us} cancelled"]);
+    // A partition that goes its own way is nothing to tradeflow, and one that is not watched has nothing of it.
+    db.sql("alter table p detach partition p_eu; truncate p_eu").await;
+    assert_eq!(db.one::<String>(members).await, "eu", "nothing of p has changed");
+    db.sql("delete from tradeflow.rules; select tradeflow.unwatch('public.p')").await;
+    let left: Vec<String> =
+        db.column("select tgrelid::regclass::text from pg_trigger where tgname = 'tradeflow_truncate'").await;
+    assert_eq!(left, ["p_eu"]);
+    db.sql("truncate p_us").await;
+}
+
+#[tokio::test]
 async fn disabled_triggers_are_an_incident() {
     let db = watched().await;
     db.sql("alter table t disable trigger all").await;

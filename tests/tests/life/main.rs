@@ -1,6 +1,8 @@
 //! The life of an installation: tables change under their rules, dumps are restored, changes come by replication, the
 //! extension is updated.
 
+mod beginning;
+mod clock;
 mod ddl;
 mod recheck;
 mod replication;

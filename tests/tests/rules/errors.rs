@@ -40,9 +40,11 @@ async fn a_rule_that_fails_for_every_row_leaves_the_others_their_answers() {
     db.rule("bad", "public.t", "10 / (new.n - new.n) > 0").await;
     db.sql("insert into t select i, i from generate_series(1, 2500) i").await;
     assert_eq!(db.fired().await.len(), 2500);
+    let told: String = db.one("select detail || '. ' || hint from tradeflow.incidents").await;
+    assert_eq!(told, "it failed for 100 rows of the statement, and was not asked about 2400 more. mend it, then ask about those rows: select tradeflow.backfill('bad', '…')");
     let incidents = db.incidents().await;
     assert_eq!(incidents.len(), 1, "{incidents:?}");
-    assert!(incidents[0].starts_with("rule_error bad 1 22012 "), "{incidents:?}");
+    assert!(incidents[0].starts_with("rule_error bad 1 22012 100: "), "{incidents:?}");
     // A later statement asks it again; tick() adds up.
     db.sql("insert into t values (5000, 1); insert into t values (5001, 1); select tradeflow.tick()").await;
     assert_eq!(db.incidents().await.len(), 2);
@@ -64,6 +66,65 @@ async fn a_function_that_raises_keeps_its_sqlstate_detail_and_hint() {
         "rule_error|raises|public.t|1|TF777|rule \"raises\" for 1: no 7 today|the detail|the hint"
     );
     assert_eq!(db.fired().await, ["good 1"]);
+}
+
+/// The same of a query, which is asked row by row once it has failed for all.
+#[tokio::test]
+async fn a_query_that_fails_for_every_row_is_given_up_too() {
+    let db = table().await;
+    db.sql("insert into tradeflow.rules (name, source, query) values ('bad', 'public.t', 'select 1 / (new.n - new.n) as x')").await;
+    db.sql("insert into t select i, i from generate_series(1, 1500) i").await;
+    assert_eq!(db.fired().await.len(), 1500);
+    assert_eq!(
+        db.column::<String>("select count || ' ' || detail from tradeflow.incidents").await,
+        ["100 it failed for 100 rows of the statement, and was not asked about 1400 more"]
+    );
+}
+
+/// Postgres means it when it says that a statement is cancelled or must be tried again; a function that says so does not.
+#[tokio::test]
+async fn a_function_that_raises_what_ends_statements_ends_none() {
+    let db = table().await;
+    db.sql(
+        "create function says(text) returns boolean language plpgsql stable as $$
+         begin raise exception 'it says %', $1 using errcode = $1; end $$",
+    )
+    .await;
+    db.rule("says", "public.t", "public.says(new.s)").await;
+    let codes = ["57014", "57P01", "57P02", "53200", "40001", "40P01"];
+    for (id, code) in codes.iter().enumerate() {
+        db.sql(&format!("insert into t values ({id}, 1, '{code}')")).await;
+    }
+    assert_eq!(db.fired().await.len(), codes.len(), "the good rule's");
+    let incidents: Vec<String> =
+        db.column("select sqlstate || ': ' || message from tradeflow.incidents order by id").await;
+    for (id, code) in codes.iter().enumerate() {
+        assert_eq!(incidents[id], format!("{code}: rule \"says\" for {id}: it says {code}"));
+    }
+}
+
+/// What a function finds in tables does not depend on how many rows the statement has, or where in it they are.
+#[tokio::test]
+async fn a_function_that_reads_sees_all_that_its_statement_wrote() {
+    let db = table().await;
+    db.sql(
+        "create function alone(text) returns boolean language sql stable as $$ select count(*) = 1 from public.t where s = $1 $$;
+         create function among(text, int) returns boolean language plpgsql stable as $$ begin return (select count(*) from public.t where s = $1) = $2; end $$;
+         update tradeflow.rules set mode = 'off' where name = 'good';
+         insert into tradeflow.rules (name, source, condition, max_firings) values
+           ('alone', 'public.t', 'public.alone(new.s)', 10000), ('among', 'public.t', 'public.among(new.s, 2500)', 10000)",
+    )
+    .await;
+    db.sql("insert into t values (1, 1, 'a')").await;
+    assert_eq!(db.fired().await, ["alone 1"]);
+    db.sql("insert into t select 10 + i, i, 'b' from generate_series(1, 2500) i").await;
+    let fired: Vec<String> =
+        db.column("select rule || ' ' || count(*) from tradeflow.outbox group by rule").await;
+    assert_eq!(fired, ["among 2500"]);
+    db.fired().await;
+    // Also after a savepoint, in a transaction that sees no others.
+    db.sql("begin isolation level repeatable read; savepoint a; insert into t values (2, 1, 'c'); release a; commit").await;
+    assert_eq!(db.fired().await, ["alone 2"]);
 }
 
 #[tokio::test]

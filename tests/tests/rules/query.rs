@@ -218,6 +218,22 @@ async fn a_subject_too_long_to_be_indexed_is_an_incident_and_no_error() {
 }
 
 #[tokio::test]
+async fn a_query_that_returns_a_million_rows_is_stopped() {
+    let db = lines().await;
+    ask(&db, "endless", None, "select g from generate_series(1, 1000000) g").await;
+    ask(&db, "other", None, "select new.id as line").await;
+    db.sql("insert into lines values (1, 1, 1, 1)").await;
+    assert_eq!(db.one::<i64>("select count(*) from lines").await, 1);
+    assert_eq!(db.fired().await, ["other 1"]);
+    let (message, hint): (String, String) = {
+        let row = db.rows("select message, hint from tradeflow.incidents").await.remove(0);
+        (row.get(0), row.get(1))
+    };
+    assert_eq!(message, "rule \"endless\" for 1: the query returned more than 100000 rows for one statement");
+    assert_eq!(hint, "A query is joined to each changed row: does it mention new?");
+}
+
+#[tokio::test]
 async fn a_query_follows_the_tables_it_reads() {
     let db = lines().await;
     ask(&db, "r", None, "select q.company from quotes q where q.id = new.quote").await;

@@ -48,6 +48,43 @@ async fn what_was_executed_meanwhile_counts() {
     assert_eq!(db.one::<String>(STATES).await, "done 3, held 1");
 }
 
+/// Each writes what the other watches; executed by somebody who does what they say until there is nothing more to do.
+#[tokio::test]
+async fn two_rules_that_feed_each_other_are_held_and_named() {
+    let db = sheet().await;
+    db.watch("copy", "id int primary key, n int").await;
+    db.sql("insert into tradeflow.rules (name, source, max_per_subject) values ('back', 'public.copy', 3)")
+        .await;
+    db.action("back").await;
+    db.sql("insert into sheet values (1, 0)").await;
+    let mut executed = Vec::new();
+    loop {
+        let claimed = db.rows("select id, attempt, rule from tradeflow.claim('w', 10, '1 minute')").await;
+        let Some(row) = claimed.first() else { break };
+        let (id, attempt, rule): (i64, i32, String) = (row.get(0), row.get(1), row.get(2));
+        db.sql(match rule.as_str() {
+            "copied" => {
+                "insert into copy select id, n + 1 from sheet on conflict (id) do update set n = excluded.n"
+            }
+            _ => "update sheet s set n = c.n from copy c where c.id = s.id",
+        })
+        .await;
+        db.execute(
+            "select tradeflow.complete(array[$1::bigint], array[$2::int], array['{}'::jsonb])",
+            &[&id, &attempt],
+        )
+        .await;
+        executed.push(rule);
+        assert!(executed.len() < 20, "nobody stops them: {executed:?}");
+    }
+    assert_eq!(executed, ["copied", "back", "copied", "back", "copied", "back"]);
+    db.sql("select tradeflow.tick()").await;
+    let incidents = db.incidents().await;
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert!(incidents[0].starts_with("held_loop copied 1 "), "{incidents:?}");
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox where state = 'held'").await, 1);
+}
+
 #[tokio::test]
 async fn after_an_hour_it_may_fire_again() {
     let db = sheet().await;

@@ -59,6 +59,29 @@ async fn what_was_missed_is_caught_up_once() {
     assert_eq!(db.one::<String>(NEXT).await, "2026-11-30 08:00");
 }
 
+/// 02:30 in Berlin is not there on 2027-03-28, and twice on 2026-10-25: it runs once on either day.
+#[tokio::test]
+async fn it_runs_once_on_days_when_the_clock_is_changed() {
+    let db = report().await;
+    for (evening, ran) in [("2026-10-24 12:00", "2026-10-25 00:30"), ("2027-03-27 12:00", "2027-03-28 01:00")]
+    {
+        db.sql(&format!("select tradeflow.set_clock('{evening}+00'); update tradeflow.rules set schedule = '30 2 * * * UTC'; update tradeflow.rules set schedule = '30 2 * * * Europe/Berlin'")).await;
+        let mut times = Vec::new();
+        for half_hour in 0..36 {
+            db.sql(&format!("select tradeflow.set_clock(timestamptz '{evening}+00' + interval '30 minutes' * {half_hour})")).await;
+            if db.one::<i32>("select (tradeflow.tick() ->> 'scheduled')::int").await == 1 {
+                times.push(
+                    db.one::<String>(
+                        "select to_char(tradeflow.now() at time zone 'UTC', 'YYYY-MM-DD HH24:MI')",
+                    )
+                    .await,
+                );
+            }
+        }
+        assert_eq!(times, [ran]);
+    }
+}
+
 #[tokio::test]
 async fn what_was_due_while_it_was_off_is_not() {
     let db = report().await;

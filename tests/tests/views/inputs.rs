@@ -75,10 +75,13 @@ async fn bad_input_is_refused_with_what_to_do() {
         ("update tradeflow.rule_inputs set subject = 'select company from orders; select 1'", "42601", "syntax error"),
         ("create view no_subject as select 1 as x; insert into tradeflow.rules (name, view) values ('x', 'no_subject')", "42703", "no column subject"),
         ("create view dice as select (random() * 6)::int as subject; insert into tradeflow.rules (name, view) values ('x', 'dice')", "42P17", "volatile"),
+        ("create view numbered as select row_number() over (order by id) as subject from orders; insert into tradeflow.rules (name, view) values ('x', 'numbered')", "42P17", "window function"),
+        ("create collation shouted (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+          create view shouting as select 'x' collate shouted as subject; insert into tradeflow.rules (name, view) values ('x', 'shouting')", "42P17", "collation"),
         ("insert into tradeflow.rules (name, view) values ('x', 'orders')", "42809", "no view"),
         ("insert into tradeflow.rules (name, view) values ('x', 'nothing')", "42P01", "does not exist"),
         ("insert into tradeflow.rules (name, view, source) values ('x', 'gold', 'orders')", "23502", "one of source, view and schedule"),
-        ("insert into tradeflow.rules (name, view, condition) values ('x', 'gold', 'true')", "23514", ""),
+        ("insert into tradeflow.rules (name, view, condition) values ('x', 'gold', 'true')", "23514", "it has a view, so it has no condition"),
     ];
     for (statement, code, words) in refused {
         let error = db.error(statement).await;

@@ -1,5 +1,5 @@
 select
-  (select count(*) from pg_stat_activity a where a.datname = current_database() and a.application_name = 'tradeflow-sidecar')::bigint as sidecars,
+  (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') as sidecars,
   (select at from tradeflow.clock) as test_clock,
   coalesce(extract(epoch from max(clock_timestamp() - o.run_at) filter (where o.state = 'ready')), 0)::float8 as oldest_ready,
   count(*) filter (where o.state = 'ready' and o.run_at <= clock_timestamp()) as ready,

@@ -22,7 +22,7 @@ use url::Url;
 
 use super::stream;
 use crate::db::reason;
-use crate::deliver::{Failure, Start, Target};
+use crate::deliver::{Failure, Target};
 use crate::tls;
 
 /// A connection that was idle for longer is not used again: many servers hang up after a minute.
@@ -110,19 +110,20 @@ impl Server {
         })
     }
 
-    /// Sends a mail; the server's words of acceptance.
-    pub async fn send(
+    /// A connection on which sender and recipients were accepted: nothing is sent yet.
+    pub async fn prepare(
         &self,
         mail: &Message,
         password: impl Fn() -> Result<Option<SecretString>, Failure>,
-        start: &(dyn Start + Sync),
-    ) -> Result<String, Failure> {
-        let _slot = self.slots.acquire().await.map_err(|e| Failure::retry(e.to_string()))?;
-        let mut connection = self.introduced(mail, &password).await?;
-        if !start.start().await? {
-            connection.abort().await;
-            return Err(Failure::lost());
-        }
+    ) -> Result<Accepted<'_>, Failure> {
+        let slot = self.slots.acquire().await.map_err(|e| Failure::retry(e.to_string()))?;
+        let connection = self.introduced(mail, &password).await?;
+        Ok(Accepted { connection, _slot: slot })
+    }
+
+    /// Sends the text of a mail whose recipients were accepted; the server's words of acceptance.
+    pub async fn transmit(&self, mail: &Message, accepted: Accepted<'_>) -> Result<String, Failure> {
+        let Accepted { mut connection, _slot } = accepted;
         let deadline = tokio::time::Instant::now() + self.timeout;
         match timeout_at(deadline, connection.command(Data)).await {
             Ok(Ok(_)) => {}
@@ -280,6 +281,19 @@ impl Server {
     }
 }
 
+/// A connection that waits for the text of a mail.
+pub struct Accepted<'a> {
+    connection: AsyncSmtpConnection,
+    _slot: tokio::sync::SemaphorePermit<'a>,
+}
+
+impl Accepted<'_> {
+    /// Hangs up: the mail is not sent.
+    pub async fn give_up(mut self) {
+        self.connection.abort().await;
+    }
+}
+
 /// Why sender or recipients were not accepted.
 enum Stage {
     /// The connection is gone; another may work.
@@ -338,15 +352,15 @@ async fn open(address: &Address, tls: &Tls) -> Result<AsyncSmtpConnection, Strin
     Ok(connection)
 }
 
-/// Connects, says hello and leaves: for `tradeflow doctor`.
-pub async fn probe(target: &Target, roots: &[CertificateDer<'static>]) -> Result<(), String> {
-    let address = Address::parse(&target.base_url)?;
-    let tls = Tls::new(&address, roots)?;
-    let limit = target.timeout.min(Duration::from_secs(10));
-    match tokio::time::timeout(limit, open(&address, &tls)).await {
-        Ok(connection) => connection?.abort().await,
-        Err(_) => return Err("it does not answer".into()),
-    }
+/// Connects, says hello, logs in if the target does, and leaves: nothing is sent.
+pub async fn probe(
+    target: &Target,
+    roots: &[CertificateDer<'static>],
+    password: Option<SecretString>,
+) -> Result<(), Failure> {
+    let server = Server::new(target, 1, roots)?;
+    let deadline = tokio::time::Instant::now() + target.timeout.min(Duration::from_secs(10));
+    server.connect(password, deadline).await?.abort().await;
     Ok(())
 }
 

@@ -10,7 +10,8 @@ use standardwebhooks::Webhook;
 use url::Url;
 
 use crate::api::check_literal;
-use crate::deliver::{Failure, Job, Target};
+use crate::deliver::{Failure, Job, System, Target};
+use crate::secret::Secrets;
 
 /// Headers that the connection or the target decides.
 const RESERVED: [&str; 9] = [
@@ -60,7 +61,7 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     let body = body(params, &mut headers)?;
     headers.insert("idempotency-key", header_value(&job.action.idempotency_key, "idempotency-key")?);
     headers.insert("x-tradeflow-id", header_value(&job.action.idempotency_key, "x-tradeflow-id")?);
-    authorize(job, &mut headers)?;
+    authorize(job.target, job.secrets, &mut headers)?;
     sign(job, &body, &mut headers)?;
     let shown = json!({
         "method": method.as_str(), "url": url.as_str(), "headers": shown_headers,
@@ -167,10 +168,11 @@ fn body(params: &Json, headers: &mut HeaderMap) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn authorize(job: &Job<'_>, headers: &mut HeaderMap) -> Result<(), Failure> {
-    let target = job.target;
-    // A token of OAuth 2 is fetched when the request is sent.
-    if target.auth == "none" || target.auth == "oauth2" {
+/// Adds what the target asks of those who call it.
+pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) -> Result<(), Failure> {
+    // A token of OAuth 2 is fetched when the request is sent; Google's takes a signature.
+    let vendor = matches!(target.system, System::BigCommerce | System::HubSpot);
+    if target.auth == "oauth2" || (target.auth == "none" && !vendor) {
         return Ok(());
     }
     let Some(reference) = &target.secret else {
@@ -179,9 +181,10 @@ fn authorize(job: &Job<'_>, headers: &mut HeaderMap) -> Result<(), Failure> {
             target.name, target.auth
         )));
     };
-    let secret = job.secrets.read(reference)?;
+    let secret = secrets.read(reference)?;
     let (name, text) = match target.auth.split_once(':') {
-        None if target.auth == "bearer" => ("authorization", format!("Bearer {}", secret.expose_secret())),
+        None if target.system == System::BigCommerce => ("x-auth-token", secret.expose_secret().to_owned()),
+        None if target.auth == "bearer" || target.system == System::HubSpot => ("authorization", format!("Bearer {}", secret.expose_secret())),
         None if target.auth == "basic" => {
             let user = target.username.as_deref().unwrap_or_default();
             ("authorization", format!("Basic {}", base64(&format!("{user}:{}", secret.expose_secret()))))

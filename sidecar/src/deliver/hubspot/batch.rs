@@ -282,6 +282,7 @@ async fn associate(account: &Account, item: &Item, id: &str) -> Result<(), Failu
             Other::Nobody => continue,
             Other::Id(id) => id.clone(),
             Other::Key { property, value } => {
+                account.ensure_unique(one.to, property).await?;
                 let found = account.api.read(one.to, property, &[value], &[]).await?;
                 match found.get(value).and_then(|record| record["id"].as_str()) {
                     Some(id) => id.to_owned(),

@@ -88,6 +88,9 @@ impl SetOwner {
 
 impl Setting for SetOwner {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
+        if let Some((property, _)) = &self.key {
+            self.account.ensure_unique(&self.object, property).await?;
+        }
         let mut query = self.query();
         query.push(("properties", "hubspot_owner_id"));
         let read = self.account.api.call(Method::GET, &self.path(), &query, None).await;

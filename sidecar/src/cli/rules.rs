@@ -1,0 +1,147 @@
+//! `tradeflow rules`: how the rules do.
+
+use std::process::ExitCode;
+
+use chrono::Utc;
+use clap::Subcommand;
+use serde_json::{json, Value as Json};
+use tokio_postgres::types::Type;
+use tradeflow_sidecar::db;
+
+use super::query::{self, number, text};
+use super::table::Table;
+use super::{when, Context};
+
+/// Rules: list them with what they do, pause, resume
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(List),
+    Pause(Pause),
+    Resume(Resume),
+}
+
+/// List rules: whether they are asked, what of them is open, what they did within 24 hours
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tradeflow rules list
+  tradeflow rules list --json | jq '.rules[] | select(.status == \"invalid\") | {rule, reason}'")]
+struct List {
+    /// Print them as JSON: {rules}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Do not ask a rule until it is resumed; what fired already goes on
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tradeflow rules pause big_quote --reason 'wrong price list'
+  tradeflow outbox hold --rule big_quote        (holds what it fired already)
+
+What changes meanwhile is not made up for: see tradeflow.backfill().")]
+struct Pause {
+    /// The rule
+    #[arg(value_name = "RULE")]
+    rule: String,
+    /// Why, for others who ask
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Ask a paused rule again, and take note of the incidents that had it paused
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  tradeflow rules resume big_quote")]
+struct Resume {
+    /// The rule
+    #[arg(value_name = "RULE")]
+    rule: String,
+}
+
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::List(list) => return self::list(&list, context).await,
+        Command::Pause(Pause { rule, reason }) => {
+            let values: query::Values<'_> = &[(&rule, Type::TEXT), (&reason, Type::TEXT)];
+            let changed = change(context, "select tradeflow.pause($1, $2)", values).await?;
+            super::say(&match changed {
+                true => format!("rule \"{rule}\" is paused; `tradeflow rules resume {rule}` ends it"),
+                false => format!("rule \"{rule}\" is paused already"),
+            })?;
+        }
+        Command::Resume(Resume { rule }) => {
+            let changed = change(context, "select tradeflow.resume($1)", &[(&rule, Type::TEXT)]).await?;
+            super::say(&match changed {
+                true => format!("rule \"{rule}\" is asked again"),
+                false => format!("rule \"{rule}\" is not paused"),
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn change(context: &Context, sql: &str, values: query::Values<'_>) -> anyhow::Result<bool> {
+    let client = context.pool()?.get().await?;
+    let row = client.query_typed_one(sql, values).await.map_err(db::Error::from)?;
+    Ok(row.try_get(0)?)
+}
+
+async fn list(args: &List, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut client = context.pool()?.get().await?;
+    let none: Option<String> = None;
+    let rules =
+        query::rows(&mut client, include_str!("../db/operator/rules.sql"), &[(&none, Type::TEXT)]).await?;
+    if args.json {
+        super::say_json(&json!({ "rules": rules }))?;
+    } else if rules.is_empty() {
+        super::say("there is none: insert into tradeflow.rules")?;
+    } else {
+        super::say(&table(&rules).text())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(rules: &[Json]) -> Table {
+    let mut table = Table::new(&[
+        "RULE",
+        "ABOUT",
+        "STATUS",
+        ">OPEN",
+        ">DEAD",
+        ">HELD",
+        ">DONE 24H",
+        ">MEDIAN",
+        "LAST FIRED",
+        "WHAT",
+    ]);
+    let now = Utc::now();
+    for rule in rules {
+        let about = ["source", "view", "schedule"].iter().map(|key| text(rule, key)).find(|a| !a.is_empty());
+        let open = number(rule, "ready") + number(rule, "waiting") + number(rule, "running");
+        let incidents = match number(rule, "incidents") {
+            0 => String::new(),
+            1 => "1 incident".into(),
+            n => format!("{n} incidents"),
+        };
+        let what = [text(rule, "reason"), incidents].into_iter().filter(|part| !part.is_empty());
+        table.row([
+            text(rule, "rule"),
+            about.unwrap_or_default(),
+            text(rule, "status"),
+            open.to_string(),
+            (number(rule, "dead") + number(rule, "uncertain")).to_string(),
+            number(rule, "held").to_string(),
+            number(rule, "done_24h").to_string(),
+            when::rough_seconds(rule, "median_latency_seconds_24h"),
+            when::of(rule, "last_fired_at").map_or_else(String::new, |at| when::relative(at, now)),
+            what.collect::<Vec<_>>().join("; "),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,2 @@
+-- $1 worker
+select tradeflow.absent($1)
