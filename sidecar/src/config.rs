@@ -47,6 +47,14 @@ pub struct Config {
     pub email: Email,
     pub http: Http,
     pub storefront: Storefront,
+    pub traces: Traces,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    pub endpoint: String,
 }
 
 /// Whom to trust besides the system's certificate authorities.

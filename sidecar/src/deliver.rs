@@ -14,8 +14,8 @@ use crate::secret::{self, Secrets};
 mod batch;
 pub mod bigcommerce;
 pub mod email;
-pub mod hubspot;
 pub mod http;
+pub mod hubspot;
 pub mod in_database;
 mod lock;
 pub mod noop;
@@ -40,6 +40,8 @@ pub struct Job<'a> {
     pub secrets: &'a Secrets,
     /// Asked before what cannot be taken back.
     pub start: &'a (dyn Start + Sync),
+    /// The trace it belongs to, for destinations that take such a header.
+    pub traceparent: Option<&'a str>,
 }
 
 /// An action as `tradeflow.claim()` returns it, less what only the executor needs.

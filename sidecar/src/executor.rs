@@ -16,18 +16,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::api::Clients;
 use crate::config::Config;
 use crate::db;
-use crate::api::Clients;
 use crate::deliver::{
-    bigcommerce, email::Email, http::Http, hubspot, in_database::InDatabase, noop::Noop, sheets,
-    Deliver, Tools,
+    bigcommerce, email::Email, http::Http, hubspot, in_database::InDatabase, noop::Noop, sheets, Deliver,
+    Tools,
 };
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
 use crate::storefront;
 use crate::tls;
+use crate::trace;
 
 mod catalog;
 mod claim;
@@ -53,6 +54,8 @@ pub enum Error {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
 }
@@ -78,6 +81,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let pool = db::Pool::named(config, db::SIDECAR)?;
     let worker = worker_name(&config.worker);
     let kinds = kinds(config, &pool, &worker)?;
+    trace::start(config)?;
     let health = Arc::new(Health::default());
     let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
     let (report, completions) = report::channel(config.completion_batch);
@@ -101,10 +105,16 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let helpers = CancellationToken::new();
     let background = TaskTracker::new();
     if !config.listen_address.is_empty() {
+        let serving = server::Serving {
+            pool: pool.clone(),
+            health,
+            slots: shared.slots.clone(),
+            concurrency: config.concurrency,
+        };
         let recorder = metrics::install();
         let storefront = storefront::router(pool.clone(), &config.storefront, &config.secrets);
         background.spawn(
-            server::start(&config.listen_address, pool.clone(), health, recorder, storefront, helpers.clone()).await?,
+            server::start(&config.listen_address, serving, recorder, storefront, helpers.clone()).await?,
         );
     }
     if config.listen {
@@ -141,6 +151,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background.close();
     background.wait().await;
     presence::leave(&shared).await;
+    trace::stop().await;
     info!("sidecar has stopped");
     Ok(())
 }
@@ -198,4 +209,55 @@ fn worker_name(configured: &str) -> String {
     let host = hostname::get().map(|h| h.to_string_lossy().into_owned()).unwrap_or_else(|_| "sidecar".into());
     let random = std::hash::RandomState::new().build_hasher().finish() as u16;
     format!("{host}-{}-{random:04x}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Sources;
+
+    /// What the SQL of the kinds says of system and delivery, by name: `('http', 'http', 'idempotency_key', true, …`.
+    fn declared() -> BTreeMap<String, (String, String)> {
+        let files = [
+            include_str!("../../sql/24_kinds_general.sql"),
+            include_str!("../../sql/24_kinds_bigcommerce.sql"),
+            include_str!("../../sql/24_kinds_hubspot.sql"),
+            include_str!("../../sql/24_kinds_google.sql"),
+        ];
+        let mut kinds = BTreeMap::new();
+        for line in files.iter().flat_map(|text| text.lines()) {
+            let words: Vec<&str> = line.trim_start_matches("  (").split(", ").collect();
+            let [name, system, delivery, repeatable, ..] = words.as_slice() else { continue };
+            let quoted = |text: &str| text.strip_prefix('\'')?.strip_suffix('\'').map(str::to_owned);
+            if !["true", "false"].contains(repeatable) {
+                continue;
+            }
+            if let (Some(name), Some(system), Some(delivery)) = (quoted(name), quoted(system), quoted(delivery)) {
+                kinds.insert(name, (system, delivery));
+            }
+        }
+        // These three are one statement there.
+        for record in ["deal", "contact", "company"] {
+            kinds.insert(format!("hubspot.upsert_{record}"), ("hubspot".into(), "upsert_by_key".into()));
+        }
+        kinds
+    }
+
+    #[tokio::test]
+    async fn the_sidecar_does_what_the_database_says_of_each_kind() {
+        let flags = vec![("database_url", "postgres://nobody@localhost/nowhere".to_owned())];
+        let config = Config::load(Sources { file: None, env: vec![], flags }).unwrap();
+        let pool = db::Pool::new(&config).unwrap();
+        let known = kinds(&config, &pool, "test").unwrap();
+        let known: BTreeMap<String, (String, String)> = known
+            .iter()
+            .map(|kind| {
+                let system = kind.system().map_or("none", |system| system.as_str());
+                (kind.kind().to_owned(), (system.to_owned(), kind.delivery().to_owned()))
+            })
+            .collect();
+        assert_eq!(known, declared());
+    }
 }

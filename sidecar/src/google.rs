@@ -58,8 +58,9 @@ impl Google {
         timeout: Duration,
         allow_private: bool,
     ) -> Result<Google, String> {
-        let base = Url::parse(base_url.trim_end_matches('/'))
-            .map_err(|e| format!("base_url {base_url} is no URL ({e}); write https://sheets.googleapis.com"))?;
+        let base = Url::parse(base_url.trim_end_matches('/')).map_err(|e| {
+            format!("base_url {base_url} is no URL ({e}); write https://sheets.googleapis.com")
+        })?;
         let account = Account::read(key).map_err(|e| e.to_string())?;
         Ok(Google { client, base, account, token: Mutex::new(None), timeout, allow_private })
     }
@@ -167,12 +168,16 @@ impl Google {
         let url = Url::parse(&self.account.token_uri)
             .map_err(|e| error(Kind::Denied(0), format!("token_uri of the key is no URL: {e}")))?;
         api::check_literal(&url, self.allow_private).map_err(|e| error(Kind::Refused(0), e.to_string()))?;
-        let assertion = self.account.assertion(SCOPES, chrono::Utc::now()).map_err(|e| error(Kind::Denied(0), e.to_string()))?;
+        let assertion = self
+            .account
+            .assertion(SCOPES, chrono::Utc::now())
+            .map_err(|e| error(Kind::Denied(0), e.to_string()))?;
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", &assertion)
             .finish();
-        let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
+        let request =
+            self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
         let exchange = async {
             let response = request.send().await?;
             Ok::<_, reqwest::Error>((response.status().as_u16(), response.bytes().await?))
@@ -188,8 +193,9 @@ impl Google {
             let kind = if status >= 500 { Kind::Busy(status) } else { Kind::Denied(status) };
             return Err(error(kind, said));
         };
-        let mut token = HeaderValue::from_str(&format!("Bearer {text}"))
-            .map_err(|_| error(Kind::Garbled, "the token holds a character that no header may have".into()))?;
+        let mut token = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| {
+            error(Kind::Garbled, "the token holds a character that no header may have".into())
+        })?;
         token.set_sensitive(true);
         let lasts = Duration::from_secs(body["expires_in"].as_u64().unwrap_or(3600));
         *kept = Some((token.clone(), Instant::now() + lasts.saturating_sub(MARGIN).max(lasts / 2)));
@@ -204,7 +210,8 @@ impl Google {
         let mut wait = answer.retry_after();
         let code = answer.body.pointer("/error/status").and_then(Json::as_str).unwrap_or_default().to_owned();
         let said = answer.body.pointer("/error/message").and_then(Json::as_str);
-        let mut message = said.map_or_else(|| api::beginning(answer.body.to_string().as_bytes()), str::to_owned);
+        let mut message =
+            said.map_or_else(|| api::beginning(answer.body.to_string().as_bytes()), str::to_owned);
         let kind = match status {
             401 => Kind::Denied(status),
             // A spreadsheet's matter, not the account's: others go on.

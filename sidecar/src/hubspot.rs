@@ -227,7 +227,8 @@ fn judge(answer: Answer, described: &str) -> Result<Answer, Error> {
         _ => Kind::Refused(status),
     };
     let text = |key: &str| answer.body[key].as_str();
-    let mut message = text("message").map_or_else(|| api::beginning(answer.body.to_string().as_bytes()), str::to_owned);
+    let mut message =
+        text("message").map_or_else(|| api::beginning(answer.body.to_string().as_bytes()), str::to_owned);
     if let Some(id) = text("correlationId") {
         message.push_str(&format!(" (correlation id {id})"));
     }

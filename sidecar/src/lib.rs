@@ -19,3 +19,4 @@ pub mod shutdown;
 pub mod storefront;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;

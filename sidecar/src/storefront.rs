@@ -74,7 +74,10 @@ pub fn router(pool: db::Pool, config: &config::Storefront, secrets: &config::Sec
 }
 
 async fn script() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")], SCRIPT)
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")],
+        SCRIPT,
+    )
         .into_response()
 }
 

@@ -1111,7 +1111,15 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
       "html": {"type": ["string", "null"], "description": "replaces the template's"},
-      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"}
+      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
+      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
+        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
+          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
+      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
+      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
+      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
+        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
+      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
     }}$schema$),
   ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
     "type": "object", "additionalProperties": false,
@@ -1165,6 +1173,40 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
   ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
     "type": "object", "additionalProperties": false, "examples": [{}]
     }$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('sheets.upsert_rows', 'google', 'upsert_by_key', true, 'Writes rows, found by the values of their key columns; adds those that are not there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "rows"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Quotes", "key": "Quote", "rows": {"Quote": "{{ facts.quote_number }}", "Total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}, "description": "the key column's header, or several"},
+      "rows": {"type": ["object", "array", "string"], "items": {"type": ["object", "string"]}, "description": "one row or a list: headers and values; null leaves a cell as it is"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"},
+      "create": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: makes the tab when it is not there"}
+    }}$schema$),
+  ('sheets.delete_rows', 'google', 'upsert_by_key', true, 'Takes rows away that have these values, but for those to keep.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "where"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Lines", "where": {"Quote": "{{ facts.quote_number }}"}, "key": "Line", "keep": "{{ facts.line_keys }}"}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "where": {"type": ["object", "string"], "minProperties": 1, "description": "headers and the values that rows must have"},
+      "key": {"type": ["string", "null"], "description": "with keep: the column whose values are compared"},
+      "keep": {"type": ["array", "string", "null"], "description": "rows whose key is among these stay"}
+    }}$schema$),
+  ('sheets.write_back', 'google', 'upsert_by_key', true, 'Writes cells of a row that is there: what became of it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "value", "set"],
+    "examples": [{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.sheet_name }}", "key": "Company", "value": "{{ facts.name }}", "set": {"Id": "{{ steps.company.company_id }}", "Error": ""}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": "string", "description": "the key column's header"},
+      "value": {"type": ["string", "number", "boolean"], "description": "its value in the row that is meant"},
+      "set": {"type": ["object", "string"], "minProperties": 1, "description": "headers and values; \"\" empties a cell"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"}
+    }}$schema$);
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
 select

@@ -62,7 +62,9 @@ impl Store {
         };
         let core = Url::parse(base_url.trim_end_matches('/')).map_err(|e| wrong(&format!("no URL ({e})")))?;
         let segments: Vec<&str> = core.path_segments().map(Iterator::collect).unwrap_or_default();
-        let ["stores", hash] = segments.as_slice() else { return Err(wrong("its path is not /stores/<hash>")) };
+        let ["stores", hash] = segments.as_slice() else {
+            return Err(wrong("its path is not /stores/<hash>"));
+        };
         let b2b = match core.host_str() {
             Some("api.bigcommerce.com") => B2B_HOST.to_owned(),
             _ => core.origin().ascii_serialization(),

@@ -37,7 +37,13 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
 
     /// Hands an item over and waits for its outcome. `run` executes a batch, and answers for each item in their order; that
     /// of the one who begins a lane is used until the lane is empty.
-    pub async fn submit<F, Fut>(self: &Arc<Self>, lane: &str, unique: String, item: I, run: F) -> Result<O, Failure>
+    pub async fn submit<F, Fut>(
+        self: &Arc<Self>,
+        lane: &str,
+        unique: String,
+        item: I,
+        run: F,
+    ) -> Result<O, Failure>
     where
         F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<Result<O, Failure>>> + Send + 'static,
@@ -130,11 +136,13 @@ mod tests {
         let submit = |unique: &'static str, item: &'static str| {
             let batcher = batcher.clone();
             tokio::spawn(async move {
-                let run = |items: Vec<&'static str>| async move { items.iter().map(|_| Ok(items.len())).collect() };
+                let run =
+                    |items: Vec<&'static str>| async move { items.iter().map(|_| Ok(items.len())).collect() };
                 batcher.submit("lane", unique.to_owned(), item, run).await.unwrap()
             })
         };
-        let all = [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("d", "5"), ("a", "6")].map(|(u, i)| submit(u, i));
+        let all = [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("d", "5"), ("a", "6")]
+            .map(|(u, i)| submit(u, i));
         let mut sizes = Vec::new();
         for one in all {
             sizes.push(one.await.unwrap());

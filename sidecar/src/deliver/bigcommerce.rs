@@ -46,8 +46,10 @@ pub fn kinds(tools: &Arc<Tools>) -> Vec<Box<dyn Deliver>> {
 fn store(tools: &Tools, job: &Job<'_>) -> Result<Store, Failure> {
     let target = job.target;
     let wrong = |why: String| Failure::retry(format!("target \"{}\": {why}", target.name));
-    let reference =
-        target.secret.as_deref().ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
+    let reference = target
+        .secret
+        .as_deref()
+        .ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
     let token = job.secrets.read(reference)?;
     let client = tools.clients.of(target.allow_private).clone();
     Store::new(&target.base_url, &token, client, target.timeout).map_err(wrong)

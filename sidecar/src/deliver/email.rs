@@ -34,7 +34,11 @@ pub struct Email {
 
 impl Email {
     /// `extra_roots` are trusted besides the system's.
-    pub fn new(tools: &Arc<Tools>, config: &config::Email, extra_roots: Vec<CertificateDer<'static>>) -> Email {
+    pub fn new(
+        tools: &Arc<Tools>,
+        config: &config::Email,
+        extra_roots: Vec<CertificateDer<'static>>,
+    ) -> Email {
         Email {
             tools: tools.clone(),
             attachments: attachment::Limits {
@@ -76,7 +80,9 @@ impl Email {
         };
         let mail = Mail { server: &server, mail: &message.mail, password };
         let accepted = ClaimOnce(mail).execute(job.start).await?;
-        Ok(json!({"message_id": message.id, "response": accepted, "refused": refused, "request": message.request}))
+        Ok(
+            json!({"message_id": message.id, "response": accepted, "refused": refused, "request": message.request}),
+        )
     }
 }
 

@@ -46,8 +46,10 @@ fn account(tools: &Tools, job: &Job<'_>) -> Result<Arc<Account>, Failure> {
     static ACCOUNTS: Mutex<Vec<(String, Arc<Account>)>> = Mutex::new(Vec::new());
     let target = job.target;
     let wrong = |why: String| Failure::retry(format!("target \"{}\": {why}", target.name));
-    let reference =
-        target.secret.as_deref().ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
+    let reference = target
+        .secret
+        .as_deref()
+        .ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
     // The token is read each time: its file may have changed.
     let token = job.secrets.read(reference)?;
     let name = format!("{} {} {}", target.name, target.revision, super::fingerprint(&token));

@@ -30,7 +30,9 @@ impl InDatabase {
     async fn execute(&self, job: Job<'_>) -> Result<Done, Failure> {
         let mut client = self.tools.pool.get().await?;
         let transaction = client.transaction().await?;
-        transaction.batch_execute(&format!("set local statement_timeout = {}", self.limit.as_millis())).await?;
+        transaction
+            .batch_execute(&format!("set local statement_timeout = {}", self.limit.as_millis()))
+            .await?;
         let params = Jsonb(&job.params);
         let row = transaction
             .query_typed_one(
@@ -51,7 +53,10 @@ impl InDatabase {
 /// What a function's error becomes: conflicts, timeouts and shortages pass; all else stays until somebody mends it.
 fn failure(error: &tokio_postgres::Error) -> Failure {
     let Some(server) = error.as_db_error() else {
-        return Failure::retry(format!("the connection to the database failed: {}", crate::db::reason(error)));
+        return Failure::retry(format!(
+            "the connection to the database failed: {}",
+            crate::db::reason(error)
+        ));
     };
     let code = server.code().code();
     if code == "TF001" {

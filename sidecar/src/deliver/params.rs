@@ -92,7 +92,8 @@ impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
         let text = text.trim();
-        let plain = ["%Y-%m-%d", "%m/%d/%Y"].iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok());
+        let plain =
+            ["%Y-%m-%d", "%m/%d/%Y"].iter().find_map(|form| NaiveDate::parse_from_str(text, form).ok());
         let time = || {
             let zoned = DateTime::parse_from_rfc3339(text)
                 .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"));
@@ -123,7 +124,8 @@ mod tests {
     #[test]
     fn templates_make_text_of_everything() {
         let params: Params =
-            read(&json!({"id": "17", "amount": "10.10", "flag": "true", "day": "2026-12-24T23:30:00-05:00"})).unwrap();
+            read(&json!({"id": "17", "amount": "10.10", "flag": "true", "day": "2026-12-24T23:30:00-05:00"}))
+                .unwrap();
         assert_eq!((params.id, params.flag), (Id(17), Some(Flag(true))));
         assert_eq!(params.amount.unwrap().0.to_string(), "10.10");
         assert_eq!(params.day.unwrap().0.to_string(), "2026-12-25");

@@ -71,7 +71,15 @@ impl<P: params::Read> Operation for Rows<P> {
         let (google, account) = account(tools, job)?;
         let lane = format!("{account} {} {}", place.spreadsheet, place.tab);
         let unique = job.action.id.to_string();
-        Ok(Rows { tools: tools.clone(), google, lane, place, change, unique, params: std::marker::PhantomData })
+        Ok(Rows {
+            tools: tools.clone(),
+            google,
+            lane,
+            place,
+            change,
+            unique,
+            params: std::marker::PhantomData,
+        })
     }
 }
 
@@ -91,10 +99,9 @@ fn account(tools: &Tools, job: &Job<'_>) -> Result<(Arc<Google>, String), Failur
     static ACCOUNTS: Mutex<Vec<(String, Arc<Google>)>> = Mutex::new(Vec::new());
     let target = job.target;
     let wrong = |why: String| Failure::retry(format!("target \"{}\": {why}", target.name));
-    let reference = target
-        .secret
-        .as_deref()
-        .ok_or_else(|| wrong("it names no secret; set it to where the service account's JSON key is".into()))?;
+    let reference = target.secret.as_deref().ok_or_else(|| {
+        wrong("it names no secret; set it to where the service account's JSON key is".into())
+    })?;
     let key = job.secrets.read(reference)?;
     let name = format!("{} {} {}", target.name, target.revision, super::fingerprint(&key));
     let mut accounts = ACCOUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -102,7 +109,8 @@ fn account(tools: &Tools, job: &Job<'_>) -> Result<(Arc<Google>, String), Failur
         return Ok((google.clone(), name));
     }
     let client = tools.clients.of(target.allow_private).clone();
-    let google = Google::new(&target.base_url, &key, client, target.timeout, target.allow_private).map_err(wrong)?;
+    let google =
+        Google::new(&target.base_url, &key, client, target.timeout, target.allow_private).map_err(wrong)?;
     let google = Arc::new(google);
     let prefix = format!("{} ", target.name);
     accounts.retain(|(known, _)| !known.starts_with(&prefix));
@@ -110,7 +118,12 @@ fn account(tools: &Tools, job: &Job<'_>) -> Result<(Arc<Google>, String), Failur
     Ok((google, name))
 }
 
-async fn execute(tools: &Tools, google: &Google, place: &Place, changes: Vec<Change>) -> Vec<Result<Json, Failure>> {
+async fn execute(
+    tools: &Tools,
+    google: &Google,
+    place: &Place,
+    changes: Vec<Change>,
+) -> Vec<Result<Json, Failure>> {
     let count = changes.len();
     match write(tools, google, place, changes).await {
         Ok(results) => results,

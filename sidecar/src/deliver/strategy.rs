@@ -83,7 +83,10 @@ pub trait Setting: Send + Sync {
     /// The values as they are, under the names that `wanted` uses.
     fn read(&self) -> impl Future<Output = Result<Map<String, Json>, Failure>> + Send;
     /// The values as they must be, and nothing else.
-    fn wanted(&self, now: &Map<String, Json>) -> impl Future<Output = Result<Map<String, Json>, Failure>> + Send;
+    fn wanted(
+        &self,
+        now: &Map<String, Json>,
+    ) -> impl Future<Output = Result<Map<String, Json>, Failure>> + Send;
     /// Sets those that differ.
     fn write(
         &self,
@@ -126,10 +129,8 @@ async fn set<T: Setting>(setting: &T, lock: Option<&Held>) -> Result<Json, Failu
         .filter(|(name, value)| !same(value, now.get(*name).unwrap_or(&missing)))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let before: Map<String, Json> = differing
-        .keys()
-        .map(|name| (name.clone(), now.get(name).cloned().unwrap_or_default()))
-        .collect();
+    let before: Map<String, Json> =
+        differing.keys().map(|name| (name.clone(), now.get(name).cloned().unwrap_or_default())).collect();
     if differing.is_empty() {
         setting.settled(&now).await?;
         return Ok(json!({"changed": {}, "before": {}, "skipped": true}));

@@ -70,6 +70,7 @@ impl Bench {
             renderer: &self.renderer,
             secrets: &self.secrets,
             start: &Yes,
+            traceparent: None,
         }
     }
 }

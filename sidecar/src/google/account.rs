@@ -40,7 +40,8 @@ impl Account {
         let json: Json = serde_json::from_str(file.expose_secret()).map_err(|_| Unusable::NoKeyFile)?;
         let text = |key: &'static str| json[key].as_str().map(str::to_owned).ok_or(Unusable::Missing(key));
         let pem = text("private_key")?;
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| Unusable::Key(e.to_string()))?;
+        let der =
+            PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| Unusable::Key(e.to_string()))?;
         let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|e| Unusable::Key(e.to_string()))?;
         Ok(Account {
             email: text("client_email")?,
@@ -74,7 +75,8 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_said_and_not_shown() {
-        let read = |text: &str| Account::read(&SecretString::from(text.to_owned())).err().map(|e| e.to_string());
+        let read =
+            |text: &str| Account::read(&SecretString::from(text.to_owned())).err().map(|e| e.to_string());
         assert!(read("hunter2").is_some_and(|e| e.contains("JSON key") && !e.contains("hunter2")));
         assert!(read(r#"{"client_email": "a@b"}"#).is_some_and(|e| e.contains("private_key")));
         let broken = r#"{"client_email": "a@b", "private_key": "hunter2"}"#;

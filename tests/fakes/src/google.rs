@@ -78,9 +78,16 @@ impl Google {
     pub fn on(address: &str) -> std::io::Result<Google> {
         let key = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], b"")?;
         let public_key = openssl(&["rsa", "-RSAPublicKey_out", "-outform", "DER"], &key)?;
-        let office = Office { state: Mutex::default(), public_key, address: Mutex::default(), window: Mutex::default() };
-        let google =
-            Google { server: Server::start(address, Arc::new(office))?, key_pem: String::from_utf8_lossy(&key).into_owned() };
+        let office = Office {
+            state: Mutex::default(),
+            public_key,
+            address: Mutex::default(),
+            window: Mutex::default(),
+        };
+        let google = Google {
+            server: Server::start(address, Arc::new(office))?,
+            key_pem: String::from_utf8_lossy(&key).into_owned(),
+        };
         *google.server.vendor().address.lock().unwrap_or_else(PoisonError::into_inner) = google.url();
         Ok(google)
     }
@@ -157,7 +164,8 @@ impl Spreadsheet {
     /// Adds a tab with these cells, in a grid of the usual size.
     pub fn add(&mut self, title: &str, cells: Value) -> i64 {
         let rows = cells.as_array().cloned().unwrap_or_default();
-        let cells: Vec<Vec<Value>> = rows.into_iter().map(|r| r.as_array().cloned().unwrap_or_default()).collect();
+        let cells: Vec<Vec<Value>> =
+            rows.into_iter().map(|r| r.as_array().cloned().unwrap_or_default()).collect();
         let id = if self.tabs.is_empty() { 0 } else { 1000 + self.tabs.len() as i64 };
         self.tabs.push(Tab { id, title: title.to_owned(), rows: 1000.max(cells.len()), columns: 26, cells });
         self.version += 1;
@@ -209,10 +217,15 @@ impl Office {
 
     /// POST /token: a statement signed with the account's key becomes a token.
     fn token(&self, request: &Request) -> Reply {
-        let form: BTreeMap<String, String> = url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
-        let invalid = |what: &str| Reply::json(400, json!({"error": "invalid_grant", "error_description": what}));
+        let form: BTreeMap<String, String> =
+            url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
+        let invalid =
+            |what: &str| Reply::json(400, json!({"error": "invalid_grant", "error_description": what}));
         if form.get("grant_type").map(String::as_str) != Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
-            return Reply::json(400, json!({"error": "unsupported_grant_type", "error_description": "Invalid grant_type"}));
+            return Reply::json(
+                400,
+                json!({"error": "unsupported_grant_type", "error_description": "Invalid grant_type"}),
+            );
         }
         let assertion = form.get("assertion").cloned().unwrap_or_default();
         let parts: Vec<&str> = assertion.split('.').collect();
@@ -232,10 +245,15 @@ impl Office {
             return invalid("Invalid JWT: iss or aud");
         }
         if issued > now + 60 || ends < now || ends - issued > 3600 {
-            return invalid("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.");
+            return invalid(
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
+            );
         }
         if !claims["scope"].as_str().unwrap_or_default().contains("/auth/spreadsheets") {
-            return Reply::json(400, json!({"error": "invalid_scope", "error_description": "Invalid OAuth scope"}));
+            return Reply::json(
+                400,
+                json!({"error": "invalid_scope", "error_description": "Invalid OAuth scope"}),
+            );
         }
         let mut state = self.state();
         state.next += 1;
@@ -299,7 +317,10 @@ impl Vendor for Office {
             return error(403, "PERMISSION_DENIED", "The caller does not have permission");
         }
         if segments[0] == "drive" {
-            return Reply::json(200, json!({"version": spreadsheet.version.to_string(), "modifiedTime": "2026-01-01T00:00:00.000Z"}));
+            return Reply::json(
+                200,
+                json!({"version": spreadsheet.version.to_string(), "modifiedTime": "2026-01-01T00:00:00.000Z"}),
+            );
         }
         match (request.method.as_str(), action, rest) {
             ("GET", "", []) => structure::properties(id, spreadsheet),

@@ -101,26 +101,38 @@ impl HubSpot {
 
 impl Crm {
     fn new() -> Crm {
-        let names = |names: &[&str]| names.iter().map(|n| ((*n).to_owned(), false)).collect::<BTreeMap<_, _>>();
+        let names =
+            |names: &[&str]| names.iter().map(|n| ((*n).to_owned(), false)).collect::<BTreeMap<_, _>>();
         let mut properties = BTreeMap::new();
-        let deals = ["dealname", "dealstage", "pipeline", "amount", "closedate", "hubspot_owner_id", "description"];
+        let deals =
+            ["dealname", "dealstage", "pipeline", "amount", "closedate", "hubspot_owner_id", "description"];
         properties.insert("deals".to_owned(), names(&deals));
-        let contacts = ["firstname", "lastname", "phone", "company", "jobtitle", "hubspot_owner_id", "lifecyclestage"];
+        let contacts =
+            ["firstname", "lastname", "phone", "company", "jobtitle", "hubspot_owner_id", "lifecyclestage"];
         let mut contacts = names(&contacts);
         contacts.insert("email".into(), true);
         properties.insert("contacts".to_owned(), contacts);
         let companies = ["name", "domain", "phone", "city", "country", "industry", "hubspot_owner_id"];
         properties.insert("companies".to_owned(), names(&companies));
-        let stage = |id: &str, label: &str, order: i64, closed: bool| json!({"id": id, "label": label, "displayOrder": order,
-            "metadata": {"isClosed": closed.to_string(), "probability": "0.5"}, "archived": false});
+        let stage = |id: &str, label: &str, order: i64, closed: bool| {
+            json!({"id": id, "label": label, "displayOrder": order,
+            "metadata": {"isClosed": closed.to_string(), "probability": "0.5"}, "archived": false})
+        };
         // Not in their order: displayOrder counts.
-        let stages = json!([stage("closedwon", "Closed won", 3, true), stage("appointmentscheduled", "Quote draft", 0, false),
-            stage("qualifiedtobuy", "Quote sent", 1, false), stage("contractsent", "Negotiation", 2, false),
-            stage("closedlost", "Closed lost", 4, true)]);
+        let stages = json!([
+            stage("closedwon", "Closed won", 3, true),
+            stage("appointmentscheduled", "Quote draft", 0, false),
+            stage("qualifiedtobuy", "Quote sent", 1, false),
+            stage("contractsent", "Negotiation", 2, false),
+            stage("closedlost", "Closed lost", 4, true)
+        ]);
         Crm {
             properties,
             records: TYPES.iter().map(|t| ((*t).to_owned(), BTreeMap::new())).collect(),
-            owners: vec![("70001".into(), "anna@example.com".into()), ("70002".into(), "ben@example.com".into())],
+            owners: vec![
+                ("70001".into(), "anna@example.com".into()),
+                ("70002".into(), "ben@example.com".into()),
+            ],
             pipelines: json!([{"id": "default", "label": "Sales Pipeline", "displayOrder": 0, "stages": stages, "archived": false}]),
             limit: None,
             // Beyond 32 bits, as real ones are.
@@ -204,9 +216,7 @@ impl Vendor for Account {
                 error(404, "OBJECT_NOT_FOUND", &format!("There is no version {version}"))
             }
             ("GET", ["crm", "owners", _]) => owners(crm, request),
-            ("GET", ["crm", "pipelines", _, "deals"]) => {
-                Reply::json(200, json!({"results": crm.pipelines}))
-            }
+            ("GET", ["crm", "pipelines", _, "deals"]) => Reply::json(200, json!({"results": crm.pipelines})),
             ("GET", ["crm", "properties", _, object, name]) => property(crm, object, name),
             ("POST", ["crm", "properties", _, object]) => create_property(crm, object, &body),
             (_, ["crm", "objects", _, object, ..]) if !TYPES.contains(object) => {

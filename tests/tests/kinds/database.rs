@@ -31,10 +31,16 @@ async fn a_function_is_called_once_as_the_owner_and_its_result_is_read_by_later_
              insert into jobs values (500)"
         ))
         .await;
-    scene.db.until("select count(*) = 2 from tradeflow.outbox_history where rule = 'picks' and state = 'done'").await;
+    scene
+        .db
+        .until("select count(*) = 2 from tradeflow.outbox_history where rule = 'picks' and state = 'done'")
+        .await;
     let call: String = scene.db.one("select concat_ws(' ', id, who, n, doc) from calls").await;
     assert_eq!(call, format!("500 {author} 10.10 {{\"a\": [1]}}"));
-    let task: String = scene.db.one("select concat_ws('|', pool, title, rule, subject, due_at > now()) from tradeflow.tasks").await;
+    let task: String = scene
+        .db
+        .one("select concat_ws('|', pool, title, rule, subject, due_at > now()) from tradeflow.tasks")
+        .await;
     assert_eq!(task, "sales|Greet rep 500?|picks|500|t");
     assert!(scene.db.error("select tradeflow.decide(1, 'maybe')").await.hint.contains("yes, no"));
     assert!(scene.db.one::<bool>("select tradeflow.decide(1, 'yes', 'known')").await);
@@ -61,7 +67,12 @@ async fn a_functions_error_undoes_it_and_what_it_may_not_do_it_does_not() {
         scene.db.sql(&format!("update tradeflow.rules set owner = '{author}' where name = '{rule}'")).await;
         rule
     };
-    for (function, said) in [("fails", "not this one"), ("steals", "permission denied"), ("escapes", "security"), ("absent", "does not exist")] {
+    for (function, said) in [
+        ("fails", "not this one"),
+        ("steals", "permission denied"),
+        ("escapes", "security"),
+        ("absent", "does not exist"),
+    ] {
         let params = json!({"function": format!("public.{function}")});
         // Held back until the owner is the author.
         scene.db.sql("select tradeflow.pause_kind('sql')").await;
@@ -84,7 +95,10 @@ async fn a_functions_error_undoes_it_and_what_it_may_not_do_it_does_not() {
 async fn a_lease_that_was_lost_leaves_nothing() {
     let scene = scene().await;
     scene.db.sql("create table calls (id int); select tradeflow.pause_kind('sql');").await;
-    scene.db.sql("create function note() returns void language sql as $$ insert into public.calls values (1) $$").await;
+    scene
+        .db
+        .sql("create function note() returns void language sql as $$ insert into public.calls values (1) $$")
+        .await;
     let rule = scene.fire("sql", &json!({"function": "public.note"})).await;
     // As a sidecar that was away too long: the attempt it holds is not the one that counts.
     scene
@@ -113,10 +127,23 @@ async fn a_message_is_replaced_and_taken_away_by_its_key() {
     scene.run("storefront_message", json!({"key": "minimum", "remove": true})).await.done();
     assert!(scene.db.column::<String>("select text from tradeflow.messages_for(5, null)").await.is_empty());
     // For a company's buyers, until a time.
-    scene.db.sql("insert into store.company_users (b2b_user_id, company_id, bc_customer_id) values (1, 60, 5)").await;
-    scene.run("storefront_message", json!({"company_id": 60, "text": "to all", "expires_in": "1 hour"})).await.done();
-    assert_eq!(scene.db.column::<String>("select text from tradeflow.messages_for(5, null)").await, ["to all"]);
+    scene
+        .db
+        .sql("insert into store.company_users (b2b_user_id, company_id, bc_customer_id) values (1, 60, 5)")
+        .await;
+    scene
+        .run("storefront_message", json!({"company_id": 60, "text": "to all", "expires_in": "1 hour"}))
+        .await
+        .done();
+    assert_eq!(
+        scene.db.column::<String>("select text from tradeflow.messages_for(5, null)").await,
+        ["to all"]
+    );
     scene.db.sql("select tradeflow.set_clock(now() + interval '2 hours')").await;
     assert!(scene.db.column::<String>("select text from tradeflow.messages_for(5, null)").await.is_empty());
-    assert!(scene.run("storefront_message", json!({"text": "to nobody"})).await.dead().contains("storefront_messages"));
+    assert!(scene
+        .run("storefront_message", json!({"text": "to nobody"}))
+        .await
+        .dead()
+        .contains("storefront_messages"));
 }

@@ -21,8 +21,10 @@ fn posts(crm: &HubSpot) -> usize {
 async fn a_deal_is_one_deal_whatever_happens() {
     let crm = HubSpot::start();
     let mut scene = scene(&crm).await;
-    let deal = |stage: &str, amount: &str| json!({"key": 17, "properties": {"dealname": "QN17", "amount": amount}, "stage": stage,
-        "owner_email": "Anna@example.com", "forward_only": true});
+    let deal = |stage: &str, amount: &str| {
+        json!({"key": 17, "properties": {"dealname": "QN17", "amount": amount}, "stage": stage,
+        "owner_email": "Anna@example.com", "forward_only": true})
+    };
     let made = scene.run("hubspot.upsert_deal", deal("Quote draft", "100.10")).await.done();
     assert_eq!((made["created"].clone(), made["skipped"].clone()), (json!(true), json!(false)));
     // The answer is lost; the sidecar is killed before it hears one.
@@ -31,14 +33,22 @@ async fn a_deal_is_one_deal_whatever_happens() {
     assert_eq!(sent["id"], made["id"]);
     crm.faults().next_of("POST", "/crm/objects/2026-09/deals/batch/upsert", 1, Fault::Slow { seconds: 30.0 });
     let rule = scene.fire("hubspot.upsert_deal", &deal("closedwon", "120.00")).await;
-    let stage = |crm: &HubSpot| crm.edit(|c| c.find("deals", "bc_quote_id", "17").map(|(_, r)| r.properties["dealstage"].clone()));
-    eventually("the deal to be won", || async { (stage(&crm).as_deref() == Some("closedwon")).then_some(()) }).await;
+    let stage = |crm: &HubSpot| {
+        crm.edit(|c| c.find("deals", "bc_quote_id", "17").map(|(_, r)| r.properties["dealstage"].clone()))
+    };
+    eventually("the deal to be won", || async {
+        (stage(&crm).as_deref() == Some("closedwon")).then_some(())
+    })
+    .await;
     scene.kill_and_restart(&crm.token());
     scene.end(&rule).await.done();
     crm.edit(|c| {
         assert_eq!(c.all("deals").len(), 1);
         let (_, record) = c.find("deals", "bc_quote_id", "17").expect("it is there");
-        assert_eq!((record.properties["amount"].as_str(), record.properties["hubspot_owner_id"].as_str()), ("120.00", "70001"));
+        assert_eq!(
+            (record.properties["amount"].as_str(), record.properties["hubspot_owner_id"].as_str()),
+            ("120.00", "70001")
+        );
     });
     // A closed deal never goes back; the rest of the change arrives.
     let late = scene.run("hubspot.upsert_deal", deal("Negotiation", "99")).await.done();
@@ -46,9 +56,13 @@ async fn a_deal_is_one_deal_whatever_happens() {
     assert_eq!(stage(&crm).as_deref(), Some("closedwon"));
     // Its own write comes back: nothing is sent.
     let before = posts(&crm);
-    assert_eq!(scene.run("hubspot.upsert_deal", deal("Negotiation", "99")).await.done()["skipped"], json!(true));
+    assert_eq!(
+        scene.run("hubspot.upsert_deal", deal("Negotiation", "99")).await.done()["skipped"],
+        json!(true)
+    );
     assert_eq!(posts(&crm), before);
-    let links: Vec<String> = scene.db.column("select distinct other_id from tradeflow.links where object = 'deal'").await;
+    let links: Vec<String> =
+        scene.db.column("select distinct other_id from tradeflow.links where object = 'deal'").await;
     assert_eq!(json!(links), json!([made["id"]]));
 }
 
@@ -67,11 +81,15 @@ async fn records_of_one_moment_go_together_and_one_bad_one_harms_no_other() {
     // Names of properties are no templates; so the bad one comes by another rule.
     scene.db.sql("update tradeflow.actions set params = '{\"key\": \"{{ facts.id }}\", \"properties\": {\"name\": \"Company {{ facts.id }}\"}}' where rule = 'company'").await;
     scene.db.sql("insert into jobs select i from generate_series(1000, 1059) i").await;
-    scene.db.until("select count(*) = 60 from tradeflow.outbox_history where rule = 'company' and state = 'done'").await;
+    scene
+        .db
+        .until("select count(*) = 60 from tradeflow.outbox_history where rule = 'company' and state = 'done'")
+        .await;
     assert_eq!(crm.edit(|c| c.all("companies").len()), 60);
     assert!(posts(&crm) <= 15, "{} requests for 60 records", posts(&crm));
 
-    let bad = scene.fire("hubspot.upsert_company", &json!({"key": "x", "properties": {"nonsense": "1"}})).await;
+    let bad =
+        scene.fire("hubspot.upsert_company", &json!({"key": "x", "properties": {"nonsense": "1"}})).await;
     let good = scene.fire("hubspot.upsert_company", &json!({"key": "y", "properties": {"name": "Y"}})).await;
     assert!(scene.end(&bad).await.dead().contains("nonsense"));
     scene.end(&good).await.done();
@@ -100,15 +118,27 @@ async fn an_owner_is_set_when_the_record_is_there_and_an_unmapped_one_is_told() 
     let scene = scene(&crm).await;
     let owner = json!({"object": "companies", "key": 5, "owner_email": "ben@example.com"});
     let rule = scene.fire("hubspot.set_owner", &owner).await;
-    scene.db.until(&format!("select coalesce(bool_or(error is not null), false) from tradeflow.outbox where rule = '{rule}'")).await;
+    scene
+        .db
+        .until(&format!(
+            "select coalesce(bool_or(error is not null), false) from tradeflow.outbox where rule = '{rule}'"
+        ))
+        .await;
     scene.run("hubspot.upsert_company", json!({"key": 5, "properties": {"name": "Five"}})).await.done();
     scene.end(&rule).await.done();
-    assert_eq!(crm.edit(|c| c.find("companies", "bc_company_id", "5").map(|(_, r)| r.properties["hubspot_owner_id"].clone())).as_deref(), Some("70002"));
+    assert_eq!(
+        crm.edit(|c| c
+            .find("companies", "bc_company_id", "5")
+            .map(|(_, r)| r.properties["hubspot_owner_id"].clone()))
+            .as_deref(),
+        Some("70002")
+    );
     assert_eq!(scene.run("hubspot.set_owner", owner).await.done()["skipped"], json!(true));
     let nobody = json!({"object": "companies", "key": 5, "owner_email": "carl@example.com"});
     let error = scene.run("hubspot.set_owner", nobody).await.dead();
     assert!(error.contains("carl@example.com"), "{error}");
-    let incidents: i64 = scene.db.one("select count(*) from tradeflow.incidents where kind = 'dead_action'").await;
+    let incidents: i64 =
+        scene.db.one("select count(*) from tradeflow.incidents where kind = 'dead_action'").await;
     assert_eq!(incidents, 1);
 }
 
@@ -120,13 +150,23 @@ async fn limits_locks_and_refusals() {
     scene.run("hubspot.upsert_company", company("first")).await.done();
     crm.edit(|c| c.limit = Some((0, Duration::from_secs(1))));
     let rule = scene.fire("hubspot.upsert_company", &company("limited")).await;
-    scene.db.until("select exists (select from tradeflow.target_states where throttled_until > clock_timestamp())").await;
+    scene
+        .db
+        .until(
+            "select exists (select from tradeflow.target_states where throttled_until > clock_timestamp())",
+        )
+        .await;
     crm.edit(|c| c.limit = None);
     scene.end(&rule).await.done();
     for status in [423, 477, 502] {
         let body = r#"{"status": "error", "message": "not now"}"#.to_owned();
         let headers = vec![("retry-after".to_owned(), "1".to_owned())];
-        crm.faults().next_of("POST", "/crm/objects/2026-09/companies/batch/upsert", 1, Fault::Status { status, body, headers });
+        crm.faults().next_of(
+            "POST",
+            "/crm/objects/2026-09/companies/batch/upsert",
+            1,
+            Fault::Status { status, body, headers },
+        );
         let end = scene.run("hubspot.upsert_company", company(&format!("s{status}"))).await;
         assert!(end.attempt == 2 && end.state == "done", "{status}: {end:?}");
     }

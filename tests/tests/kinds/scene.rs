@@ -79,7 +79,10 @@ impl Scene {
         let rule = format!("rule_{n}");
         let condition = format!("new.id = {n}");
         self.db
-            .execute("insert into tradeflow.rules (name, source, condition) values ($1, 'public.jobs', $2)", &[&rule, &condition])
+            .execute(
+                "insert into tradeflow.rules (name, source, condition) values ($1, 'public.jobs', $2)",
+                &[&rule, &condition],
+            )
             .await;
         let target = (self.system != "none").then_some("there");
         self.db
@@ -88,9 +91,7 @@ impl Scene {
                 &[&rule, &kind, &target, &params.to_string()],
             )
             .await;
-        self.db
-            .execute("insert into jobs values ($1, $2::text::jsonb)", &[&n, &doc.to_string()])
-            .await;
+        self.db.execute("insert into jobs values ($1, $2::text::jsonb)", &[&n, &doc.to_string()]).await;
         rule
     }
 

@@ -19,18 +19,28 @@ fn rows(row: Value) -> Value {
 #[tokio::test]
 async fn rows_are_found_by_key_and_peoples_columns_survive() {
     let google = Google::start();
-    google.spreadsheet("s1", "Quotes", json!([["My note", "Quote", "Total"], ["call them", "QN2", 5], ["", "QN1", 7]]));
+    google.spreadsheet(
+        "s1",
+        "Quotes",
+        json!([["My note", "Quote", "Total"], ["call them", "QN2", 5], ["", "QN1", 7]]),
+    );
     let scene = scene(&google).await;
     let params = rows(json!([{"Quote": "QN1", "Total": "10.10"}, {"Quote": "QN3", "Total": 3}]));
     let result = scene.run("sheets.upsert_rows", params.clone()).await.done();
     assert_eq!(result["created"], 1);
     assert_eq!(
         json!(google.cells("s1", "Quotes")),
-        json!([["My note", "Quote", "Total"], ["call them", "QN2", 5], ["", "QN1", "10.10"], [null, "QN3", 3]])
+        json!([
+            ["My note", "Quote", "Total"],
+            ["call them", "QN2", 5],
+            ["", "QN1", "10.10"],
+            [null, "QN3", 3]
+        ])
     );
     // Sorted by people: found again; nothing that differs, nothing written.
     google.edit(|s| s.spreadsheets.get_mut("s1").expect("it is there").sort("Quotes", 1));
-    let writes = |google: &Google| google.requests().iter().filter(|r| r.path.ends_with(":batchUpdate")).count();
+    let writes =
+        |google: &Google| google.requests().iter().filter(|r| r.path.ends_with(":batchUpdate")).count();
     let before = writes(&google);
     scene.run("sheets.upsert_rows", params).await.done();
     assert_eq!(writes(&google), before);
@@ -43,10 +53,15 @@ async fn rows_are_found_by_key_and_peoples_columns_survive() {
     scene.run("sheets.write_back", back).await.done();
     let cells = google.cells("s1", "Quotes");
     let row = cells.iter().find(|r| r[1] == "QN2").expect("it is there");
-    assert_eq!((cells[0][3].clone(), row[3].clone()), (json!("Error"), json!("=HYPERLINK(\"x\")")), "a formula arrives as text");
+    assert_eq!(
+        (cells[0][3].clone(), row[3].clone()),
+        (json!("Error"), json!("=HYPERLINK(\"x\")")),
+        "a formula arrives as text"
+    );
     let made = json!({"spreadsheet": "s1", "sheet": "Acme", "key": ["Quote", "Line"], "rows": [{"Quote": "Q", "Line": "a"}, {"Quote": "Q", "Line": "b"}], "create": true});
     scene.run("sheets.upsert_rows", made).await.done();
-    let delete = json!({"spreadsheet": "s1", "sheet": "Acme", "where": {"Quote": "Q"}, "key": "Line", "keep": ["b"]});
+    let delete =
+        json!({"spreadsheet": "s1", "sheet": "Acme", "where": {"Quote": "Q"}, "key": "Line", "keep": ["b"]});
     assert_eq!(scene.run("sheets.delete_rows", delete).await.done()["deleted"], 1);
     assert_eq!(json!(google.cells("s1", "Acme")), json!([["Quote", "Line"], ["Q", "b"]]));
 }
@@ -69,8 +84,12 @@ async fn many_edits_at_once_from_two_sidecars_lose_and_double_nothing() {
     for n in 0..30 {
         scene.db.sql(&format!("insert into jobs values ({})", 1000 + n)).await;
     }
-    scene.db.until("select count(*) = 30 from tradeflow.outbox_history where rule = 'quote' and state = 'done'").await;
-    let mut keys: Vec<String> = google.cells("s1", "Quotes")[1..].iter().map(|row| row[0].to_string()).collect();
+    scene
+        .db
+        .until("select count(*) = 30 from tradeflow.outbox_history where rule = 'quote' and state = 'done'")
+        .await;
+    let mut keys: Vec<String> =
+        google.cells("s1", "Quotes")[1..].iter().map(|row| row[0].to_string()).collect();
     keys.sort();
     let wanted: Vec<String> = (1000..1030).map(|n| n.to_string()).collect();
     assert_eq!(keys, wanted);
@@ -86,7 +105,8 @@ async fn an_unknown_outcome_and_a_killed_sidecar_double_no_row() {
     scene.run("sheets.upsert_rows", rows(json!({"Quote": "A", "Total": 1}))).await.done();
     google.faults().next_of("POST", path, 1, Fault::Slow { seconds: 30.0 });
     let rule = scene.fire("sheets.upsert_rows", &rows(json!({"Quote": "B", "Total": 2}))).await;
-    eventually("the row to be there", || async { (google.cells("s1", "Quotes").len() == 3).then_some(()) }).await;
+    eventually("the row to be there", || async { (google.cells("s1", "Quotes").len() == 3).then_some(()) })
+        .await;
     scene.kill_and_restart(&google.key_file());
     let end = scene.end(&rule).await;
     assert_eq!(end.attempt, 2, "{end:?}");
@@ -124,7 +144,8 @@ async fn what_a_sheet_lacks_is_said() {
         let error = scene.run("sheets.upsert_rows", params).await.dead();
         assert!(error.contains(said), "{said}: {error}");
     }
-    let missing = json!({"spreadsheet": "s1", "sheet": "Quotes", "key": "Total", "value": 7, "set": {"Total": 8}});
+    let missing =
+        json!({"spreadsheet": "s1", "sheet": "Quotes", "key": "Total", "value": 7, "set": {"Total": 8}});
     assert!(scene.run("sheets.write_back", missing).await.dead().contains("no row whose"));
     let all = json!({"spreadsheet": "s1", "sheet": "Quotes", "where": {"Total": "{{ facts.doc.nothing }}"}});
     let rule = scene.fire_with("sheets.delete_rows", &all, &json!({"nothing": null})).await;

@@ -33,8 +33,15 @@ async fn a_signed_in_buyer_reads_the_messages_and_nobody_else_does() {
         .env("BIGCOMMERCE_CLIENT_SECRET", "the secret")
         .start();
     let line = server.wait_for_log("serving /metrics");
-    let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
-    scene.run("storefront_message", json!({"customer_id": 5, "page": "quote:1", "level": "warning", "text": "<b>At least 10</b>"})).await.done();
+    let address =
+        line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
+    scene
+        .run(
+            "storefront_message",
+            json!({"customer_id": 5, "page": "quote:1", "level": "warning", "text": "<b>At least 10</b>"}),
+        )
+        .await
+        .done();
     let ask = |path: &str, token: &str, origin: &str| {
         let request = std::process::Command::new("python3")
             .args(["-c", "
@@ -52,13 +59,18 @@ print(a.status, a.headers.get('access-control-allow-origin'), a.read().decode())
     };
     let shop = "https://shop.example.com";
     let mine = ask("/storefront/messages?page=quote:1", &token(5, "the secret"), shop);
-    assert!(mine.starts_with("200 https://shop.example.com") && mine.contains("<b>At least 10</b>"), "{mine}");
+    assert!(
+        mine.starts_with("200 https://shop.example.com") && mine.contains("<b>At least 10</b>"),
+        "{mine}"
+    );
     let elsewhere = ask("/storefront/messages?page=quote:2", &token(5, "the secret"), shop);
     assert!(elsewhere.contains(r#"{"messages":[]}"#), "{elsewhere}");
     let others = ask("/storefront/messages", &token(6, "the secret"), shop);
     assert!(others.contains(r#"{"messages":[]}"#), "{others}");
     let forged = ask("/storefront/messages", &token(5, "a guess"), shop);
     assert!(forged.starts_with("401") && forged.contains("another key"), "{forged}");
-    assert!(ask("/storefront/messages", &token(5, "the secret"), "https://evil.example").starts_with("200 None"));
+    assert!(
+        ask("/storefront/messages", &token(5, "the secret"), "https://evil.example").starts_with("200 None")
+    );
     assert!(ask("/storefront/messages.js", "", shop).contains("textContent"));
 }

@@ -101,7 +101,10 @@ impl Setting for Terms {
         let path = format!("companies/{}/payment-terms", self.company);
         let answer = self.store.get(Area::B2b, &path, &[]).await?;
         let get = |key: &str| data(&answer).get(key).cloned().unwrap_or_default();
-        Ok(Map::from_iter([("enabled".to_owned(), get("isEnabled")), ("days".to_owned(), get("paymentTerms"))]))
+        Ok(Map::from_iter([
+            ("enabled".to_owned(), get("isEnabled")),
+            ("days".to_owned(), get("paymentTerms")),
+        ]))
     }
 
     async fn wanted(&self, _: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
@@ -177,15 +180,24 @@ impl Operation for Company {
         let params: CompanyParams = params::read(&job.params)?;
         let fields = params.extra_fields.iter().flatten();
         match &params.by {
-            Some(Filled(by)) if !fields.into_iter().any(|(name, value)| name == by && !value.0.is_empty()) => {
+            Some(Filled(by))
+                if !fields.into_iter().any(|(name, value)| name == by && !value.0.is_empty()) =>
+            {
                 return Err(Failure::dead(format!("params.match: extra_fields gives no value for \"{by}\"")));
             }
             None if params.admin.is_none() => {
-                return Err(Failure::dead("params: give match or admin: without either, a repeat could not find the company"));
+                return Err(Failure::dead(
+                    "params: give match or admin: without either, a repeat could not find the company",
+                ));
             }
             _ => {}
         }
-        Ok(Company { store: store(tools, job)?, tools: tools.clone(), target: job.target.name.clone(), params })
+        Ok(Company {
+            store: store(tools, job)?,
+            tools: tools.clone(),
+            target: job.target.name.clone(),
+            params,
+        })
     }
 }
 
@@ -314,8 +326,9 @@ impl UserParams {
         let Some(Text(role)) = &self.role else { return Ok(2) };
         let word = role.trim().to_lowercase();
         let code = ROLES.iter().position(|r| *r == word).map(|n| n as i64).or_else(|| word.parse().ok());
-        code.filter(|n| (0..3).contains(n))
-            .ok_or_else(|| Failure::dead(format!("params.role: {} or 0 to 2, not \"{word}\"", ROLES.join(", "))))
+        code.filter(|n| (0..3).contains(n)).ok_or_else(|| {
+            Failure::dead(format!("params.role: {} or 0 to 2, not \"{word}\"", ROLES.join(", ")))
+        })
     }
 }
 
@@ -336,7 +349,10 @@ impl Creation for User {
         let company = value::int(&user["companyId"]);
         if company != Some(self.params.company_id.0) {
             let other = company.map_or("another company".to_owned(), |id| format!("company {id}"));
-            return Err(Failure::dead(format!("{} is a user of {other} already; the API moves nobody", self.params.email.0)));
+            return Err(Failure::dead(format!(
+                "{} is a user of {other} already; the API moves nobody",
+                self.params.email.0
+            )));
         }
         Ok(Some(json!({"user_id": user["id"], "customer_id": user["customerId"],
             "links": [{"object": "company_user", "id": text(&user["id"])}]})))

@@ -124,12 +124,17 @@ impl Setting for Credit {
 
     async fn wanted(&self, now: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
         let available = now.get(AVAILABLE).and_then(decimal).ok_or_else(|| {
-            Failure::retry(format!("the store's answer has no amount as availableCredit: {}", Json::Object(now.clone())))
+            Failure::retry(format!(
+                "the store's answer has no amount as availableCredit: {}",
+                Json::Object(now.clone())
+            ))
         })?;
         let currency = now.get(CURRENCY).and_then(Json::as_str).unwrap_or_default();
         if let Some(Filled(asked)) = &self.params.currency {
             if !asked.eq_ignore_ascii_case(currency) {
-                return Err(Failure::dead(format!("params.currency: the company's credit is in {currency}, not {asked}")));
+                return Err(Failure::dead(format!(
+                    "params.currency: the company's credit is in {currency}, not {asked}"
+                )));
             }
         }
         let mut wanted = Map::new();

@@ -57,7 +57,8 @@ impl Operation for ExtraFields {
         }
         // Null empties a field.
         let empty = || Text(String::new());
-        let fields = params.fields.into_iter().map(|(name, text)| (name, text.unwrap_or_else(empty))).collect();
+        let fields =
+            params.fields.into_iter().map(|(name, text)| (name, text.unwrap_or_else(empty))).collect();
         let lane = format!("{} {}", job.target.name, job.target.revision);
         Ok(ExtraFields { store: Arc::new(store(tools, job)?), lane, company: params.company_id.0, fields })
     }

@@ -134,7 +134,8 @@ impl Creation for Invoice {
     async fn create(&self) -> Result<Created, Failure> {
         let params = &self.params;
         // Read as text, written as a number.
-        let balance = json!({"code": params.currency.0.to_uppercase(), "value": value::number(params.amount.0)});
+        let balance =
+            json!({"code": params.currency.0.to_uppercase(), "value": value::number(params.amount.0)});
         let mut body = json!({"invoiceNumber": self.number, "customerId": params.company_id.0.to_string(),
             "originalBalance": balance, "openBalance": balance});
         if let Some(day) = params.due_on {

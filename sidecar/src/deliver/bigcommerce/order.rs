@@ -54,7 +54,10 @@ impl Operation for Status {
         let word = params.status.0.trim().to_lowercase();
         let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
         let status = code.filter(|n| (0..15).contains(n)).ok_or_else(|| {
-            Failure::dead(format!("params.status: 0 to 14, or one of {}; not \"{word}\"", STATUSES.join(", ")))
+            Failure::dead(format!(
+                "params.status: 0 to 14, or one of {}; not \"{word}\"",
+                STATUSES.join(", ")
+            ))
         })?;
         Ok(Status { store: store(tools, job)?, order: params.bc_order_id.0, status })
     }

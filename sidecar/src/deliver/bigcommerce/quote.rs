@@ -83,7 +83,14 @@ impl Operation for Update {
             return Err(Failure::dead("params: nothing is to be changed"));
         }
         let created = params.created_at.map(|day| day.0).or_else(|| created(job));
-        Ok(Update { store: store(tools, job)?, quote: params.quote_id.0, created, fired: job.action.created_at, wanted, extra })
+        Ok(Update {
+            store: store(tools, job)?,
+            quote: params.quote_id.0,
+            created,
+            fired: job.action.created_at,
+            wanted,
+            extra,
+        })
     }
 }
 
@@ -129,7 +136,9 @@ impl Setting for Update {
         let quote = detail(&self.store, self.quote, self.created).await?;
         let get = |key: &str| quote.get(key).cloned().unwrap_or_default();
         let mut now = Map::new();
-        for key in ["notes", "legalTerms", "quoteTitle", "referenceNumber", "allowCheckout", "displayDiscount"] {
+        for key in
+            ["notes", "legalTerms", "quoteTitle", "referenceNumber", "allowCheckout", "displayDiscount"]
+        {
             now.insert(key.to_owned(), get(key));
         }
         let code = value::int(&get("status"));
@@ -148,9 +157,15 @@ impl Setting for Update {
         }
         let fields = quote.get("extraFields").and_then(Json::as_array);
         let pair = |field: &Json| {
-            Some((field.get("fieldName")?.as_str()?.to_owned(), field.get("fieldValue").cloned().unwrap_or_default()))
+            Some((
+                field.get("fieldName")?.as_str()?.to_owned(),
+                field.get("fieldValue").cloned().unwrap_or_default(),
+            ))
         };
-        now.insert("extraFields".into(), Json::Object(fields.into_iter().flatten().filter_map(pair).collect()));
+        now.insert(
+            "extraFields".into(),
+            Json::Object(fields.into_iter().flatten().filter_map(pair).collect()),
+        );
         Ok(now)
     }
 
@@ -167,11 +182,15 @@ impl Setting for Update {
 
     async fn write(&self, now: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
         if now.get("code").and_then(value::int) == Some(ORDERED) {
-            return Err(Failure::dead(format!("quote {} is ordered, and ordered quotes are immutable", self.quote)));
+            return Err(Failure::dead(format!(
+                "quote {} is ordered, and ordered quotes are immutable",
+                self.quote
+            )));
         }
         let mut body = differing.clone();
         if let Some(Json::Object(fields)) = differing.get("extraFields") {
-            let texts: Vec<(&str, String)> = fields.iter().map(|(name, v)| (name.as_str(), text(v))).collect();
+            let texts: Vec<(&str, String)> =
+                fields.iter().map(|(name, v)| (name.as_str(), text(v))).collect();
             body.insert("extraFields".into(), pairs(texts.iter().map(|(name, text)| (*name, text.as_str()))));
         }
         let path = format!("rfq/{}", self.quote);
@@ -236,7 +255,9 @@ impl Creation for Link {
         let path = format!("rfq/{}/ordered", self.quote);
         match self.store.call(Method::POST, Area::B2b, &path, &[], Some(&body)).await {
             Ok(_) => Ok(Created::New(json!({"quote_id": self.quote, "bc_order_id": self.order}))),
-            Err(error) if error.is(400) && error.message.contains("already") => Ok(Created::Exists(error.into())),
+            Err(error) if error.is(400) && error.message.contains("already") => {
+                Ok(Created::Exists(error.into()))
+            }
             Err(error) => Err(error.into()),
         }
     }

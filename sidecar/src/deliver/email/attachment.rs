@@ -44,7 +44,14 @@ pub async fn fetch(tools: &Tools, limits: &Limits, job: &Job<'_>) -> Result<Vec<
         left -= bytes.len();
         let name = match &one.name {
             Some(Text(name)) => name.clone(),
-            None => one.url.0.split(['?', '#']).next().and_then(|u| u.rsplit('/').next()).unwrap_or("file").to_owned(),
+            None => one
+                .url
+                .0
+                .split(['?', '#'])
+                .next()
+                .and_then(|u| u.rsplit('/').next())
+                .unwrap_or("file")
+                .to_owned(),
         };
         let content_type = one.content_type.as_ref().map_or(content_type, |text| text.0.clone());
         let content_type = ContentType::parse(&content_type)
@@ -62,7 +69,8 @@ async fn get(
     most: usize,
     place: &str,
 ) -> Result<(Vec<u8>, String), Failure> {
-    let url = Url::parse(address).map_err(|e| Failure::dead(format!("{place}.url: \"{address}\" is no URL: {e}")))?;
+    let url = Url::parse(address)
+        .map_err(|e| Failure::dead(format!("{place}.url: \"{address}\" is no URL: {e}")))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let secure = url.scheme() == "https" || (url.scheme() == "http" && job.target.allow_private);
     if !secure || !limits.hosts.iter().any(|pattern| matches(pattern, &host)) {

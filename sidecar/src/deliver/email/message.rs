@@ -68,7 +68,11 @@ pub fn recipients(params: &Json) -> Result<Recipients, Failure> {
 }
 
 /// Builds the mail of a job.
-pub fn compose(job: &Job<'_>, recipients: Recipients, attachments: Vec<SinglePart>) -> Result<Composed, Failure> {
+pub fn compose(
+    job: &Job<'_>,
+    recipients: Recipients,
+    attachments: Vec<SinglePart>,
+) -> Result<Composed, Failure> {
     let params = &job.params;
     let content = content(job)?;
     let from = match (addresses(params, "from")?.as_slice(), &job.target.sender) {
@@ -213,10 +217,14 @@ fn addresses(params: &Json, key: &str) -> Result<Vec<Mailbox>, Failure> {
 
 /// How to get no more of it: an address of the web, where one click is enough (RFC 8058), or of mail.
 fn unsubscribe(params: &Json) -> Result<Vec<(String, String)>, Failure> {
-    let Some(way) = text(params, "unsubscribe")?.map(|way| way.trim().to_owned()).filter(|way| !way.is_empty()) else {
+    let Some(way) =
+        text(params, "unsubscribe")?.map(|way| way.trim().to_owned()).filter(|way| !way.is_empty())
+    else {
         return Ok(Vec::new());
     };
-    if way.contains(['<', '>', ' ', '\r', '\n']) || !(way.starts_with("https://") || way.starts_with("mailto:")) {
+    if way.contains(['<', '>', ' ', '\r', '\n'])
+        || !(way.starts_with("https://") || way.starts_with("mailto:"))
+    {
         return Err(Failure::dead(format!("params.unsubscribe: https://… or mailto:…, not \"{way}\"")));
     }
     let mut headers = vec![("List-Unsubscribe".to_owned(), format!("<{way}>"))];

@@ -31,9 +31,12 @@ pub async fn refused(
     let cap: Option<Cap> = read(params, "at_most")?;
     let topic = read::<Text>(params, "topic")?.map_or_else(|| job.action.rule.clone(), |text| text.0);
     let most = match &cap {
-        Some(cap) => Some(i32::try_from(cap.count.0).ok().filter(|n| *n > 0).ok_or_else(|| {
-            Failure::dead("params.at_most.count: a whole number of at least 1")
-        })?),
+        Some(cap) => Some(
+            i32::try_from(cap.count.0)
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or_else(|| Failure::dead("params.at_most.count: a whole number of at least 1"))?,
+        ),
         None => None,
     };
     let within = cap.as_ref().map(|cap| cap.within.0.as_str());

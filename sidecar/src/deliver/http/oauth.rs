@@ -59,13 +59,17 @@ impl Tokens {
 async fn fetch(client: &reqwest::Client, job: &Job<'_>) -> Result<(String, Duration), Failure> {
     let target = job.target;
     let wrong = |what: String| Failure::retry(format!("target \"{}\": {what}", target.name));
-    let address = target.token_url.as_deref().ok_or_else(|| {
-        wrong("auth is oauth2, but it has no token_url; set targets.token_url".into())
-    })?;
+    let address = target
+        .token_url
+        .as_deref()
+        .ok_or_else(|| wrong("auth is oauth2, but it has no token_url; set targets.token_url".into()))?;
     let url = Url::parse(address).map_err(|e| wrong(format!("token_url {address} is no URL: {e}")))?;
-    check_literal(&url, target.allow_private).map_err(|e| Failure::dead(format!("target \"{}\": {e}", target.name)))?;
+    check_literal(&url, target.allow_private)
+        .map_err(|e| Failure::dead(format!("target \"{}\": {e}", target.name)))?;
     let reference = target.secret.as_deref().ok_or_else(|| {
-        wrong("auth is oauth2, but it names no secret; set targets.secret to where the client secret is".into())
+        wrong(
+            "auth is oauth2, but it names no secret; set targets.secret to where the client secret is".into(),
+        )
     })?;
     let secret = job.secrets.read(reference)?;
     let user = target.username.as_deref().unwrap_or_default();

@@ -50,8 +50,12 @@ impl Http {
         headers: &HeaderMap,
         method: Method,
     ) -> Result<Answered, Failure> {
-        let sending =
-            self.clients.of(target.allow_private).request(method.clone(), url.clone()).headers(headers.clone()).send();
+        let sending = self
+            .clients
+            .of(target.allow_private)
+            .request(method.clone(), url.clone())
+            .headers(headers.clone())
+            .send();
         let limit = target.timeout.min(PATIENCE);
         let response = tokio::time::timeout(limit, sending)
             .await

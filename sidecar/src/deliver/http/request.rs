@@ -61,6 +61,9 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     let body = body(params, &mut headers)?;
     headers.insert("idempotency-key", header_value(&job.action.idempotency_key, "idempotency-key")?);
     headers.insert("x-tradeflow-id", header_value(&job.action.idempotency_key, "x-tradeflow-id")?);
+    if let Some(traceparent) = job.traceparent.filter(|_| !headers.contains_key("traceparent")) {
+        headers.insert("traceparent", header_value(traceparent, "traceparent")?);
+    }
     authorize(job.target, job.secrets, &mut headers)?;
     sign(job, &body, &mut headers)?;
     let shown = json!({
@@ -184,7 +187,9 @@ pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) ->
     let secret = secrets.read(reference)?;
     let (name, text) = match target.auth.split_once(':') {
         None if target.system == System::BigCommerce => ("x-auth-token", secret.expose_secret().to_owned()),
-        None if target.auth == "bearer" || target.system == System::HubSpot => ("authorization", format!("Bearer {}", secret.expose_secret())),
+        None if target.auth == "bearer" || target.system == System::HubSpot => {
+            ("authorization", format!("Bearer {}", secret.expose_secret()))
+        }
         None if target.auth == "basic" => {
             let user = target.username.as_deref().unwrap_or_default();
             ("authorization", format!("Basic {}", base64(&format!("{user}:{}", secret.expose_secret()))))
@@ -208,7 +213,10 @@ pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) ->
 /// Sends a token with the request.
 pub fn bear(headers: &mut HeaderMap, token: &str, target: &Target) -> Result<(), Failure> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-        Failure::retry(format!("target \"{}\": the token holds a character that no header may have", target.name))
+        Failure::retry(format!(
+            "target \"{}\": the token holds a character that no header may have",
+            target.name
+        ))
     })?;
     value.set_sensitive(true);
     headers.insert("authorization", value);

@@ -48,7 +48,10 @@ pub struct Associate {
 #[derive(Clone)]
 pub enum Other {
     Id(String),
-    Key { property: String, value: String },
+    Key {
+        property: String,
+        value: String,
+    },
     /// The fact it should come from was empty.
     Nobody,
 }
@@ -167,7 +170,8 @@ async fn write(account: &Account, items: &[&Item]) -> Vec<Result<Outcome, Failur
         match prepared {
             Err(failure) => outcomes[place] = Some(Err(failure.clone())),
             Ok((properties, _)) => {
-                inputs.push(json!({"idProperty": item.key_property, "id": item.key, "properties": properties}));
+                inputs
+                    .push(json!({"idProperty": item.key_property, "id": item.key, "properties": properties}));
                 sent.push(place);
             }
         }
@@ -192,8 +196,11 @@ type Prepared = Result<(BTreeMap<String, String>, Option<String>), Failure>;
 async fn places(account: &Account, items: &[&Item]) -> Result<Vec<Prepared>, Failure> {
     let staged = items.iter().any(|item| item.stage.is_some());
     let pipelines = if staged { account.pipelines().await? } else { Vec::new() };
-    let careful: Vec<&str> =
-        items.iter().filter(|item| item.forward_only && item.stage.is_some()).map(|item| item.key.as_str()).collect();
+    let careful: Vec<&str> = items
+        .iter()
+        .filter(|item| item.forward_only && item.stage.is_some())
+        .map(|item| item.key.as_str())
+        .collect();
     let now = match items.first() {
         Some(first) if !careful.is_empty() => {
             account.api.read(first.object, &first.key_property, &careful, &["dealstage", "pipeline"]).await?
@@ -244,7 +251,9 @@ async fn upsert(
         Err(error) if matches!(error.kind, Kind::Refused(_)) && inputs.len() > 1 => {
             let mut all = Vec::new();
             for input in inputs {
-                all.extend(Box::pin(upsert(account, object, key_property, std::slice::from_ref(input))).await);
+                all.extend(
+                    Box::pin(upsert(account, object, key_property, std::slice::from_ref(input))).await,
+                );
             }
             return all;
         }
@@ -266,9 +275,10 @@ async fn upsert(
         }
         let named = errors.iter().find(|error| error["context"].to_string().contains(&format!("\"{key}\"")));
         match named {
-            Some(error) => {
-                Err(Failure::dead(format!("HubSpot: {key}: {}", error["message"].as_str().unwrap_or("refused"))))
-            }
+            Some(error) => Err(Failure::dead(format!(
+                "HubSpot: {key}: {}",
+                error["message"].as_str().unwrap_or("refused")
+            ))),
             None => Err(Failure::retry(format!("HubSpot: the answer says nothing of {key}"))),
         }
     };

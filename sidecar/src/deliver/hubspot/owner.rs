@@ -49,7 +49,9 @@ impl Operation for SetOwner {
             "contact" | "contacts" => ("contacts", "bc_user_id"),
             "company" | "companies" => ("companies", "bc_company_id"),
             other => {
-                return Err(Failure::dead(format!("params.object: deals, contacts or companies, not \"{other}\"")))
+                return Err(Failure::dead(format!(
+                    "params.object: deals, contacts or companies, not \"{other}\""
+                )))
             }
         };
         let property = params.key_property.map_or_else(|| usual.to_owned(), |p| p.0);
@@ -57,12 +59,15 @@ impl Operation for SetOwner {
         if id.is_some() == key.is_some() {
             return Err(Failure::dead("params: id or key, one of them"));
         }
-        let owner = match (params.owner_id, params.owner_email) {
-            (Some(id), None) => Owner::Id(id.0),
-            (None, Some(Json::String(email))) if !email.trim().is_empty() => Owner::Email(email),
-            (None, Some(Json::Null | Json::String(_))) => Owner::Nobody,
-            _ => return Err(Failure::dead("params: owner_email or owner_id, one of them; an empty owner_email takes the owner away")),
-        };
+        let owner =
+            match (params.owner_id, params.owner_email) {
+                (Some(id), None) => Owner::Id(id.0),
+                (None, Some(Json::String(email))) if !email.trim().is_empty() => Owner::Email(email),
+                (None, Some(Json::Null | Json::String(_))) => Owner::Nobody,
+                _ => return Err(Failure::dead(
+                    "params: owner_email or owner_id, one of them; an empty owner_email takes the owner away",
+                )),
+            };
         Ok(SetOwner { account: account(tools, job)?, object: object.to_owned(), id, key, owner })
     }
 }
@@ -73,7 +78,8 @@ impl SetOwner {
     }
 
     fn path(&self) -> [&str; 5] {
-        let record = self.id.as_deref().or(self.key.as_ref().map(|(_, key)| key.as_str())).unwrap_or_default();
+        let record =
+            self.id.as_deref().or(self.key.as_ref().map(|(_, key)| key.as_str())).unwrap_or_default();
         ["crm", "objects", VERSION, self.object.as_str(), record]
     }
 

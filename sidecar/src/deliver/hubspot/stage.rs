@@ -18,7 +18,10 @@ pub fn find(pipelines: &[Pipeline], pipeline: Option<&str>, stage: &str) -> Resu
     if among.is_empty() {
         let all: Vec<&str> = pipelines.iter().map(|p| p.label.as_str()).collect();
         let name = pipeline.unwrap_or_default();
-        return Err(Failure::dead(format!("params.pipeline: there is no pipeline \"{name}\"; there is {}", all.join(", "))));
+        return Err(Failure::dead(format!(
+            "params.pipeline: there is no pipeline \"{name}\"; there is {}",
+            all.join(", ")
+        )));
     }
     for pipeline in &among {
         if let Some(found) = pipeline.stages.iter().find(|s| same(&s.id, &s.label, stage)) {
@@ -53,7 +56,12 @@ mod tests {
         vec![Pipeline {
             id: "default".into(),
             label: "Sales".into(),
-            stages: vec![stage("new", false), stage("quoted", false), stage("won", true), stage("lost", true)],
+            stages: vec![
+                stage("new", false),
+                stage("quoted", false),
+                stage("won", true),
+                stage("lost", true),
+            ],
         }]
     }
 

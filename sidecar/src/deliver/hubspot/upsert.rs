@@ -91,9 +91,16 @@ impl<O: Object> Operation for Upsert<O> {
         let properties = params
             .properties
             .into_iter()
-            .map(|(name, value)| Ok((name.clone(), property(&value).map_err(|why| Failure::dead(format!("params.properties.{name}: {why}")))?)))
+            .map(|(name, value)| {
+                Ok((
+                    name.clone(),
+                    property(&value)
+                        .map_err(|why| Failure::dead(format!("params.properties.{name}: {why}")))?,
+                ))
+            })
             .collect::<Result<BTreeMap<_, _>, Failure>>()?;
-        let associate = params.associate.unwrap_or_default().into_iter().map(associate).collect::<Result<_, _>>()?;
+        let associate =
+            params.associate.unwrap_or_default().into_iter().map(associate).collect::<Result<_, _>>()?;
         let item = Item {
             object: O::PLURAL,
             key: params.key.0,
@@ -107,7 +114,14 @@ impl<O: Object> Operation for Upsert<O> {
         };
         let owner = params.owner_email.map(|email| email.0).filter(|email| !email.trim().is_empty());
         let target = job.target.name.clone();
-        Ok(Upsert { tools: tools.clone(), account: account(tools, job)?, target, item, owner, object: PhantomData })
+        Ok(Upsert {
+            tools: tools.clone(),
+            account: account(tools, job)?,
+            target,
+            item,
+            owner,
+            object: PhantomData,
+        })
     }
 }
 
@@ -128,7 +142,9 @@ fn associate(params: AssociateParams) -> Result<Associate, Failure> {
         "contact" | "contacts" => ("contacts", Contacts::KEY),
         "company" | "companies" => ("companies", Companies::KEY),
         other => {
-            return Err(Failure::dead(format!("params.associate.to: deals, contacts or companies, not \"{other}\"")))
+            return Err(Failure::dead(format!(
+                "params.associate.to: deals, contacts or companies, not \"{other}\""
+            )))
         }
     };
     let filled = |text: Option<Text>| text.map(|t| t.0).filter(|t| !t.trim().is_empty());
@@ -162,7 +178,10 @@ impl<O: Object> strategy::Upsert for Upsert<O> {
             result.insert("stage_kept".into(), stage.into());
         }
         result.insert("links".into(), json!([{"object": O::SINGULAR, "id": outcome.id}]));
-        result.insert("pushed".into(), json!([{"object": O::SINGULAR, "id": key, "hash": hash, "values": written}]));
+        result.insert(
+            "pushed".into(),
+            json!([{"object": O::SINGULAR, "id": key, "hash": hash, "values": written}]),
+        );
         Ok(Json::Object(result))
     }
 }

@@ -13,10 +13,22 @@ use crate::google::Tab;
 /// What an action wants of a tab.
 #[derive(Debug, Clone)]
 pub enum Change {
-    Upsert { key: Vec<String>, rows: Vec<BTreeMap<String, Json>>, add_columns: bool },
+    Upsert {
+        key: Vec<String>,
+        rows: Vec<BTreeMap<String, Json>>,
+        add_columns: bool,
+    },
     /// Rows with these values go, but for those whose key is among the kept.
-    Delete { among: BTreeMap<String, Json>, keep: Option<(String, Vec<String>)> },
-    WriteBack { key: String, value: Json, set: BTreeMap<String, Json>, add_columns: bool },
+    Delete {
+        among: BTreeMap<String, Json>,
+        keep: Option<(String, Vec<String>)>,
+    },
+    WriteBack {
+        key: String,
+        value: Json,
+        set: BTreeMap<String, Json>,
+        add_columns: bool,
+    },
 }
 
 /// A tab's values; the first row is the header.
@@ -83,15 +95,21 @@ impl Grid {
         for values in rows {
             let wanted: Vec<String> =
                 key.iter().map(|name| text(values.get(name).unwrap_or(&Json::Null))).collect();
-            let row = match self.find(&key_columns, &wanted) {
-                Some(row) => row,
+            match self.find(&key_columns, &wanted) {
+                Some(row) => {
+                    // The key stays as it stands there, be it a number or the text of one.
+                    let mut others = values.clone();
+                    others.retain(|name, _| !key.iter().any(|k| k == name.trim()));
+                    changed += self.set(row, &others, &columns);
+                    places.push(row + 1);
+                }
                 None => {
                     created += 1;
-                    self.add(&key_columns, wanted)
+                    let row = self.add(&key_columns, wanted);
+                    changed += self.set(row, values, &columns);
+                    places.push(row + 1);
                 }
-            };
-            changed += self.set(row, values, &columns);
-            places.push(row + 1);
+            }
         }
         Ok(json!({"rows": places, "created": created, "changed": changed}))
     }
@@ -102,11 +120,14 @@ impl Grid {
         keep: Option<&(String, Vec<String>)>,
     ) -> Result<Json, Failure> {
         let columns = self.columns(among.keys(), false)?;
-        let keep = keep.map(|(name, keys)| Ok::<_, Failure>((self.column(name, false)?, keys))).transpose()?;
+        let keep =
+            keep.map(|(name, keys)| Ok::<_, Failure>((self.column(name, false)?, keys))).transpose()?;
         let mut gone = 0;
         for row in 1..self.rows.len() {
-            let matches = among.iter().all(|(name, value)| text(self.cell(row, columns[name])) == text(value));
-            let kept = keep.as_ref().is_some_and(|(column, keys)| keys.contains(&text(self.cell(row, *column))));
+            let matches =
+                among.iter().all(|(name, value)| text(self.cell(row, columns[name])) == text(value));
+            let kept =
+                keep.as_ref().is_some_and(|(column, keys)| keys.contains(&text(self.cell(row, *column))));
             if matches && !kept && self.deleted.insert(row) {
                 gone += 1;
             }
@@ -125,7 +146,9 @@ impl Grid {
         let header: Vec<String> = self.rows.first().into_iter().flatten().map(text).collect();
         let tab = &self.tab.title;
         if header.iter().all(String::is_empty) && !add {
-            return Err(Failure::dead(format!("tab \"{tab}\" has no header: its first row must name the columns")));
+            return Err(Failure::dead(format!(
+                "tab \"{tab}\" has no header: its first row must name the columns"
+            )));
         }
         let places: Vec<usize> = (0..header.len()).filter(|place| header[*place] == name).collect();
         match places.as_slice() {
@@ -140,7 +163,10 @@ impl Grid {
             }
             [] => {
                 let names: Vec<&str> = header.iter().map(String::as_str).filter(|h| !h.is_empty()).collect();
-                Err(Failure::dead(format!("tab \"{tab}\" has no column \"{name}\"; it has {}", names.join(", "))))
+                Err(Failure::dead(format!(
+                    "tab \"{tab}\" has no column \"{name}\"; it has {}",
+                    names.join(", ")
+                )))
             }
             several => {
                 let letters: Vec<String> = several.iter().map(|place| letters(*place)).collect();
@@ -190,7 +216,12 @@ impl Grid {
     }
 
     /// Sets cells; null leaves one as it is. How many differed.
-    fn set(&mut self, row: usize, values: &BTreeMap<String, Json>, columns: &BTreeMap<String, usize>) -> usize {
+    fn set(
+        &mut self,
+        row: usize,
+        values: &BTreeMap<String, Json>,
+        columns: &BTreeMap<String, usize>,
+    ) -> usize {
         let mut changed = 0;
         for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
             let column = columns[name];
@@ -219,14 +250,17 @@ impl Grid {
         if width > self.tab.columns {
             requests.push(json!({"appendDimension": {"sheetId": id, "dimension": "COLUMNS", "length": width - self.tab.columns}}));
         }
-        let mut cells = self.changed.iter().filter(|(row, _)| *row < self.read && !self.deleted.contains(row)).peekable();
+        let mut cells =
+            self.changed.iter().filter(|(row, _)| *row < self.read && !self.deleted.contains(row)).peekable();
         while let Some((row, column)) = cells.next() {
             let mut run = vec![cell(self.cell(*row, *column))];
             while cells.peek().is_some_and(|(r, c)| r == row && *c == column + run.len()) {
                 run.extend(cells.next().map(|(r, c)| cell(self.cell(*r, *c))));
             }
-            requests.push(json!({"updateCells": {"start": {"sheetId": id, "rowIndex": row, "columnIndex": column},
-                "rows": [{"values": run}], "fields": "userEnteredValue"}}));
+            requests.push(
+                json!({"updateCells": {"start": {"sheetId": id, "rowIndex": row, "columnIndex": column},
+                "rows": [{"values": run}], "fields": "userEnteredValue"}}),
+            );
         }
         let added: Vec<Json> = (self.read..self.rows.len())
             .filter(|row| !self.deleted.contains(row))
@@ -234,7 +268,8 @@ impl Grid {
             .collect();
         if !added.is_empty() {
             // Below the last row that has anything, in a row of its own, whatever the table around it looks like.
-            requests.push(json!({"appendCells": {"sheetId": id, "rows": added, "fields": "userEnteredValue"}}));
+            requests
+                .push(json!({"appendCells": {"sheetId": id, "rows": added, "fields": "userEnteredValue"}}));
         }
         for row in self.deleted.iter().rev().filter(|row| **row < self.read) {
             let range = json!({"sheetId": id, "dimension": "ROWS", "startIndex": row, "endIndex": row + 1});
@@ -249,7 +284,8 @@ fn shows(cell: &Json, value: &Json) -> bool {
     match (self::cell(value), cell) {
         (written, Json::Null) => written == json!({}),
         (written, Json::String(shown)) => {
-            written["userEnteredValue"]["stringValue"] == **shown || (shown.is_empty() && written == json!({}))
+            written["userEnteredValue"]["stringValue"] == **shown
+                || (shown.is_empty() && written == json!({}))
         }
         (written, Json::Number(_)) => {
             decimal(&written["userEnteredValue"]["numberValue"]).is_some_and(|n| Some(n) == decimal(cell))
@@ -276,7 +312,11 @@ fn cell(value: &Json) -> Json {
 fn keeps(number: &Json) -> bool {
     let Some(exact) = decimal(number).map(|d| d.normalize()) else { return false };
     let digits = exact.mantissa().unsigned_abs().to_string().len();
-    digits <= 15 && exact.to_f64().and_then(|f| Decimal::try_from(f).ok()).is_some_and(|back| back.normalize() == exact)
+    digits <= 15
+        && exact
+            .to_f64()
+            .and_then(|f| Decimal::try_from(f).ok())
+            .is_some_and(|back| back.normalize() == exact)
 }
 
 /// A column's letters: A, B, … Z, AA.
@@ -309,13 +349,23 @@ mod tests {
     #[test]
     fn rows_are_found_by_key_and_only_differences_are_written() {
         let mut grid = grid(json!([["note", "id", "total"], ["mine", 2, 5], ["", "1"]]));
-        let result = grid.apply(&upsert(json!([{"id": 1, "total": "=1+1"}, {"id": "2", "total": 5.0}, {"id": 3, "total": true}]))).unwrap();
-        assert_eq!(result, json!({"rows": [3, 2, 4], "created": 1, "changed": 4}));
+        let result = grid
+            .apply(&upsert(
+                json!([{"id": 1, "total": "=1+1"}, {"id": "2", "total": 5.0}, {"id": 3, "total": true}]),
+            ))
+            .unwrap();
+        assert_eq!(result, json!({"rows": [3, 2, 4], "created": 1, "changed": 3}));
         let requests = grid.requests();
-        assert_eq!(requests[0]["updateCells"]["start"], json!({"sheetId": 7, "rowIndex": 1, "columnIndex": 1}));
+        assert_eq!(
+            requests[0]["updateCells"]["start"],
+            json!({"sheetId": 7, "rowIndex": 2, "columnIndex": 2})
+        );
         let text = json!(requests).to_string();
         assert!(text.contains(r#""stringValue":"=1+1""#), "a formula stays text: {text}");
-        assert!(text.contains("appendCells") && !text.contains("\"mine\""), "people's cells are not touched: {text}");
+        assert!(
+            text.contains("appendCells") && !text.contains("\"mine\""),
+            "people's cells are not touched: {text}"
+        );
     }
 
     #[test]
@@ -344,7 +394,8 @@ mod tests {
         let among = BTreeMap::from([("quote".to_owned(), json!("1"))]);
         let delete = Change::Delete { among, keep: Some(("line".into(), vec!["b".into()])) };
         assert_eq!(grid.apply(&delete).unwrap(), json!({"deleted": 2}));
-        let starts: Vec<_> = grid.requests().iter().map(|r| r["deleteDimension"]["range"]["startIndex"].clone()).collect();
+        let starts: Vec<_> =
+            grid.requests().iter().map(|r| r["deleteDimension"]["range"]["startIndex"].clone()).collect();
         assert_eq!(starts, [json!(4), json!(1)], "from the bottom up");
     }
 
@@ -353,8 +404,14 @@ mod tests {
         let number = |text: &str| serde_json::from_str::<Json>(text).unwrap();
         assert!(keeps(&number("10.10")) && keeps(&number("123456789012345")));
         assert!(!keeps(&number("12345678901234567.89")));
-        assert_eq!(cell(&number("12345678901234567.89")), json!({"userEnteredValue": {"stringValue": "12345678901234567.89"}}));
+        assert_eq!(
+            cell(&number("12345678901234567.89")),
+            json!({"userEnteredValue": {"stringValue": "12345678901234567.89"}})
+        );
         assert!(!shows(&json!(1), &json!("01")) && shows(&json!(1.5), &number("1.50")));
-        assert_eq!((letters(0), letters(25), letters(26), letters(701)), ("A".into(), "Z".into(), "AA".into(), "ZZ".into()));
+        assert_eq!(
+            (letters(0), letters(25), letters(26), letters(701)),
+            ("A".into(), "Z".into(), "AA".into(), "ZZ".into())
+        );
     }
 }

@@ -65,7 +65,9 @@ impl Read for Upsert {
         let rows = params.rows.all();
         for (place, row) in rows.iter().enumerate() {
             if let Some(name) = key.iter().find(|name| row.get(*name).is_none_or(|v| text(v).is_empty())) {
-                return Err(Failure::dead(format!("params.rows[{place}]: it has no value for the key column \"{name}\"")));
+                return Err(Failure::dead(format!(
+                    "params.rows[{place}]: it has no value for the key column \"{name}\""
+                )));
             }
         }
         let create = params.create.is_some_and(|flag| flag.0);
@@ -96,7 +98,9 @@ impl Read for Delete {
             return Err(Failure::dead("params.where: names of columns, each with a value that is not empty"));
         }
         if params.key.is_some() != params.keep.is_some() {
-            return Err(Failure::dead("params: key and keep belong together: rows whose key is in keep stay"));
+            return Err(Failure::dead(
+                "params: key and keep belong together: rows whose key is in keep stay",
+            ));
         }
         let keep = params.keep.map(|list| list.iter().map(text).collect());
         let place = Place { spreadsheet: params.spreadsheet.0, tab: params.sheet.0, create: false };
@@ -124,6 +128,9 @@ impl Read for WriteBack {
         }
         let place = Place { spreadsheet: params.spreadsheet.0, tab: params.sheet.0, create: false };
         let add_columns = params.add_columns.is_some_and(|flag| flag.0);
-        Ok((place, Change::WriteBack { key: params.key.0, value: params.value, set: params.set, add_columns }))
+        Ok((
+            place,
+            Change::WriteBack { key: params.key.0, value: params.value, set: params.set, add_columns },
+        ))
     }
 }

@@ -36,7 +36,8 @@ pub fn update(id: &str, spreadsheet: &mut Spreadsheet, body: &Value) -> Reply {
 }
 
 fn apply(spreadsheet: &mut Spreadsheet, request: &Value) -> Result<Value, String> {
-    let Some((name, what)) = request.as_object().filter(|o| o.len() == 1).and_then(|o| o.iter().next()) else {
+    let Some((name, what)) = request.as_object().filter(|o| o.len() == 1).and_then(|o| o.iter().next())
+    else {
         return Err("exactly one kind of request is expected".into());
     };
     match name.as_str() {
@@ -109,7 +110,10 @@ fn write(tab: &mut Tab, at: (usize, usize), what: &Value) -> Result<(), String> 
         for (c, cell) in row["values"].as_array().into_iter().flatten().enumerate() {
             let (r, c) = (at.0 + r, at.1 + c);
             if r >= tab.rows || c >= tab.columns {
-                return Err(format!("Attempting to write column: {c}, beyond the grid's {} columns", tab.columns));
+                return Err(format!(
+                    "Attempting to write column: {c}, beyond the grid's {} columns",
+                    tab.columns
+                ));
             }
             let value = &cell["userEnteredValue"];
             let entered = match value.as_object() {

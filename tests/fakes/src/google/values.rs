@@ -112,7 +112,10 @@ fn write(tab: &mut Tab, at: (usize, usize), values: &Value, input: Input) -> Res
         for (c, value) in row.iter().enumerate() {
             let (r, c) = (at.0 + r, at.1 + c);
             if r >= tab.rows || c >= tab.columns {
-                let message = format!("Range ({}) exceeds grid limits. Max rows: {}, max columns: {}", tab.title, tab.rows, tab.columns);
+                let message = format!(
+                    "Range ({}) exceeds grid limits. Max rows: {}, max columns: {}",
+                    tab.title, tab.rows, tab.columns
+                );
                 return Err(error(400, "INVALID_ARGUMENT", &message));
             }
             if value.is_object() || value.is_array() {
@@ -152,7 +155,8 @@ pub fn batch_update(id: &str, spreadsheet: &mut Spreadsheet, request: &Request) 
         let mut cells = 0;
         for data in body["data"].as_array().into_iter().flatten() {
             let (place, range) = parsed(spreadsheet, data["range"].as_str().unwrap_or_default())?;
-            cells += write(&mut spreadsheet.tabs[place], (range.rows.0, range.columns.0), &data["values"], input)?;
+            cells +=
+                write(&mut spreadsheet.tabs[place], (range.rows.0, range.columns.0), &data["values"], input)?;
         }
         Ok(cells)
     });

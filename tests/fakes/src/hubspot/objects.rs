@@ -48,7 +48,9 @@ fn properties(crm: &Crm, object: &str, given: &Value) -> Result<BTreeMap<String,
 fn taken(crm: &Crm, object: &str, own: Option<&str>, given: &BTreeMap<String, String>) -> Option<String> {
     let unique = |name: &String| crm.properties[object].get(name) == Some(&true);
     given.iter().filter(|(name, value)| unique(name) && !value.is_empty()).find_map(|(name, value)| {
-        let (id, _) = crm.records[object].iter().find(|(id, r)| Some(id.as_str()) != own && r.properties.get(name) == Some(value))?;
+        let (id, _) = crm.records[object]
+            .iter()
+            .find(|(id, r)| Some(id.as_str()) != own && r.properties.get(name) == Some(value))?;
         Some(id.clone())
     })
 }
@@ -98,7 +100,11 @@ pub fn upsert(crm: &mut Crm, object: &str, body: &Value, half: bool) -> Reply {
         return error(400, "VALIDATION_ERROR", "inputs is required");
     };
     if inputs.len() > 100 || inputs.is_empty() {
-        return error(400, "VALIDATION_ERROR", &format!("The maximum number of inputs is 100, found {}", inputs.len()));
+        return error(
+            400,
+            "VALIDATION_ERROR",
+            &format!("The maximum number of inputs is 100, found {}", inputs.len()),
+        );
     }
     let mut seen = BTreeSet::new();
     let mut prepared = Vec::new();
@@ -122,7 +128,11 @@ pub fn upsert(crm: &mut Crm, object: &str, body: &Value, half: bool) -> Reply {
         given.insert(property.to_owned(), key.to_owned());
         let own = crm.find(object, property, key).map(|(id, _)| id.clone());
         if let Some(id) = taken(crm, object, own.as_deref(), &given) {
-            return error(409, "CONFLICT", &format!("{key}: another record has a value that must be unique. Existing ID: {id}"));
+            return error(
+                409,
+                "CONFLICT",
+                &format!("{key}: another record has a value that must be unique. Existing ID: {id}"),
+            );
         }
         prepared.push((own, given));
     }
@@ -146,8 +156,12 @@ pub fn read(crm: &Crm, object: &str, body: &Value) -> Reply {
     let Some(inputs) = body["inputs"].as_array().filter(|i| i.len() <= 100) else {
         return error(400, "VALIDATION_ERROR", "inputs is required, at most 100");
     };
-    let wanted: Vec<String> =
-        body["properties"].as_array().into_iter().flatten().filter_map(|p| p.as_str().map(str::to_owned)).collect();
+    let wanted: Vec<String> = body["properties"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|p| p.as_str().map(str::to_owned))
+        .collect();
     let property = body["idProperty"].as_str();
     if let Some(property) = property {
         if crm.properties[object].get(property) != Some(&true) {
@@ -173,8 +187,7 @@ pub fn read(crm: &Crm, object: &str, body: &Value) -> Reply {
     let mut answer = json!({"status": "COMPLETE", "results": results});
     if missing > 0 {
         answer["numErrors"] = missing.into();
-        answer["errors"] =
-            json!([{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "Could not get some objects", "context": {}}]);
+        answer["errors"] = json!([{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "Could not get some objects", "context": {}}]);
     }
     Reply::json(status, answer)
 }
@@ -192,8 +205,13 @@ fn id_of(crm: &Crm, object: &str, id: &str, request: &Request) -> Result<String,
 
 /// GET …/{type}/{id}
 pub fn one(crm: &Crm, object: &str, id: &str, request: &Request) -> Reply {
-    let wanted: Vec<String> =
-        request.param("properties").unwrap_or_default().split(',').filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    let wanted: Vec<String> = request
+        .param("properties")
+        .unwrap_or_default()
+        .split(',')
+        .filter(|p| !p.is_empty())
+        .map(str::to_owned)
+        .collect();
     match id_of(crm, object, id, request) {
         Ok(id) => Reply::json(200, shown(&id, &crm.records[object][&id], Some(&wanted))),
         Err(refused) => refused,
