@@ -4,7 +4,7 @@
 # twice. `setup.sh lint` adds what `make lint` wants, `setup.sh bench` what installs the peers of the benchmark.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
+packages=(build-essential openssl pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
 if [ "${1:-}" = lint ]; then
   packages+=(shellcheck)
 elif [ "${1:-}" = bench ] && ! command -v npm >/dev/null; then

@@ -234,7 +234,9 @@ mod tests {
             if !["true", "false"].contains(repeatable) {
                 continue;
             }
-            if let (Some(name), Some(system), Some(delivery)) = (quoted(name), quoted(system), quoted(delivery)) {
+            if let (Some(name), Some(system), Some(delivery)) =
+                (quoted(name), quoted(system), quoted(delivery))
+            {
                 kinds.insert(name, (system, delivery));
             }
         }

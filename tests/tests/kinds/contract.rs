@@ -62,13 +62,17 @@ impl Contract {
     /// Requests that the specification does not allow, but for those known to be its own mistakes.
     fn violations(&self, known: &[(&str, &str, &str)]) -> (usize, Vec<String>) {
         let output = self.process.output();
-        let requests: Vec<Value> = output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let requests: Vec<Value> =
+            output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let mut wrong = Vec::new();
         for request in &requests {
-            let (method, url) = (request["method"].as_str().unwrap_or_default(), request["url"].as_str().unwrap_or_default());
+            let (method, url) =
+                (request["method"].as_str().unwrap_or_default(), request["url"].as_str().unwrap_or_default());
             for violation in request["violations"].as_array().into_iter().flatten() {
                 let text = format!("{} at {}", violation["message"], violation["location"]);
-                let excused = known.iter().any(|(m, part, what)| *m == method && url.contains(part) && text.contains(what));
+                let excused = known
+                    .iter()
+                    .any(|(m, part, what)| *m == method && url.contains(part) && text.contains(what));
                 if !excused {
                     wrong.push(format!("{method} {url}: {text}"));
                 }
@@ -84,8 +88,10 @@ impl Contract {
 async fn bigcommerce_is_called_as_its_specification_says() {
     let Some(specs) = specs("bigcommerce") else { return };
     let shop = BigCommerce::start();
-    let b2b = |prefix: &str, spec: &str| json!({"prefix": format!("/api/v3/io{prefix}"), "strip": "/api/v3/io",
-        "spec": file(&specs, &format!("b2b-edition/specs/api-v3/{spec}.yaml")), "upstream": format!("{}/api/v3/io", shop.url())});
+    let b2b = |prefix: &str, spec: &str| {
+        json!({"prefix": format!("/api/v3/io{prefix}"), "strip": "/api/v3/io",
+        "spec": file(&specs, &format!("b2b-edition/specs/api-v3/{spec}.yaml")), "upstream": format!("{}/api/v3/io", shop.url())})
+    };
     let mut routes = vec![
         b2b("/companies", "company/company"),
         b2b("/rfq", "quote/quote"),
@@ -102,15 +108,26 @@ async fn bigcommerce_is_called_as_its_specification_says() {
     let v2 = format!("/stores/{}/v2", shop.store_hash());
     routes.push(json!({"prefix": v2, "strip": v2, "spec": file(&specs, "orders.v2.oas2.yml"), "upstream": format!("{}{v2}", shop.url())}));
     let contract = Contract::start(routes);
-    let scene = Scene::new("bigcommerce", format!("{}/stores/{}", contract.address, shop.store_hash()), &shop.token()).await;
+    let scene = Scene::new(
+        "bigcommerce",
+        format!("{}/stores/{}", contract.address, shop.store_hash()),
+        &shop.token(),
+    )
+    .await;
 
     let (quote, created) = shop.edit(|store| {
         let (id, quote) = store.quotes.iter().find(|(_, q)| q.int("status") == 0).expect("there is one");
         (*id, chrono::DateTime::from_timestamp(quote.created, 0).expect("a time").to_rfc3339())
     });
     let order = shop.edit(|store| {
-        let invoiced: Vec<String> = store.invoices.values().map(|i| i.text("orderNumber").to_owned()).collect();
-        *store.b2b_orders.iter().find(|(id, v)| v.int("companyId") > 0 && !invoiced.contains(&id.to_string())).expect("there is one").0
+        let invoiced: Vec<String> =
+            store.invoices.values().map(|i| i.text("orderNumber").to_owned()).collect();
+        *store
+            .b2b_orders
+            .iter()
+            .find(|(id, v)| v.int("companyId") > 0 && !invoiced.contains(&id.to_string()))
+            .expect("there is one")
+            .0
     });
     let rep = shop.edit(|store| *store.staff.keys().next().expect("there is one"));
     shop.edit(|store| store.patch_order(order, json!({"status_id": 11})));
@@ -120,13 +137,25 @@ async fn bigcommerce_is_called_as_its_specification_says() {
         ("update_company_extra_fields", json!({"company_id": company, "fields": {"Segment": "gold"}})),
         ("assign_sales_staff", json!({"company_id": company, "sales_staff_id": rep, "exclusive": true})),
         ("add_company_credit", json!({"company_id": company, "amount": "7.50", "enable": true})),
-        ("update_quote", json!({"quote_id": quote, "created_at": created, "notes": "n", "message": "m", "allow_checkout": false, "expires_on": "2030-12-24"})),
+        (
+            "update_quote",
+            json!({"quote_id": quote, "created_at": created, "notes": "n", "message": "m", "allow_checkout": false, "expires_on": "2030-12-24"}),
+        ),
         ("create_invoice_from_order", json!({"bc_order_id": order})),
-        ("create_invoice", json!({"company_id": company, "number": "R-1", "amount": "400.10", "currency": "USD", "due_on": "2030-01-01"})),
+        (
+            "create_invoice",
+            json!({"company_id": company, "number": "R-1", "amount": "400.10", "currency": "USD", "due_on": "2030-01-01"}),
+        ),
         ("set_order_status", json!({"bc_order_id": order, "status": 7})),
         ("link_order_to_quote", json!({"quote_id": quote, "created_at": created, "bc_order_id": order})),
-        ("create_company", json!({"name": "New", "admin": {"first_name": "A", "last_name": "B", "email": "a@new.example"}, "address": {"city": "London", "country": "GB"}})),
-        ("create_company_user", json!({"company_id": company, "email": "b@new.example", "first_name": "B", "last_name": "C"})),
+        (
+            "create_company",
+            json!({"name": "New", "admin": {"first_name": "A", "last_name": "B", "email": "a@new.example"}, "address": {"city": "London", "country": "GB"}}),
+        ),
+        (
+            "create_company_user",
+            json!({"company_id": company, "email": "b@new.example", "first_name": "B", "last_name": "C"}),
+        ),
     ] {
         scene.run(&format!("bigcommerce.{kind}"), params).await.done();
     }
@@ -158,8 +187,14 @@ async fn hubspot_is_called_as_its_specification_says() {
     let scene = Scene::new("hubspot", contract.address.clone(), &crm.token()).await;
     for (kind, params) in [
         ("upsert_company", json!({"key": 1060, "properties": {"name": "Acme"}})),
-        ("upsert_contact", json!({"key": 7, "properties": {"email": "a@example.com"}, "associate": [{"to": "companies", "key": 1060}]})),
-        ("upsert_deal", json!({"key": 17, "properties": {"dealname": "QN17", "amount": "10.10"}, "stage": "Quote sent", "forward_only": true, "owner_email": "anna@example.com"})),
+        (
+            "upsert_contact",
+            json!({"key": 7, "properties": {"email": "a@example.com"}, "associate": [{"to": "companies", "key": 1060}]}),
+        ),
+        (
+            "upsert_deal",
+            json!({"key": 17, "properties": {"dealname": "QN17", "amount": "10.10"}, "stage": "Quote sent", "forward_only": true, "owner_email": "anna@example.com"}),
+        ),
         ("set_owner", json!({"object": "companies", "key": 1060, "owner_email": "ben@example.com"})),
     ] {
         scene.run(&format!("hubspot.{kind}"), params).await.done();
