@@ -29,7 +29,8 @@ install: setup ## Install the extension into Postgres (PG_CONFIG=â€¦, DESTDIR=â€
 demo: setup ## Show it working: a private Postgres, a mail server, the sidecar, three rules
 	@scripts/demo.sh
 
-test: setup ## All tests (ARGS='word' for some)
+test: ## All tests (ARGS='word' for some)
+	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
 
 regress: setup ## Rewrite the golden files with what is there now; review the difference

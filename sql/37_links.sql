@@ -51,7 +51,7 @@ comment on function tradeflow.pushed(text, text, text) is 'What we last wrote to
 
 
 -- Called by complete(), in its transaction: what a result says about other systems.
-create function tradeflow._remember(ids bigint[], results jsonb[]) returns void
+create function tradeflow._remember(ids bigint[], attempts int[], results jsonb[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -59,12 +59,15 @@ begin
   if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
     return;
   end if;
+  -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
+  perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
+  where o.state = 'running' order by o.id for update of o;
   insert into tradeflow.links as l (source, subject, target, object, other_id, outbox_id)
   select distinct on (1, 2, 3, 4)
     coalesce(e.link ->> 'source', o.source), coalesce(e.link ->> 'subject', o.subject), coalesce(e.link ->> 'target', o.target, ''),
     e.link ->> 'object', e.link ->> 'id', o.id
-  from unnest(ids, results) c(id, result)
-  join tradeflow.outbox o on o.id = c.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
   cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'links') when 'array' then c.result -> 'links' else '[]' end) e(link)
   where e.link ->> 'object' <> '' and e.link ->> 'id' <> ''
   order by 1, 2, 3, 4, o.id desc
@@ -74,8 +77,8 @@ begin
   insert into tradeflow.pushes (target, object, object_id, hash, written, outbox_id)
   select distinct on (1, 2, 3)
     coalesce(o.target, ''), e.push ->> 'object', e.push ->> 'id', e.push ->> 'hash', e.push -> 'values', o.id
-  from unnest(ids, results) c(id, result)
-  join tradeflow.outbox o on o.id = c.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
   cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'pushed') when 'array' then c.result -> 'pushed' else '[]' end) e(push)
   where e.push ->> 'object' <> '' and e.push ->> 'id' <> '' and e.push ? 'values' and e.push ->> 'hash' <> ''
   order by 1, 2, 3, o.id desc
@@ -83,5 +86,5 @@ begin
     set hash = excluded.hash, written = excluded.written, outbox_id = excluded.outbox_id, pushed_at = excluded.pushed_at;
 end
 $$;
-comment on function tradeflow._remember(bigint[], jsonb[]) is
+comment on function tradeflow._remember(bigint[], int[], jsonb[]) is
   'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';

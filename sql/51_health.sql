@@ -63,15 +63,19 @@ begin
   update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
   where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
 
-  with overdue as (
-    select o.* from tradeflow.outbox o
-    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
-    order by o.run_at limit 1000
-  ), stuck as (
-    select o.kind, count(*) as actions, min(o.id) as first
-    from overdue o
-    where o.kind <> all (executed)
-    group by o.kind
+  with stuck as (
+    select c.kind, sum(overdue.actions) as actions, min(overdue.first) as first
+    from tradeflow.channels c
+    cross join lateral (
+      select count(*) as actions, min(x.id) as first
+      from (
+        select o.id from tradeflow.outbox o
+        where o.kind = c.kind and coalesce(o.target, '') = c.target and o.state = 'ready' and o.parked is null
+          and (o.run_at, o.id) >= (c.from_at, c.from_id) and o.run_at < clock_timestamp() - interval '1 minute'
+        order by o.run_at, o.id limit 1000) x) overdue
+    where c.kind <> all (executed)
+    group by c.kind
+    having sum(overdue.actions) > 0
   ), added as (
     insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
     select 'unknown_kind', o.rule, o.source, o.subject, o.id,

@@ -26,6 +26,7 @@ pub struct Config {
     pub worker: String,
     pub kinds: Vec<String>,
     pub concurrency: usize,
+    pub target_concurrency: usize,
     pub claim_batch: usize,
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
@@ -200,6 +201,7 @@ impl Config {
         let positive = [
             ("database_pool_size", self.database_pool_size),
             ("concurrency", self.concurrency),
+            ("target_concurrency", self.target_concurrency),
             ("claim_batch", self.claim_batch),
             ("completion_batch", self.completion_batch),
             ("email.connections", self.email.connections as usize),
@@ -209,8 +211,11 @@ impl Config {
                 return Err(Error::Value { key, problem: "must be at least 1".into() });
             }
         }
-        if self.lease < Duration::from_secs(1) {
-            return Err(Error::Value { key: "lease", problem: "must be at least 1s".into() });
+        if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&self.lease) {
+            return Err(Error::Value { key: "lease", problem: "must be between 1s and 1day".into() });
+        }
+        if self.claim_batch > 10_000 {
+            return Err(Error::Value { key: "claim_batch", problem: "must be at most 10000".into() });
         }
         for (key, value) in [("poll_interval", self.poll_interval), ("tick_interval", self.tick_interval)] {
             if value.is_zero() {

@@ -1,9 +1,9 @@
 //! `tradeflow run`: claims what is ready, executes it, reports back.
 //!
 //! ```text
-//!  listen ─┐                      ┌─ execute ─┐
-//!  tick  ──┼─ wake ─▶ claim ──────┼─ execute ─┼─▶ report (completions in batches) ─▶ wake
-//!  poll  ──┘      free slots only └─ execute ─┘
+//!  listen ─┐                  ┌─ hand of a target ─┬─ execute ─┐
+//!  tick  ──┼─ wake ─▶ claim ──┤                    └─ execute ─┼─▶ report (completions in batches) ─▶ wake
+//!  poll  ──┘    a little ahead└─ hand of another  ─── execute ─┘
 //! ```
 //! No transaction is open while something is sent. What the database does not hear of within the lease, because
 //! this process died or the network did, it gives to somebody else, or to a person.
@@ -32,10 +32,13 @@ use crate::trace;
 
 mod catalog;
 mod claim;
+mod context;
 mod dispatch;
+mod hands;
 mod heartbeat;
 mod listen;
 mod presence;
+mod raw;
 mod report;
 mod running;
 mod tick;
@@ -70,7 +73,9 @@ pub(crate) struct Shared {
     pub secrets: Secrets,
     pub running: running::Running,
     pub report: report::Sender,
+    /// Executions at the same time.
     pub slots: Arc<Semaphore>,
+    pub hands: hands::Hands,
     /// Something may be ready.
     pub wake: Notify,
     pub health: Arc<Health>,
@@ -95,6 +100,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         running: running::Running::default(),
         report,
         slots: Arc::new(Semaphore::new(config.concurrency)),
+        hands: hands::Hands::new(config.target_concurrency.min(config.concurrency), 2 * config.claim_batch),
         wake: Notify::new(),
         health: health.clone(),
     });
@@ -158,6 +164,8 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
 
 /// Waits for what runs; after the grace gives back what did not begin and leaves the rest to its leases.
 async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt: &CancellationToken) {
+    // What only waited for its turn here, another sidecar may have at once.
+    heartbeat::give_back(shared, shared.running.give_up_waiting()).await;
     let running = shared.running.len();
     if running > 0 {
         info!(running, grace = %humantime::format_duration(grace), "finishing what runs");
