@@ -237,6 +237,8 @@ CREATE TABLE tradeflow.targets (
     auth text DEFAULT 'none'::text NOT NULL,
     sender text,
     signing_secret text,
+    token_url text,
+    scope text,
     headers jsonb DEFAULT '{}'::jsonb NOT NULL,
     allow_private boolean DEFAULT false NOT NULL,
     timeout interval DEFAULT '00:00:30'::interval NOT NULL,
@@ -249,7 +251,7 @@ CREATE TABLE tradeflow.targets (
     paused_at timestamp with time zone,
     paused_reason text,
     description text,
-    CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'::text)),
+    CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|oauth2|header:[A-Za-z0-9-]+)$'::text)),
     CONSTRAINT targets_base_url_check CHECK ((base_url !~ '^[a-z]+://[^/]*@'::text)),
     CONSTRAINT targets_breaker_cooldown_check CHECK ((breaker_cooldown > '00:00:00'::interval)),
     CONSTRAINT targets_breaker_failures_check CHECK ((breaker_failures >= 0)),
@@ -268,7 +270,8 @@ END),
     CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
-    CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
+    CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval)),
+    CONSTRAINT targets_token_url_check CHECK (((token_url ~ '^https?://'::text) AND (token_url !~ '^[a-z]+://[^/]*@'::text)))
 );
 
 COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
@@ -281,13 +284,17 @@ COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests g
 
 COMMENT ON COLUMN tradeflow.targets.secret IS 'Where the password or token is: env:NAME or file:/path.';
 
-COMMENT ON COLUMN tradeflow.targets.username IS 'User name for auth basic.';
+COMMENT ON COLUMN tradeflow.targets.username IS 'User name for auth basic; the client''s id for oauth2.';
 
-COMMENT ON COLUMN tradeflow.targets.auth IS 'none, bearer, basic, or header:<Name> (the secret is that header''s value).';
+COMMENT ON COLUMN tradeflow.targets.auth IS 'none, bearer, basic, oauth2 (client credentials: username is the client''s id, secret its secret), or header:<Name> (the secret is that header''s value). The vendors'' systems have ways of their own: leave it none.';
 
 COMMENT ON COLUMN tradeflow.targets.sender IS 'Sender of mails: "Name <address>".';
 
 COMMENT ON COLUMN tradeflow.targets.signing_secret IS 'Where the Standard Webhooks secret is; requests are signed with it.';
+
+COMMENT ON COLUMN tradeflow.targets.token_url IS 'Where tokens are fetched for auth oauth2.';
+
+COMMENT ON COLUMN tradeflow.targets.scope IS 'The scope to ask for with auth oauth2.';
 
 COMMENT ON COLUMN tradeflow.targets.headers IS 'Headers of every request. Not for secrets.';
 
@@ -2243,7 +2250,7 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._recheck_views() IS 'Internal. Part of tick(): rechecks that are due, and queued ones.';
 
-CREATE FUNCTION tradeflow._remember(ids bigint[], results jsonb[]) RETURNS void
+CREATE FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -2251,12 +2258,15 @@ begin
   if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
     return;
   end if;
+  -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
+  perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
+  where o.state = 'running' order by o.id for update of o;
   insert into tradeflow.links as l (source, subject, target, object, other_id, outbox_id)
   select distinct on (1, 2, 3, 4)
     coalesce(e.link ->> 'source', o.source), coalesce(e.link ->> 'subject', o.subject), coalesce(e.link ->> 'target', o.target, ''),
     e.link ->> 'object', e.link ->> 'id', o.id
-  from unnest(ids, results) c(id, result)
-  join tradeflow.outbox o on o.id = c.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
   cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'links') when 'array' then c.result -> 'links' else '[]' end) e(link)
   where e.link ->> 'object' <> '' and e.link ->> 'id' <> ''
   order by 1, 2, 3, 4, o.id desc
@@ -2266,8 +2276,8 @@ begin
   insert into tradeflow.pushes (target, object, object_id, hash, written, outbox_id)
   select distinct on (1, 2, 3)
     coalesce(o.target, ''), e.push ->> 'object', e.push ->> 'id', e.push ->> 'hash', e.push -> 'values', o.id
-  from unnest(ids, results) c(id, result)
-  join tradeflow.outbox o on o.id = c.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
   cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'pushed') when 'array' then c.result -> 'pushed' else '[]' end) e(push)
   where e.push ->> 'object' <> '' and e.push ->> 'id' <> '' and e.push ? 'values' and e.push ->> 'hash' <> ''
   order by 1, 2, 3, o.id desc
@@ -2276,7 +2286,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._remember(ids bigint[], results jsonb[]) IS 'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';
+COMMENT ON FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) IS 'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';
 
 CREATE FUNCTION tradeflow._render(source text, context jsonb) RETURNS text
     LANGUAGE c IMMUTABLE STRICT
@@ -3567,6 +3577,7 @@ begin
   elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
     raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
   end if;
+  perform tradeflow._remember(ids, attempts, results);
   select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
   perform tradeflow._answered(targets);
   if cardinality(good) = cardinality(ids) then
@@ -3878,6 +3889,212 @@ CREATE FUNCTION tradeflow.inspect(id bigint) RETURNS jsonb
 $$;
 
 COMMENT ON FUNCTION tradeflow.inspect(id bigint) IS 'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
+
+CREATE TABLE tradeflow.ledger_entries (
+    id bigint NOT NULL,
+    account text NOT NULL,
+    key text NOT NULL,
+    amount numeric NOT NULL,
+    currency text,
+    reason text,
+    outbox_id bigint,
+    balance_before numeric,
+    balance_after numeric,
+    sent_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.ledger_entries IS 'Signed amounts on an account, each under a key that counts once. Kind bigcommerce.add_company_credit writes here before it writes to the store, and settles after it has read back; rules may add entries of their own.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.id IS 'Identifies the entry.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.account IS 'Whose: for company credit "<target>:company_credit:<company id>".';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.key IS 'What it is for. A second entry of the account under the same key is the first one.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.amount IS 'Added (or, negative, taken away), in currency.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.currency IS 'ISO 4217 code.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.reason IS 'For people.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.outbox_id IS 'The action that made it.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.balance_before IS 'What the other side had when the new balance was about to be sent.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.balance_after IS 'The balance that was about to be sent.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.sent_at IS 'When that was. NULL: nothing was sent.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.settled_at IS 'When the other side was seen to have it. NULL while that is open.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.created_at IS 'When it was written.';
+
+CREATE FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text DEFAULT NULL::text, cap numeric DEFAULT NULL::numeric, reason text DEFAULT NULL::text, outbox_id bigint DEFAULT NULL::bigint) RETURNS tradeflow.ledger_entries
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  entry  tradeflow.ledger_entries;
+  total  numeric;
+begin
+  if coalesce(account, '') = '' or coalesce(key, '') = '' or amount is null then
+    raise exception 'an entry needs an account, a key and an amount' using errcode = 'invalid_parameter_value';
+  end if;
+  -- Entries of an account one after another: the cap is a sum over all of them.
+  perform pg_advisory_xact_lock(hashtextextended('tradeflow.ledger ' || account, 0));
+  select * into entry from tradeflow.ledger_entries e where e.account = ledger_enter.account and e.key = ledger_enter.key;
+  if found then
+    return entry;
+  end if;
+  if cap is not null and amount > 0 then
+    select coalesce(sum(e.amount), 0) into total from tradeflow.ledger_entries e where e.account = ledger_enter.account;
+    amount := greatest(least(amount, cap - total), 0);
+  end if;
+  insert into tradeflow.ledger_entries (account, key, amount, currency, reason, outbox_id)
+  values (ledger_enter.account, ledger_enter.key, ledger_enter.amount, ledger_enter.currency, ledger_enter.reason, ledger_enter.outbox_id)
+  returning * into entry;
+  return entry;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) IS 'Writes an entry, or returns the one that is under the key already. With cap a positive amount is cut so that the account''s entries sum up to no more. Errors: 22023 without account, key or amount.';
+
+CREATE FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update tradeflow.ledger_entries e
+  set balance_before = ledger_sending.before, balance_after = ledger_sending.after, sent_at = clock_timestamp()
+  where e.id = ledger_sending.id and e.settled_at is null
+$$;
+
+COMMENT ON FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) IS 'Notes the balances before and after, committed before the new one is sent: who comes later can tell whether it arrived.';
+
+CREATE FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update tradeflow.ledger_entries e
+  set settled_at = case when ledger_settle.arrived then clock_timestamp() end,
+      sent_at = case when ledger_settle.arrived then e.sent_at end
+  where e.id = ledger_settle.id and e.settled_at is null
+$$;
+
+COMMENT ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) IS 'Notes that the other side has it; or (false) that it did not arrive, so that it may be sent again.';
+
+CREATE FUNCTION tradeflow.lock(name text, holder text, lease interval) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with taken as (
+    insert into tradeflow.locks as l (name, holder, until) values (lock.name, lock.holder, clock_timestamp() + lock.lease)
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+      where l.holder = excluded.holder or l.until < clock_timestamp()
+    returning 1
+  )
+  select exists (select from taken)
+$$;
+
+COMMENT ON FUNCTION tradeflow.lock(name text, holder text, lease interval) IS 'Takes or prolongs a lock. False: somebody else holds it.';
+
+CREATE FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) RETURNS TABLE(address text, reason text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  one  text;
+begin
+  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
+    address := one;
+    reason := null;
+    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
+    if reason is null and may_mail.most is not null then
+      -- Two mails to one address at the same moment are counted one after the other.
+      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
+      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
+        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
+          reason := format('had %s within %s', may_mail.most, may_mail.period);
+        else
+          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
+        end if;
+      end if;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) IS 'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
+
+CREATE TABLE tradeflow.storefront_messages (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    customer_id bigint,
+    company_id bigint,
+    email text,
+    page text,
+    level text DEFAULT 'info'::text NOT NULL,
+    text text NOT NULL,
+    data jsonb,
+    expires_at timestamp with time zone,
+    outbox_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT storefront_messages_check CHECK ((num_nonnulls(customer_id, company_id, email) >= 1)),
+    CONSTRAINT storefront_messages_level_check CHECK ((level = ANY (ARRAY['info'::text, 'success'::text, 'warning'::text, 'error'::text])))
+);
+
+COMMENT ON TABLE tradeflow.storefront_messages IS 'What the storefront shows to a buyer (kind storefront_message); the sidecar serves it at GET /storefront/messages.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.id IS 'Identifies the message.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.key IS 'A later message under the same key replaces it, or takes it away.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.customer_id IS 'For this core customer.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.company_id IS 'For every buyer of this company.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.email IS 'For the customer with this address.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.page IS 'Where it is shown: quote:48002, cart, … NULL: everywhere.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.level IS 'info, success, warning or error.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.text IS 'What is shown, as plain text.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.data IS 'More, for a theme''s own script.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.expires_at IS 'Shown until then. NULL: until it is taken away.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.outbox_id IS 'The action that wrote it.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.created_at IS 'When it was written.';
+
+CREATE FUNCTION tradeflow.messages_for(customer bigint, email text, page text DEFAULT NULL::text) RETURNS SETOF tradeflow.storefront_messages
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  company bigint;
+begin
+  -- The synced tables are no part of the extension: without them there are no companies to know.
+  if to_regclass('store.company_users') is not null then
+    execute 'select u.company_id from store.company_users u where u.bc_customer_id = $1 limit 1' into company using customer;
+  end if;
+  return query
+  select * from tradeflow.storefront_messages m
+  where (m.customer_id = messages_for.customer or m.company_id = company or lower(m.email) = lower(messages_for.email))
+    and (m.page is null or messages_for.page is null or m.page = messages_for.page)
+    and (m.expires_at is null or m.expires_at > tradeflow.now())
+  order by m.created_at desc, m.id desc
+  limit 50;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow.messages_for(customer bigint, email text, page text) IS 'The messages a customer of the store may see, the latest first; page: those of one page, and those for everywhere.';
 
 CREATE FUNCTION tradeflow.next_due(kinds text[] DEFAULT NULL::text[]) RETURNS interval
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -5327,6 +5544,33 @@ COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
 
 COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
+ALTER TABLE tradeflow.storefront_messages ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME tradeflow.storefront_messages_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE tradeflow.suppressions (
+    address text NOT NULL,
+    reason text,
+    created_by name DEFAULT SESSION_USER NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT suppressions_address_check CHECK ((address = lower(address)))
+);
+
+COMMENT ON TABLE tradeflow.suppressions IS 'Addresses that kind email never sends to, unless its parameter transactional is true.';
+
+COMMENT ON COLUMN tradeflow.suppressions.address IS 'The address, in lower case.';
+
+COMMENT ON COLUMN tradeflow.suppressions.reason IS 'Why: unsubscribed, bounced, …';
+
+COMMENT ON COLUMN tradeflow.suppressions.created_by IS 'Who added it.';
+
+COMMENT ON COLUMN tradeflow.suppressions.created_at IS 'When.';
+
 CREATE VIEW tradeflow.target_health AS
  SELECT t.name AS target,
     t.system,
@@ -6038,7 +6282,7 @@ REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regr
 
 REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._remember(ids bigint[], results jsonb[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._render(source text, context jsonb) FROM PUBLIC;
 
@@ -6200,6 +6444,33 @@ REVOKE ALL ON FUNCTION tradeflow.inspect(id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.ledger_entries TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.ledger_entries TO tradeflow_executor;
+GRANT SELECT ON TABLE tradeflow.ledger_entries TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) TO tradeflow_executor;
+GRANT ALL ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) TO tradeflow_executor;
+GRANT ALL ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.lock(name text, holder text, lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.lock(name text, holder text, lease interval) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) TO tradeflow_executor;
+
+GRANT SELECT,DELETE ON TABLE tradeflow.storefront_messages TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.storefront_messages TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.messages_for(customer bigint, email text, page text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.messages_for(customer bigint, email text, page text) TO tradeflow_executor;
+
 REVOKE ALL ON FUNCTION tradeflow.next_due(kinds text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.next_due(kinds text[]) TO tradeflow_executor;
 
@@ -6356,6 +6627,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_opera
 
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.suppressions TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.suppressions TO tradeflow_author;
 
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;

@@ -177,7 +177,9 @@ impl HubSpot {
             let mut wanted = properties.to_vec();
             wanted.push(key_property);
             let inputs: Vec<Json> = part.iter().map(|key| json!({"id": key})).collect();
-            let body = json!({"idProperty": key_property, "properties": wanted, "inputs": inputs});
+            // The specification demands propertiesWithHistory, also when none is wanted.
+            let body =
+                json!({"idProperty": key_property, "properties": wanted, "propertiesWithHistory": [], "inputs": inputs});
             let path = ["crm", "objects", VERSION, object, "batch", "read"];
             let answer = match self.call(Method::POST, &path, &[], Some(&body)).await {
                 Ok(answer) => answer,

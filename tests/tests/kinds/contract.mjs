@@ -3,13 +3,34 @@
 //   node contract.mjs '[{"prefix": "/api/v3/io/companies", "strip": "/api/v3/io", "spec": "…/company.yaml", "upstream": "http://…/api/v3/io"}, …]'
 // Ends, with its children, when its standard input is closed.
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 
 const routes = JSON.parse(process.argv[2]);
 const prism = (process.env.TRADEFLOW_PRISM ?? 'npx --yes @stoplight/prism-cli@5').split(' ');
 const children = [];
-const end = () => { children.forEach((child) => child.kill('SIGKILL')); process.exit(0); };
+// Specifications name parts of each other by where they are on the web. Here they are next to each other: a copy says so.
+const copies = fs.mkdtempSync(path.join(os.tmpdir(), 'contract-'));
+const web = /https:\/\/raw\.githubusercontent\.com\/bigcommerce\/docs\/(?:refs\/heads\/)?main\//g;
+const copied = new Map(); // folder of specifications → its copy
+function local(root) {
+  if (!copied.has(root)) {
+    const copy = path.join(copies, String(copied.size));
+    copied.set(root, copy);
+    for (const name of fs.readdirSync(root, { recursive: true })) {
+      if (!/\.(ya?ml|json)$/.test(name) || name.startsWith('.git')) continue;
+      const text = fs.readFileSync(path.join(root, name), 'utf8').replace(web, `${copy}/`);
+      fs.mkdirSync(path.dirname(path.join(copy, name)), { recursive: true });
+      fs.writeFileSync(path.join(copy, name), text);
+    }
+  }
+  return copied.get(root);
+}
+
+const end = () => { fs.rmSync(copies, { recursive: true, force: true }); children.forEach((child) => child.kill('SIGKILL')); process.exit(0); };
 process.stdin.on('end', end).resume();
 process.on('SIGTERM', end);
 
@@ -22,6 +43,7 @@ const freePort = () => new Promise((resolve) => {
 
 const ports = new Map(); // specification and upstream → port of its prism
 async function start(route) {
+  if (route.root) route.spec = path.join(local(route.root), path.relative(route.root, route.spec));
   const name = `${route.spec} ${route.upstream}`;
   if (!ports.has(name)) {
     const port = await freePort();

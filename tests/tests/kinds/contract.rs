@@ -90,7 +90,7 @@ async fn bigcommerce_is_called_as_its_specification_says() {
     let shop = BigCommerce::start();
     let b2b = |prefix: &str, spec: &str| {
         json!({"prefix": format!("/api/v3/io{prefix}"), "strip": "/api/v3/io",
-        "spec": file(&specs, &format!("b2b-edition/specs/api-v3/{spec}.yaml")), "upstream": format!("{}/api/v3/io", shop.url())})
+        "spec": file(&specs, &format!("b2b-edition/specs/api-v3/{spec}.yaml")), "root": specs, "upstream": format!("{}/api/v3/io", shop.url())})
     };
     let mut routes = vec![
         b2b("/companies", "company/company"),
@@ -103,10 +103,10 @@ async fn bigcommerce_is_called_as_its_specification_says() {
     for part in ["credit", "payment-terms"] {
         routes.push(b2b(&format!("/companies/{company}/{part}"), "payment/payment"));
     }
-    routes.push(json!({"prefix": "/api/v3/io/ip", "strip": "/api/v3/io/ip", "upstream": format!("{}/api/v3/io/ip", shop.url()),
+    routes.push(json!({"prefix": "/api/v3/io/ip", "strip": "/api/v3/io/ip", "root": specs, "upstream": format!("{}/api/v3/io/ip", shop.url()),
         "spec": file(&specs, "api-v3/invoice_management/invoice/invoice.yaml")}));
     let v2 = format!("/stores/{}/v2", shop.store_hash());
-    routes.push(json!({"prefix": v2, "strip": v2, "spec": file(&specs, "orders.v2.oas2.yml"), "upstream": format!("{}{v2}", shop.url())}));
+    routes.push(json!({"prefix": v2, "strip": v2, "spec": file(&specs, "orders.v2.oas2.yml"), "root": specs, "upstream": format!("{}{v2}", shop.url())}));
     let contract = Contract::start(routes);
     let scene = Scene::new(
         "bigcommerce",
