@@ -35,20 +35,21 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  freed int := 0;
+  freed int;
 begin
-  if exists (select from tradeflow.outbox o where o.parked = 'lane') then
-    update tradeflow.outbox o
-    set parked = null, run_at = clock_timestamp()
-    from (select distinct l.lane from unnest(lanes) l(lane)) l
-    cross join lateral (
-      select b.ctid as at, b.parked from tradeflow.outbox b
-      where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
-      -- As the index has it: by id alone the planner might read the table in the order of ids.
-      order by b.lane, b.id limit 1) first
-    where o.ctid = first.at and first.parked = 'lane';
-    get diagnostics freed = row_count;
-  end if;
+  update tradeflow.outbox o
+  set parked = null, run_at = clock_timestamp()
+  from (
+    -- Most lanes have nothing parked: then the look-up ends at the root of an empty index.
+    select distinct l.lane from unnest(lanes) l(lane)
+    where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
+  cross join lateral (
+    select b.ctid as at, b.parked from tradeflow.outbox b
+    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    -- As the index has it: by id alone the planner might read the table in the order of ids.
+    order by b.lane, b.id limit 1) first
+  where o.ctid = first.at and first.parked = 'lane';
+  get diagnostics freed = row_count;
   return freed;
 end
 $$;

@@ -1715,20 +1715,21 @@ CREATE FUNCTION tradeflow._lanes_freed(lanes text[]) RETURNS integer
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  freed int := 0;
+  freed int;
 begin
-  if exists (select from tradeflow.outbox o where o.parked = 'lane') then
-    update tradeflow.outbox o
-    set parked = null, run_at = clock_timestamp()
-    from (select distinct l.lane from unnest(lanes) l(lane)) l
-    cross join lateral (
-      select b.ctid as at, b.parked from tradeflow.outbox b
-      where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
-      -- As the index has it: by id alone the planner might read the table in the order of ids.
-      order by b.lane, b.id limit 1) first
-    where o.ctid = first.at and first.parked = 'lane';
-    get diagnostics freed = row_count;
-  end if;
+  update tradeflow.outbox o
+  set parked = null, run_at = clock_timestamp()
+  from (
+    -- Most lanes have nothing parked: then the look-up ends at the root of an empty index.
+    select distinct l.lane from unnest(lanes) l(lane)
+    where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
+  cross join lateral (
+    select b.ctid as at, b.parked from tradeflow.outbox b
+    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    -- As the index has it: by id alone the planner might read the table in the order of ids.
+    order by b.lane, b.id limit 1) first
+  where o.ctid = first.at and first.parked = 'lane';
+  get diagnostics freed = row_count;
   return freed;
 end
 $$;
@@ -3808,19 +3809,20 @@ begin
   select * into last from tradeflow.health_snapshot;
   -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
   -- twentieth of the time. Whoever asks while another counts gets the last answer.
-  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
-                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+  if (last.taken_at is null or last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took))
+     and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))
+  then
     began := clock_timestamp();
     last.body := tradeflow._count_health();
     last.taken_at := clock_timestamp();
     insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
     on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
   end if;
-  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+  return coalesce(last.body, '{}') || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
 
 CREATE FUNCTION tradeflow.hold(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -5603,7 +5605,8 @@ CREATE VIEW tradeflow.target_health AS
     s.last_failed_at
    FROM ((tradeflow.targets t
      LEFT JOIN tradeflow.target_states s ON ((s.target = t.name)))
-     LEFT JOIN LATERAL ( SELECT sum(h.actions) FILTER (WHERE (h.state = 'ready'::text)) AS ready,
+     LEFT JOIN ( SELECT h.target,
+            sum(h.actions) FILTER (WHERE (h.state = 'ready'::text)) AS ready,
             sum(h.actions) FILTER (WHERE (h.state = 'waiting'::text)) AS waiting,
             sum(h.actions) FILTER (WHERE (h.state = 'running'::text)) AS running,
             sum(h.actions) FILTER (WHERE (h.state = 'held'::text)) AS held,
@@ -5611,7 +5614,7 @@ CREATE VIEW tradeflow.target_health AS
             sum(h.actions) FILTER (WHERE (h.state = 'uncertain'::text)) AS uncertain,
             max(h.lag) AS lag
            FROM tradeflow.queue_health h
-          WHERE (h.target = t.name)) q ON (true));
+          GROUP BY h.target) q ON ((q.target = t.name)));
 
 COMMENT ON VIEW tradeflow.target_health IS 'One row a target: what waits for it, and in which state it is.';
 

@@ -1919,20 +1919,21 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  freed int := 0;
+  freed int;
 begin
-  if exists (select from tradeflow.outbox o where o.parked = 'lane') then
-    update tradeflow.outbox o
-    set parked = null, run_at = clock_timestamp()
-    from (select distinct l.lane from unnest(lanes) l(lane)) l
-    cross join lateral (
-      select b.ctid as at, b.parked from tradeflow.outbox b
-      where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
-      -- As the index has it: by id alone the planner might read the table in the order of ids.
-      order by b.lane, b.id limit 1) first
-    where o.ctid = first.at and first.parked = 'lane';
-    get diagnostics freed = row_count;
-  end if;
+  update tradeflow.outbox o
+  set parked = null, run_at = clock_timestamp()
+  from (
+    -- Most lanes have nothing parked: then the look-up ends at the root of an empty index.
+    select distinct l.lane from unnest(lanes) l(lane)
+    where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
+  cross join lateral (
+    select b.ctid as at, b.parked from tradeflow.outbox b
+    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    -- As the index has it: by id alone the planner might read the table in the order of ids.
+    order by b.lane, b.id limit 1) first
+  where o.ctid = first.at and first.parked = 'lane';
+  get diagnostics freed = row_count;
   return freed;
 end
 $$;
@@ -4145,8 +4146,9 @@ select
   s.last_failed_at
 from tradeflow.targets t
 left join tradeflow.target_states s on s.target = t.name
-left join lateral (
+left join (
   select
+    h.target,
     sum(h.actions) filter (where h.state = 'ready') as ready,
     sum(h.actions) filter (where h.state = 'waiting') as waiting,
     sum(h.actions) filter (where h.state = 'running') as running,
@@ -4154,7 +4156,8 @@ left join lateral (
     sum(h.actions) filter (where h.state = 'dead') as dead,
     sum(h.actions) filter (where h.state = 'uncertain') as uncertain,
     max(h.lag) as lag
-  from tradeflow.queue_health h where h.target = t.name) q on true;
+  from tradeflow.queue_health h
+  group by h.target) q on q.target = t.name;
 
 comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
 
@@ -4317,20 +4320,21 @@ begin
   select * into last from tradeflow.health_snapshot;
   -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
   -- twentieth of the time. Whoever asks while another counts gets the last answer.
-  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
-                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+  if (last.taken_at is null or last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took))
+     and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))
+  then
     began := clock_timestamp();
     last.body := tradeflow._count_health();
     last.taken_at := clock_timestamp();
     insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
     on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
   end if;
-  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+  return coalesce(last.body, '{}') || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
 end
 $$;
 
 comment on function tradeflow.health(interval) is
-  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
 
 create function tradeflow.waits_for(id bigint) returns text
 language plpgsql stable
