@@ -41,27 +41,30 @@ const freePort = () => new Promise((resolve) => {
   });
 });
 
-const ports = new Map(); // specification and upstream → port of its prism
-async function start(route) {
-  if (route.root) route.spec = path.join(local(route.root), path.relative(route.root, route.spec));
-  const name = `${route.spec} ${route.upstream}`;
-  if (!ports.has(name)) {
-    const port = await freePort();
-    ports.set(name, port);
-    const child = spawn(prism[0], [...prism.slice(1), 'proxy', route.spec, route.upstream, '-h', '127.0.0.1', '-p', String(port)]);
-    children.push(child);
-    await new Promise((resolve, reject) => {
-      let said = '';
-      const hear = (data) => { said += data; if (said.includes('Prism is listening')) resolve(); };
-      child.stdout.on('data', hear);
-      child.stderr.on('data', hear);
-      child.on('exit', () => reject(new Error(`prism ended: ${said}`)));
-    });
-  }
-  route.port = ports.get(name);
+const proxies = new Map(); // specification and upstream → the port of its prism, once it listens
+async function launch(spec, upstream) {
+  const port = await freePort();
+  const child = spawn(prism[0], [...prism.slice(1), 'proxy', spec, upstream, '-h', '127.0.0.1', '-p', String(port)]);
+  children.push(child);
+  await new Promise((resolve, reject) => {
+    let said = '';
+    const hear = (data) => { said += data; if (said.includes('Prism is listening')) resolve(); };
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    child.on('exit', () => reject(new Error(`prism ended: ${said}`)));
+  });
+  return port;
 }
 
-for (const route of routes) await start(route);
+async function start(route, place) {
+  if (route.root) route.spec = path.join(local(route.root), path.relative(route.root, route.spec));
+  const name = `${route.spec} ${route.upstream}`;
+  if (!proxies.has(name)) proxies.set(name, launch(route.spec, route.upstream));
+  route.port = await proxies.get(name);
+  console.log(`ready ${place}`);
+}
+
+await Promise.all(routes.map(start));
 routes.sort((a, b) => (b.prefix.length + (b.contains ?? '').length) - (a.prefix.length + (a.contains ?? '').length));
 
 const server = http.createServer((request, response) => {

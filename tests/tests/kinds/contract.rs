@@ -55,6 +55,10 @@ impl Contract {
         let mut command = Command::new("node");
         command.arg(script).arg(json!(routes).to_string());
         let mut process = Process::start("contract", &command);
+        // Reading a specification takes prism seconds, on a busy machine many.
+        for place in 0..routes.len() {
+            process.wait_for("a proxy", |line| (line == format!("ready {place}")).then_some(()));
+        }
         let port = process.wait_for("the proxies", |line| line.strip_prefix("listening ").map(str::to_owned));
         Contract { process, address: format!("http://127.0.0.1:{port}") }
     }
