@@ -178,8 +178,7 @@ impl HubSpot {
             wanted.push(key_property);
             let inputs: Vec<Json> = part.iter().map(|key| json!({"id": key})).collect();
             // The specification demands propertiesWithHistory, also when none is wanted.
-            let body =
-                json!({"idProperty": key_property, "properties": wanted, "propertiesWithHistory": [], "inputs": inputs});
+            let body = json!({"idProperty": key_property, "properties": wanted, "propertiesWithHistory": [], "inputs": inputs});
             let path = ["crm", "objects", VERSION, object, "batch", "read"];
             let answer = match self.call(Method::POST, &path, &[], Some(&body)).await {
                 Ok(answer) => answer,
