@@ -4415,6 +4415,7 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.started(id bigint, attempt integer) IS 'Says that the worker begins what it cannot take back. False: the lease is lost; do not begin. After it, a lost lease makes a kind that cannot be repeated uncertain.';
 
+<<<<<<< HEAD
 CREATE FUNCTION tradeflow.suppress(address text, reason text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4427,6 +4428,32 @@ CREATE FUNCTION tradeflow.suppress(address text, reason text DEFAULT NULL::text)
 $$;
 
 COMMENT ON FUNCTION tradeflow.suppress(address text, reason text) IS 'No more mail to this address. False: it was so already.';
+=======
+CREATE FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text DEFAULT NULL::text, hint text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if sync_incident.kind not in ('sync_error', 'sync_rejected', 'sync_held', 'hook_refused') then
+    raise invalid_parameter_value using message = format('a sync reports no incident of kind "%s"', sync_incident.kind);
+  end if;
+  -- What is open already and says the same is counted, not told again: a sync repeats its failures every minute.
+  update tradeflow.incidents i
+  set count = i.count + 1, last_seen_at = now(), detail = sync_incident.detail
+  where i.id = (
+    select o.id from tradeflow.incidents o
+    where o.kind = sync_incident.kind and o.source = sync_incident.resource and o.acked_at is null
+      and o.subject is not distinct from sync_incident.subject and o.message = sync_incident.message
+    order by o.id limit 1);
+  if not found then
+    insert into tradeflow.incidents (kind, source, subject, message, detail, hint)
+    values (sync_incident.kind, sync_incident.resource, sync_incident.subject, sync_incident.message, sync_incident.detail, sync_incident.hint);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) IS 'Notes an incident of a sync: its kind (sync_error, sync_rejected, sync_held, hook_refused), the resource, the row''s key. One that is open and says the same is counted.';
+>>>>>>> main
 
 CREATE FUNCTION tradeflow.tick() RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5083,14 +5110,14 @@ CREATE TABLE tradeflow.incidents (
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     acked_at timestamp with time zone,
     acked_by name,
-    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text])))
+    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text, 'sync_error'::text, 'sync_rejected'::text, 'sync_held'::text, 'hook_refused'::text])))
 );
 
 COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
-COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
+COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for. sync_error: a resource could not be read. sync_rejected: a payload could not be stored. sync_held: more rows than sync.sweep_max_deleted are gone at the source, so none was deleted. hook_refused: a webhook was not believed.';
 
 COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
@@ -5546,6 +5573,7 @@ COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
 
 COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
+<<<<<<< HEAD
 ALTER TABLE tradeflow.storefront_messages ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME tradeflow.storefront_messages_id_seq
     START WITH 1
@@ -5572,6 +5600,142 @@ COMMENT ON COLUMN tradeflow.suppressions.reason IS 'Why: unsubscribed, bounced, 
 COMMENT ON COLUMN tradeflow.suppressions.created_by IS 'Who added it.';
 
 COMMENT ON COLUMN tradeflow.suppressions.created_at IS 'When.';
+=======
+CREATE TABLE tradeflow.sync_events (
+    event_id text NOT NULL,
+    source text NOT NULL,
+    scope text NOT NULL,
+    data jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    done_at timestamp with time zone,
+    error text
+);
+
+COMMENT ON TABLE tradeflow.sync_events IS 'What webhooks told. A row is written before the webhook is answered, so none is lost, and kept for a while, so none counts twice.';
+
+COMMENT ON COLUMN tradeflow.sync_events.event_id IS 'The sender''s id of the message (webhook-id), the same at every attempt to deliver it.';
+
+COMMENT ON COLUMN tradeflow.sync_events.source IS 'Which system: bigcommerce.';
+
+COMMENT ON COLUMN tradeflow.sync_events.scope IS 'What happened, in the sender''s words: store/quote/updated.';
+
+COMMENT ON COLUMN tradeflow.sync_events.data IS 'Which thing it happened to. Ids only: the thing itself is fetched.';
+
+COMMENT ON COLUMN tradeflow.sync_events.received_at IS 'When it came.';
+
+COMMENT ON COLUMN tradeflow.sync_events.due_at IS 'When it is to be worked on (again); moved ahead while somebody does.';
+
+COMMENT ON COLUMN tradeflow.sync_events.attempts IS 'How often it was begun.';
+
+COMMENT ON COLUMN tradeflow.sync_events.done_at IS 'When what it told was stored. NULL: waiting.';
+
+COMMENT ON COLUMN tradeflow.sync_events.error IS 'Why the last attempt failed.';
+
+CREATE TABLE tradeflow.sync_state (
+    resource text NOT NULL,
+    watermark timestamp with time zone,
+    "position" jsonb DEFAULT '{}'::jsonb NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    caught_up_at timestamp with time zone,
+    swept_at timestamp with time zone,
+    last_error text,
+    failures integer DEFAULT 0 NOT NULL,
+    read bigint DEFAULT 0 NOT NULL,
+    inserted bigint DEFAULT 0 NOT NULL,
+    updated bigint DEFAULT 0 NOT NULL,
+    unchanged bigint DEFAULT 0 NOT NULL,
+    deleted bigint DEFAULT 0 NOT NULL,
+    rejected bigint DEFAULT 0 NOT NULL,
+    requests bigint DEFAULT 0 NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.sync_state IS 'How far the copy of each resource is, and what its last run did. Deleting a row makes the next run a first load.';
+
+COMMENT ON COLUMN tradeflow.sync_state.resource IS 'Name of the resource, as `tradeflow sync` spells it.';
+
+COMMENT ON COLUMN tradeflow.sync_state.watermark IS 'Everything that changed at the source before this (by the source''s clock) is stored. NULL: nothing yet, or the resource tells no times.';
+
+COMMENT ON COLUMN tradeflow.sync_state."position" IS 'Where a resource without times goes on: {"after": id}.';
+
+COMMENT ON COLUMN tradeflow.sync_state.started_at IS 'When the last run began.';
+
+COMMENT ON COLUMN tradeflow.sync_state.finished_at IS 'When a run last ended well.';
+
+COMMENT ON COLUMN tradeflow.sync_state.caught_up_at IS 'The copy has what the source had at this time: the beginning of the last run that reached the end.';
+
+COMMENT ON COLUMN tradeflow.sync_state.swept_at IS 'When all rows were last compared, so that those gone at the source are gone here.';
+
+COMMENT ON COLUMN tradeflow.sync_state.last_error IS 'Why the last run failed. NULL: it did not.';
+
+COMMENT ON COLUMN tradeflow.sync_state.failures IS 'How many runs have failed since one ended well.';
+
+COMMENT ON COLUMN tradeflow.sync_state.read IS 'Rows read by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.inserted IS 'Rows inserted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.updated IS 'Rows changed by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.unchanged IS 'Rows the last run found as they were.';
+
+COMMENT ON COLUMN tradeflow.sync_state.deleted IS 'Rows deleted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.rejected IS 'Payloads the last run could not store; each is an incident.';
+
+COMMENT ON COLUMN tradeflow.sync_state.requests IS 'Requests the last run made.';
+
+CREATE VIEW tradeflow.sync_status AS
+ SELECT sync_state.resource,
+    sync_state.watermark,
+    (now() - sync_state.caught_up_at) AS lag,
+    sync_state.started_at,
+    sync_state.finished_at,
+    sync_state.swept_at,
+    sync_state.last_error,
+    sync_state.failures,
+    sync_state.read,
+    sync_state.inserted,
+    sync_state.updated,
+    sync_state.unchanged,
+    sync_state.deleted,
+    sync_state.rejected,
+    sync_state.requests
+   FROM tradeflow.sync_state;
+
+COMMENT ON VIEW tradeflow.sync_status IS 'tradeflow.sync_state with the lag: how old the state of the source is that the copy shows.';
+
+COMMENT ON COLUMN tradeflow.sync_status.resource IS 'Name of the resource.';
+
+COMMENT ON COLUMN tradeflow.sync_status.watermark IS 'Everything that changed at the source before this is stored.';
+
+COMMENT ON COLUMN tradeflow.sync_status.lag IS 'How old the state of the source is that the copy shows. NULL: the first load is not over.';
+
+COMMENT ON COLUMN tradeflow.sync_status.started_at IS 'When the last run began.';
+
+COMMENT ON COLUMN tradeflow.sync_status.finished_at IS 'When a run last ended well.';
+
+COMMENT ON COLUMN tradeflow.sync_status.swept_at IS 'When all rows were last compared.';
+
+COMMENT ON COLUMN tradeflow.sync_status.last_error IS 'Why the last run failed.';
+
+COMMENT ON COLUMN tradeflow.sync_status.failures IS 'How many runs have failed in a row.';
+
+COMMENT ON COLUMN tradeflow.sync_status.read IS 'Rows read by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.inserted IS 'Rows inserted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.updated IS 'Rows changed by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.unchanged IS 'Rows the last run found as they were.';
+
+COMMENT ON COLUMN tradeflow.sync_status.deleted IS 'Rows deleted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.rejected IS 'Payloads the last run could not store.';
+
+COMMENT ON COLUMN tradeflow.sync_status.requests IS 'Requests the last run made.';
+>>>>>>> main
 
 CREATE VIEW tradeflow.target_health AS
  SELECT t.name AS target,
@@ -5881,6 +6045,7 @@ ALTER TABLE ONLY tradeflow.settings
 ALTER TABLE ONLY tradeflow.sidecars
     ADD CONSTRAINT sidecars_pkey PRIMARY KEY (worker);
 
+<<<<<<< HEAD
 ALTER TABLE ONLY tradeflow.storefront_messages
     ADD CONSTRAINT storefront_messages_key_key UNIQUE (key);
 
@@ -5889,6 +6054,13 @@ ALTER TABLE ONLY tradeflow.storefront_messages
 
 ALTER TABLE ONLY tradeflow.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (address);
+=======
+ALTER TABLE ONLY tradeflow.sync_events
+    ADD CONSTRAINT sync_events_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY tradeflow.sync_state
+    ADD CONSTRAINT sync_state_pkey PRIMARY KEY (resource);
+>>>>>>> main
 
 ALTER TABLE ONLY tradeflow.target_states
     ADD CONSTRAINT target_states_pkey PRIMARY KEY (target);
@@ -5956,6 +6128,7 @@ CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree 
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
+<<<<<<< HEAD
 CREATE INDEX storefront_messages_company ON tradeflow.storefront_messages USING btree (company_id) WHERE (company_id IS NOT NULL);
 
 CREATE INDEX storefront_messages_customer ON tradeflow.storefront_messages USING btree (customer_id) WHERE (customer_id IS NOT NULL);
@@ -5963,6 +6136,11 @@ CREATE INDEX storefront_messages_customer ON tradeflow.storefront_messages USING
 CREATE INDEX storefront_messages_email ON tradeflow.storefront_messages USING btree (lower(email)) WHERE (email IS NOT NULL);
 
 CREATE INDEX tasks_open ON tradeflow.tasks USING btree (pool, due_at) WHERE (decided_at IS NULL);
+=======
+CREATE INDEX sync_events_done ON tradeflow.sync_events USING btree (done_at) WHERE (done_at IS NOT NULL);
+
+CREATE INDEX sync_events_waiting ON tradeflow.sync_events USING btree (due_at) WHERE (done_at IS NULL);
+>>>>>>> main
 
 CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
 
@@ -6531,8 +6709,13 @@ GRANT ALL ON FUNCTION tradeflow.simulate(sql text) TO tradeflow_author;
 REVOKE ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) TO tradeflow_executor;
 
+<<<<<<< HEAD
 REVOKE ALL ON FUNCTION tradeflow.suppress(address text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.suppress(address text, reason text) TO tradeflow_operator;
+=======
+REVOKE ALL ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) TO tradeflow_sync;
+>>>>>>> main
 
 REVOKE ALL ON FUNCTION tradeflow.tick() FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_executor;
@@ -6631,8 +6814,19 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_opera
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
 
+<<<<<<< HEAD
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.suppressions TO tradeflow_operator;
 GRANT SELECT ON TABLE tradeflow.suppressions TO tradeflow_author;
+=======
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.sync_events TO tradeflow_sync;
+GRANT SELECT ON TABLE tradeflow.sync_events TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.sync_state TO tradeflow_sync;
+GRANT SELECT ON TABLE tradeflow.sync_state TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_sync;
+GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_operator;
+>>>>>>> main
 
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;

@@ -9,6 +9,10 @@ use config::{File, FileFormat, Map, Source, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+mod sync;
+
+pub use sync::{BigCommerce, FirstLoad, Hooks, Sync};
+
 /// The default configuration file, which explains every key.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
 
@@ -48,6 +52,9 @@ pub struct Config {
     pub email: Email,
     pub http: Http,
     pub storefront: Storefront,
+    pub bigcommerce: BigCommerce,
+    pub sync: Sync,
+    pub hooks: Hooks,
     pub traces: Traces,
 }
 
@@ -222,7 +229,8 @@ impl Config {
                 return Err(Error::Value { key, problem: "must be longer than nothing".into() });
             }
         }
-        Ok(())
+        self.sync.check()?;
+        self.bigcommerce.check()
     }
 }
 

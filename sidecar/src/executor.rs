@@ -27,6 +27,7 @@ use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
 use crate::storefront;
+use crate::sync::{self, hooks};
 use crate::tls;
 use crate::trace;
 
@@ -57,6 +58,10 @@ pub enum Error {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Hooks(#[from] hooks::SetupError),
+    #[error(transparent)]
+    Sync(#[from] sync::Error),
     #[error(transparent)]
     Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
@@ -110,6 +115,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     // The helpers outlive the claiming: what drains still needs heartbeats.
     let helpers = CancellationToken::new();
     let background = TaskTracker::new();
+    let hooks = hooks::Receiver::new(config, pool.clone())?.map(Arc::new);
     if !config.listen_address.is_empty() {
         let serving = server::Serving {
             pool: pool.clone(),
@@ -119,9 +125,17 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         };
         let recorder = metrics::install();
         let storefront = storefront::router(pool.clone(), &config.storefront, &config.secrets);
+        let address = &config.listen_address;
         background.spawn(
-            server::start(&config.listen_address, serving, recorder, storefront, helpers.clone()).await?,
+            server::start(address, serving, recorder, hooks.clone(), storefront, helpers.clone()).await?,
         );
+    }
+    if let Some(receiver) = hooks {
+        if config.listen_address.is_empty() {
+            warn!("hooks.url is set and listen_address is empty: this sidecar receives no webhooks");
+        }
+        let env = sync::Env::new(config, pool.clone())?;
+        background.spawn(hooks::work(env, receiver.wake.clone(), config.hooks.keep, helpers.clone()));
     }
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));

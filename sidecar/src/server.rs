@@ -1,12 +1,12 @@
-//! `/metrics` for Prometheus and `/healthz` for whoever restarts sidecars.
+//! `/metrics` for Prometheus, `/healthz` for whoever restarts sidecars, `/hooks/…` for webhooks.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{json, Value as Json};
@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use crate::db;
 use crate::executor::Health;
 use crate::metrics;
+use crate::sync::hooks;
 
 /// Without an answered tick for so long, a sidecar does nothing useful.
 const STALE: Duration = Duration::from_secs(60);
@@ -59,6 +60,7 @@ pub async fn start(
     address: &str,
     serving: Serving,
     recorder: Option<PrometheusHandle>,
+    hooks: Option<Arc<hooks::Receiver>>,
     storefront: Option<Router>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, Error> {
@@ -69,9 +71,16 @@ pub async fn start(
     let upkeep = upkeep(recorder.clone());
     let state =
         Arc::new(Shared { serving, recorder, shown: metrics::Shown::default(), counting: Arc::default() });
-    let router =
+    let mut router =
         Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(healthz)).with_state(state);
-    let router = router.merge(storefront.unwrap_or_default());
+    if let Some(receiver) = hooks {
+        let hooks = Router::new()
+            .route("/hooks/bigcommerce", post(hooks::receive))
+            .layer(DefaultBodyLimit::max(hooks::LARGEST))
+            .with_state(receiver);
+        router = router.merge(hooks);
+    }
+    router = router.merge(storefront.unwrap_or_default());
     Ok(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         let served = tokio::select! {
