@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine that has Rust: Postgres with its headers, clang for the bindings
 # of those headers, and the Python mail server of the demo and the tests. Says what it installs; installs nothing
-# twice. `setup.sh lint` adds what `make lint` wants, `setup.sh test` the pooler of the tests, `setup.sh bench` what installs the peers of the benchmark.
+# twice. Further words add what some habits need: lint, test (the pooler of the tests), docker (make docker-test), bench
+# (what installs the peers of the benchmark).
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(build-essential openssl pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
-if [ "${1:-}" = lint ]; then
-  packages+=(shellcheck)
-elif [ "${1:-}" = test ]; then
-  packages+=(pgbouncer)
-elif [ "${1:-}" = bench ] && ! command -v npm >/dev/null; then
-  packages+=(npm)
-fi
+case ${1:-} in
+  lint) packages+=(shellcheck) ;;
+  test) packages+=(pgbouncer) ;;
+  docker)
+    packages+=(mmdebstrap iproute2 iptables curl)
+    # Docker's own packages are no less good, and Debian's would replace them.
+    command -v dockerd >/dev/null || packages+=(docker.io)
+    command -v docker-compose >/dev/null || packages+=(docker-compose)
+    ;;
+  bench) command -v npm >/dev/null || packages+=(npm) ;;
+esac
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]

@@ -6802,6 +6802,7 @@ GRANT SELECT ON TABLE tradeflow.settings TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.suppressions TO tradeflow_operator;

@@ -24,6 +24,8 @@ const USUAL_FILE: &str = "tradeflow.toml";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub database_url: DatabaseUrl,
+    #[serde(deserialize_with = "optional_path")]
+    pub database_password_file: Option<PathBuf>,
     pub database_pool_size: usize,
     #[serde(deserialize_with = "duration")]
     pub database_connect_timeout: Duration,
