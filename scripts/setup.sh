@@ -5,7 +5,7 @@
 # docker (make docker-test), bench (what installs the peers of the benchmark).
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd libfaketime)
+packages=(build-essential openssl pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd libfaketime)
 case ${1:-} in
   lint) packages+=(shellcheck) ;;
   test) packages+=(pgbouncer) ;;

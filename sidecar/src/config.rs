@@ -53,6 +53,7 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub storefront: Storefront,
     pub bigcommerce: BigCommerce,
     pub sync: Sync,
     pub hooks: Hooks,
@@ -91,6 +92,17 @@ pub struct Secrets {
 #[serde(deny_unknown_fields)]
 pub struct Email {
     pub connections: u32,
+    pub attachment_hosts: Vec<String>,
+    pub attachment_limit: usize,
+}
+
+/// What the storefront may ask for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storefront {
+    pub origins: Vec<String>,
+    pub client_id: String,
+    pub client_secret: String,
 }
 
 /// Settings of kind `http`.

@@ -194,6 +194,7 @@ pub(crate) fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
             name: row.try_get("action")?,
             kind: row.try_get("kind")?,
             idempotency_key: row.try_get("idempotency_key")?,
+            created_at: row.try_get("created_at")?,
         },
         rule_version: row.try_get("rule_version")?,
         source: row.try_get("source")?,

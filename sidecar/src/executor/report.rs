@@ -158,12 +158,13 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<
         let once = || async {
             let client = shared.pool.get().await?;
             let outcome = failure.outcome.as_str();
-            let values: [(&(dyn ToSql + Sync), Type); 5] = [
+            let values: [(&(dyn ToSql + Sync), Type); 6] = [
                 (&action.id, Type::INT8),
                 (&action.attempt, Type::INT4),
                 (&message, Type::TEXT),
                 (&outcome, Type::TEXT),
                 (&wait, Type::FLOAT8),
+                (&failure.throttle, Type::BOOL),
             ];
             let row = client.query_typed_one(include_str!("../db/fail.sql"), &values).await?;
             Ok(row.try_get::<_, Option<String>>(0)?)

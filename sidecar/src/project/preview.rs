@@ -37,7 +37,7 @@ pub struct Firing {
 
 /// Runs a statement, rolls it back, and renders what it fired.
 pub async fn run(config: &Config, pool: &db::Pool, sql: &str) -> Result<Vec<Firing>, Error> {
-    let rehearsal = Rehearsal::new(config)?;
+    let rehearsal = Rehearsal::new(config, pool)?;
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let simulate = "select rule, source, event, edge, subject, occurrence, state, run_at, facts, actions from tradeflow.simulate($1)";
@@ -87,6 +87,7 @@ fn claimed(firing: &Firing, action: &Json, rule_version: i32) -> Claimed {
             name: text("name"),
             kind: text("kind").unwrap_or_default(),
             idempotency_key: format!("preview-{}-{}-{step}", firing.rule, firing.subject),
+            created_at: firing.run_at,
         },
         rule_version,
         source: firing.source.clone(),

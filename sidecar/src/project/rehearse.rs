@@ -42,8 +42,8 @@ pub struct Sent {
 }
 
 impl Rehearsal {
-    pub fn new(config: &Config) -> Result<Rehearsal, Error> {
-        let kinds = executor::kinds(config).map_err(|e| Error::Usage(e.to_string()))?;
+    pub fn new(config: &Config, pool: &db::Pool) -> Result<Rehearsal, Error> {
+        let kinds = executor::kinds(config, pool, "rehearsal").map_err(|e| Error::Usage(e.to_string()))?;
         Ok(Rehearsal { kinds: Arc::new(kinds), secrets: Arc::new(Secrets::new(&config.secrets)) })
     }
 

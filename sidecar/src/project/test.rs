@@ -92,7 +92,7 @@ pub async fn run(
             false => format!("no test's file or name contains {}", options.words.join(" or ")),
         }));
     }
-    let rehearsal = Rehearsal::new(config)?;
+    let rehearsal = Rehearsal::new(config, pool)?;
     let arena = Arena::open(project, pool, options, tests.len()).await?;
     let place = arena.describe();
     let ran = everything(project, &rehearsal, &arena, tests, &told).await;
