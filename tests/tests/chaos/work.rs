@@ -88,7 +88,9 @@ impl Work {
         tokio::spawn(async move {
             let insert = "insert into jobs select 1 + i % $3, 1 + i / $3 from generate_series($1::int, $2::int) i on conflict do nothing";
             // As much as is worked off, and a little in store: every mishap finds all hands full.
-            let busy = "select count(*) > 300 from tradeflow.outbox where state in ('ready', 'running') and run_at <= now()";
+            let busy = "select count(*) > 300 from tradeflow.outbox o
+              where state in ('ready', 'running') and run_at <= now()
+                and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and b.state in ('dead', 'uncertain'))";
             'connections: while !enough.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let Ok((client, connection)) = config.connect(tokio_postgres::NoTls).await else { continue };
@@ -99,10 +101,12 @@ impl Work {
                         continue 'connections;
                     }
                     asked.store(from + ROWS, Ordering::Relaxed);
-                    while match client.query_one(busy, &[]).await {
-                        Ok(row) => row.get(0),
-                        Err(_) => continue 'connections,
-                    } {
+                    while !enough.load(Ordering::Relaxed)
+                        && match client.query_one(busy, &[]).await {
+                            Ok(row) => row.get(0),
+                            Err(_) => continue 'connections,
+                        }
+                    {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 }
