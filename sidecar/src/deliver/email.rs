@@ -127,8 +127,12 @@ impl Deliver for Email {
     }
 
     fn preview(&self, job: &Job<'_>) -> Result<Json, Failure> {
-        // Attachments are named in the parameters, and fetched only for a mail that is sent.
-        Ok(message::compose(job, message::recipients(&job.params)?, Vec::new())?.request)
+        // Attachments are fetched when a mail is sent; who is suppressed is known then.
+        let mut request = message::compose(job, message::recipients(&job.params)?, Vec::new())?.request;
+        if let (Some(attachments), Some(request)) = (job.params.get("attachments"), request.as_object_mut()) {
+            request.insert("attachments".into(), attachments.clone());
+        }
+        Ok(request)
     }
 
     fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Done, Failure>> {

@@ -12,7 +12,7 @@ use super::source::{File, Mail};
 use super::{did_you_mean, Error};
 
 /// What templates read besides facts, steps and settings: what the sidecar gives them, and what the language has.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 20] = [
     "rule",
     "source",
     "event",
@@ -20,6 +20,7 @@ const OTHERS: [&str; 19] = [
     "occurrence",
     "action",
     "idempotency_key",
+    "attempt",
     "range",
     "dict",
     "namespace",
@@ -156,7 +157,7 @@ impl Scope<'_> {
                 (other, _) if OTHERS.contains(&other) => None,
                 (other, _) => Some(format!(
                     "there is no `{other}`; templates read facts, steps, settings, {}",
-                    OTHERS[..7].join(", ")
+                    OTHERS[..8].join(", ")
                 )),
             };
             let name = second.map_or(first.to_owned(), |second| format!("{first}.{second}"));

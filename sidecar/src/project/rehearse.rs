@@ -74,7 +74,9 @@ impl Rehearsal {
         let html = kind.map_or(&[][..], |k| k.html_params());
         let params = catalog.renderer.params(&template, html, &context)?;
         // A kind of another client's, or one without a target, is known by its parameters only.
-        let (Some(kind), Some(target)) = (kind, &claimed.target) else { return Ok(params) };
+        let (Some(kind), Some(target)) = (kind.filter(|k| k.system().is_some()), &claimed.target) else {
+            return Ok(params);
+        };
         let target = catalog
             .target(target)
             .ok_or_else(|| Failure::retry(format!("there is no target \"{target}\"")))?;
@@ -88,6 +90,11 @@ impl Rehearsal {
             start: &Never,
             traceparent: None,
         })
+    }
+
+    /// Whether a kind's effect is in the database: then it is real, and goes with the transaction.
+    fn is_in_database(&self, kind: &str) -> bool {
+        self.kinds.iter().any(|k| k.kind() == kind && k.delivery() == "in_database")
     }
 
     /// Executes what is ready in this transaction, as a sidecar would, until nothing is: claimed, rendered, completed with
@@ -122,7 +129,14 @@ impl Rehearsal {
             let catalog = Catalog::load(client).await?;
             for row in rows.iter().filter(|row| own.contains(&row.get("id"))) {
                 let claimed = Arc::new(read(row, Instant::now())?);
-                let one = self.render(&catalog, &claimed);
+                let mut one = self.render(&catalog, &claimed);
+                if one.error.is_none() && self.is_in_database(&one.kind) {
+                    one.error = execute(client, &claimed, &one.request).await?;
+                    if one.error.is_none() {
+                        sent.push(one);
+                        continue;
+                    }
+                }
                 let (id, attempt) = (claimed.action.id, claimed.action.attempt);
                 match &one.error {
                     Some(error) => {
@@ -142,6 +156,20 @@ impl Rehearsal {
             }
         }
     }
+}
+
+/// Executes an action whose effect is in the database; why it failed.
+async fn execute(client: &Client, claimed: &Claimed, params: &Json) -> Result<Option<String>, Error> {
+    client.batch_execute("savepoint tradeflow_execute").await?;
+    let execute = "select tradeflow.execute($1, $2, $3)";
+    let Err(error) = client.query_one(execute, &[&claimed.action.id, &claimed.action.attempt, params]).await
+    else {
+        client.batch_execute("release savepoint tradeflow_execute").await?;
+        return Ok(None);
+    };
+    let Some(server) = error.as_db_error() else { return Err(error.into()) };
+    client.batch_execute("rollback to savepoint tradeflow_execute").await?;
+    Ok(Some(format!("{} (SQLSTATE {})", server.message(), server.code().code())))
 }
 
 /// What only time brings, and what is asked at the end of a transaction, asked now.

@@ -1,6 +1,7 @@
 //! `tradeflow.pick`: shares, and who is passed over.
 
 use tradeflow_tests::database::Database;
+use tradeflow_tests::sidecar::Sidecar;
 
 async fn pool(members: &str) -> Database {
     let db = Database::with_extension().await;
@@ -29,6 +30,30 @@ async fn weights_are_exact_also_with_four_sessions_at_once() {
         }
     });
     futures_util::future::join_all(sessions).await;
+    assert_eq!(shares(&db).await, ["a 10", "b 10", "c 20"]);
+}
+
+#[tokio::test]
+async fn weights_are_exact_also_when_four_syncs_bring_the_companies() {
+    let db = pool("('reps', 'a', 1), ('reps', 'b', 1), ('reps', 'c', 2)").await;
+    db.watch("public.companies", "id text primary key").await;
+    db.sql(
+        r#"insert into tradeflow.rules (name, source) values ('assign', 'public.companies');
+           insert into tradeflow.actions (rule, kind, params) values
+             ('assign', 'sql', '{"function": "tradeflow.pick", "args": {"pool": "reps", "subject": "{{ facts.id }}"}}')"#,
+    )
+    .await;
+    let _sidecars = [Sidecar::start(&db), Sidecar::start(&db)];
+    let syncs = (0..4).map(|n| {
+        let db = &db;
+        async move {
+            let session = db.connect().await;
+            let upsert = "insert into public.companies select $1 || '.' || i from generate_series(1, 10) i on conflict (id) do nothing";
+            session.execute(upsert, &[&n.to_string()]).await.expect("a sync");
+        }
+    });
+    futures_util::future::join_all(syncs).await;
+    db.until("select count(*) = 40 from tradeflow.firings where state = 'done'").await;
     assert_eq!(shares(&db).await, ["a 10", "b 10", "c 20"]);
 }
 

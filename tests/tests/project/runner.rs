@@ -44,6 +44,42 @@ tests:
 }
 
 #[tokio::test]
+async fn a_step_in_the_database_is_executed_and_taken_back() {
+    let shop = Shop::new().await;
+    shop.write(
+        "rules/reps.sql",
+        "insert into tradeflow.pools (name) values ('reps') on conflict (name) do nothing;
+insert into tradeflow.pool_members (pool, member, weight) values ('reps', 'rita@example.com', 1), ('reps', 'bob@example.com', 2)
+on conflict (pool, member) do update set weight = excluded.weight;
+insert into tradeflow.rules (name, source, events, condition) values ('assign', 'store.companies', '{insert}', 'new.status = 0')
+on conflict (name) do update set source = excluded.source, events = excluded.events, condition = excluded.condition;
+insert into tradeflow.actions (rule, step, name, kind, target, params) values
+  ('assign', 1, 'rep', 'sql', null, '{\"function\": \"tradeflow.pick\", \"args\": {\"pool\": \"reps\", \"subject\": \"{{ subject }}\"}}'),
+  ('assign', 2, null, 'email', 'smtp', '{\"to\": \"{{ steps.rep.value }}\", \"subject\": \"{{ facts.company_name }} is yours\", \"text\": \"x\"}')
+on conflict (rule, edge, step) do update set kind = excluded.kind, target = excluded.target, params = excluded.params;
+",
+    );
+    shop.write(
+        "tests/reps.yaml",
+        "tests:
+  - name: companies go to the reps by weight
+    steps:
+      - run: insert into store.companies (company_id, company_name, status, raw) select n, 'C' || n, 0, '{}' from generate_series(1, 3) n
+        mails: [{to: bob@example.com}, {to: bob@example.com}, {to: rita@example.com}]
+        requests:
+          - {kind: sql, request: {function: tradeflow.pick}}
+          - {kind: sql}
+          - {kind: sql, step: 1}
+",
+    );
+    let said = shop.run(["test"]);
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    let said = shop.run(["test", "--in-place"]);
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    assert_eq!(shop.db.one::<i64>("select count(*) from tradeflow.assignments").await, 0);
+}
+
+#[tokio::test]
 async fn what_differs_is_said_and_reported() {
     let shop = shop().await;
     shop.write(
