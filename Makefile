@@ -39,7 +39,8 @@ lint: ## rustfmt, clippy, licences and sources of dependencies, shellcheck
 	@scripts/setup.sh lint
 	@scripts/lint.sh
 
-bench: setup ## The benchmark (ARGS='--help')
+bench: ## The benchmark (ARGS='--help')
+	@scripts/setup.sh bench
 	@scripts/bench.sh $(ARGS)
 
 clean: ## Remove what was built and the demo's folder

@@ -6,10 +6,12 @@ cd "$project"
 TRADEFLOW_STAGE=$(target_dir)/stage/release
 export TRADEFLOW_STAGE
 DESTDIR=$TRADEFLOW_STAGE PROFILE=release scripts/install-extension.sh
-# Which sources the library under test was built from: the figures are theirs, wherever the benchmark itself comes from.
-changes=$(git status --porcelain -- Cargo.lock Cargo.toml extension sql)
+# Which sources the library and the sidecar under test were built from: the figures are theirs, wherever the benchmark itself comes from.
+changes=$(git status --porcelain -- Cargo.lock Cargo.toml extension sidecar sql)
 printf '%s%s\n' "$(git rev-parse --short HEAD)" "${changes:+ with changes}" >"$TRADEFLOW_STAGE/commit"
-cargo build --quiet --release -p tradeflow-bench
+cargo build --quiet --release -p tradeflow-sidecar -p tradeflow-bench
+TRADEFLOW_BIN=$(target_dir)/release/tradeflow
+export TRADEFLOW_BIN
 
 # Durable, as in production. What runs by itself at moments of its own choosing (autovacuum, checkpoints) would land
 # in one half of a pair: the benchmark vacuums and checkpoints between pairs instead.

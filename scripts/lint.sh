@@ -11,6 +11,9 @@ cargo fmt --all --check
 step "clippy (all crates, warnings are errors)"
 cargo clippy --quiet --workspace --all-targets -- -D warnings
 
+step "clippy with traces"
+cargo clippy --quiet -p tradeflow-sidecar -p tradeflow-tests --features tradeflow-sidecar/otel,tradeflow-tests/otel --all-targets -- -D warnings
+
 step "the extension compiles for Postgres 16, 17 and 18"
 scripts/check-other-postgres.sh
 

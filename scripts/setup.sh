@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine that has Rust: Postgres with its headers, clang for the bindings
 # of those headers, and the Python mail server of the demo and the tests. Says what it installs; installs nothing
-# twice. `setup.sh lint` adds what `make lint` wants.
+# twice. `setup.sh lint` adds what `make lint` wants, `setup.sh bench` what installs the peers of the benchmark.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
 if [ "${1:-}" = lint ]; then
   packages+=(shellcheck)
+elif [ "${1:-}" = bench ] && ! command -v npm >/dev/null; then
+  packages+=(npm)
 fi
 
 installed() {

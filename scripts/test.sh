@@ -7,8 +7,12 @@
 cd "$project"
 
 packages=(--workspace)
+# FEATURES=otel: sidecar and tests with traces.
+if [ -n "${FEATURES:-}" ]; then
+  packages+=(--features "tradeflow-sidecar/$FEATURES,tradeflow-tests/$FEATURES")
+fi
 
-cargo build --quiet -p tradeflow-sidecar
+cargo build --quiet -p tradeflow-sidecar ${FEATURES:+--features "$FEATURES"}
 TRADEFLOW_STAGE=$(target_dir)/stage/dev
 export TRADEFLOW_STAGE
 DESTDIR=$TRADEFLOW_STAGE PROFILE=dev scripts/install-extension.sh

@@ -9,6 +9,7 @@
 //! | [`workload`] | the twin tables, the upsert |
 //! | [`bulk`], [`single`], [`memory`] | the measurements |
 //! | [`stopwatch`], [`pairs`] | what work costs; ratios, medians, ranges |
+//! | [`queue`] | the outbox beside job queues: drain, latency, growth |
 //! | [`machine`], [`report`] | where the figures come from, and how they are told |
 
 mod bulk;
@@ -18,6 +19,7 @@ mod machine;
 mod memory;
 mod options;
 mod pairs;
+mod queue;
 mod report;
 mod rules;
 mod single;
@@ -38,23 +40,31 @@ use tradeflow_tests::cluster::{project, Cluster};
 async fn main() -> Result<()> {
     let options = Options::parse();
     let cases = case::chosen(&options);
+    let queue_cases = queue::chosen(&options);
     if options.list {
         cases.iter().for_each(|case| println!("{}", case.name));
+        queue_cases.iter().for_each(|case| println!("{}", case.name()));
         return Ok(());
     }
     let cluster = Cluster::start();
     let client = cluster.connect("postgres").await;
-    workload::prepare(&client, options.rows()).await.context("preparing the tables")?;
+    client.batch_execute("create extension tradeflow").await?;
+    if !cases.is_empty() {
+        workload::prepare(&client, options.rows()).await.context("preparing the tables")?;
+    }
     let mut report = Report {
         at: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         quick: options.quick,
         rows: options.rows(),
         block: options.block(),
+        rounds: options.rounds(),
+        jobs: options.jobs(),
         machine: machine::Machine::read(),
         versions: machine::Versions::read(&client).await?,
         settings: machine::settings(&client).await?,
         warnings: Vec::new(),
         figures: Vec::new(),
+        queues: Vec::new(),
     };
     if options.quick {
         report.warnings.push("--quick: too few pairs for figures to quote".into());
@@ -64,13 +74,18 @@ async fn main() -> Result<()> {
     }
     tell(&options, &report.head());
     // One core for the server, a little for this client: what goes beyond is somebody else's.
-    let mut load: f64 = 0.0;
+    let mut load: f64 = report.machine.load_before;
     for case in &cases {
         load = load.max(machine::load());
         let figure =
             measure(&cluster, case, &options, &report.figures).await.with_context(|| case.name.clone())?;
         tell(&options, &figure.line());
         report.figures.push(figure);
+    }
+    for case in &queue_cases {
+        let figure = case.measure(&cluster, &options, &report.queues).await.with_context(|| case.name())?;
+        tell(&options, &figure.text());
+        report.queues.push(figure);
     }
     if report.machine.load_before > 1.0 || load > 2.0 {
         let before = report.machine.load_before;

@@ -5,6 +5,7 @@ use crate::contender::Contender;
 use crate::machine::{Machine, Versions};
 use crate::memory::Memory;
 use crate::pairs::{Measure, Pairs, Spread};
+use crate::queue;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -38,11 +39,15 @@ pub struct Report {
     pub quick: bool,
     pub rows: i32,
     pub block: usize,
+    /// Of the cases about queues: rounds, and jobs in each.
+    pub rounds: usize,
+    pub jobs: i64,
     pub machine: Machine,
     pub versions: Versions,
     pub settings: BTreeMap<String, String>,
     pub warnings: Vec<String>,
     pub figures: Vec<Figure>,
+    pub queues: Vec<queue::Figure>,
 }
 
 impl Figure {
@@ -152,15 +157,16 @@ impl Report {
         let _ = writeln!(text, "{}", settings.join(" "));
         let _ = writeln!(
             text,
-            "bulk, resync: upsert of {} rows, time with ÷ bare, median (least to greatest)\nsingle: prepared one-row upserts, one client, synchronous_commit off, blocks of {}; rate with ÷ bare",
-            self.rows, self.block
+            "bulk, resync: upsert of {} rows, time with ÷ bare, median (least to greatest)\nsingle: prepared one-row upserts, one client, synchronous_commit off, blocks of {}; rate with ÷ bare\ndrain, growth: jobs a second from a closed gate to the last one done, median (least to greatest) of {} rounds of {} jobs that do nothing",
+            self.rows, self.block, self.rounds, self.jobs
         );
         text
     }
 
     /// What follows the table.
     pub fn tail(&self) -> String {
-        let judged: Vec<bool> = self.figures.iter().filter_map(|f| f.met).collect();
+        let queues = self.queues.iter().filter_map(|f| f.met);
+        let judged: Vec<bool> = self.figures.iter().filter_map(|f| f.met).chain(queues).collect();
         let met = judged.iter().filter(|met| **met).count();
         let mut text = format!("{met} of {} goals met\n", judged.len());
         for warning in &self.warnings {

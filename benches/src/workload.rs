@@ -28,7 +28,6 @@ impl Twin {
 
 /// Makes the schema and the payloads, of this many rows.
 pub async fn prepare(client: &Client, rows: i32) -> Result<()> {
-    client.batch_execute("create extension if not exists tradeflow").await?;
     client.batch_execute(include_str!("../sql/schema.sql")).await?;
     for (volatile, name) in [(false, "calm"), (true, "volatile")] {
         for version in [0, 1] {

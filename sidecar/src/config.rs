@@ -46,6 +46,14 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub traces: Traces,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    pub endpoint: String,
 }
 
 /// Whom to trust besides the system's certificate authorities.

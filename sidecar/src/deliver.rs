@@ -11,6 +11,7 @@ use crate::secret::{self, Secrets};
 
 pub mod email;
 pub mod http;
+pub mod noop;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -29,6 +30,8 @@ pub struct Job<'a> {
     pub secrets: &'a Secrets,
     /// Asked before what cannot be taken back.
     pub start: &'a (dyn Start + Sync),
+    /// The trace it belongs to, for destinations that take such a header.
+    pub traceparent: Option<&'a str>,
 }
 
 /// An action as `tradeflow.claim()` returns it, less what only the executor needs.

@@ -18,11 +18,12 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::db;
-use crate::deliver::{email::Email, http::Http, Deliver};
+use crate::deliver::{email::Email, http::Http, noop::Noop, Deliver};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
 use crate::tls;
+use crate::trace;
 
 mod catalog;
 mod claim;
@@ -48,6 +49,8 @@ pub enum Error {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
     #[error("configuration: kinds is empty: there would be nothing to do")]
@@ -74,6 +77,7 @@ pub(crate) struct Shared {
 pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationToken) -> Result<(), Error> {
     let pool = db::Pool::named(config, db::SIDECAR)?;
     let kinds = kinds(config)?;
+    trace::start(config)?;
     let health = Arc::new(Health::default());
     let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
     let (report, completions) = report::channel(config.completion_batch);
@@ -97,10 +101,14 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let helpers = CancellationToken::new();
     let background = TaskTracker::new();
     if !config.listen_address.is_empty() {
+        let serving = server::Serving {
+            pool: pool.clone(),
+            health,
+            slots: shared.slots.clone(),
+            concurrency: config.concurrency,
+        };
         let recorder = metrics::install();
-        background.spawn(
-            server::start(&config.listen_address, pool.clone(), health, recorder, helpers.clone()).await?,
-        );
+        background.spawn(server::start(&config.listen_address, serving, recorder, helpers.clone()).await?);
     }
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
@@ -136,6 +144,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     background.close();
     background.wait().await;
     presence::leave(&shared).await;
+    trace::stop().await;
     info!("sidecar has stopped");
     Ok(())
 }
@@ -167,7 +176,7 @@ fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
     let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
     let known: Vec<Box<dyn Deliver>> =
-        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http)];
+        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http), Box::new(Noop)];
     let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
     if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
         return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });

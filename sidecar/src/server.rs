@@ -7,23 +7,25 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use serde_json::{json, Value as Json};
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::db;
 use crate::executor::Health;
-use crate::metrics::{self, QueueRow};
+use crate::metrics;
 
 /// Without an answered tick for so long, a sidecar does nothing useful.
 const STALE: Duration = Duration::from_secs(60);
 
 /// Counting a very large queue must not take longer than a scrape.
 const COUNTING: Duration = Duration::from_secs(3);
+
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why the addresses are not served.
 #[derive(Debug, thiserror::Error)]
@@ -33,18 +35,25 @@ pub struct Error {
     reason: String,
 }
 
+/// What is told about this sidecar.
+pub struct Serving {
+    pub pool: db::Pool,
+    pub health: Arc<Health>,
+    /// One permit for each action that could be executed besides those that are.
+    pub slots: Arc<Semaphore>,
+    pub concurrency: usize,
+}
+
 struct Shared {
-    pool: db::Pool,
-    health: Arc<Health>,
+    serving: Serving,
     recorder: Option<PrometheusHandle>,
-    queue: Mutex<Vec<QueueRow>>,
+    shown: metrics::Shown,
 }
 
 /// Binds the address at once; the future serves until `stop`.
 pub async fn start(
     address: &str,
-    pool: db::Pool,
-    health: Arc<Health>,
+    serving: Serving,
     recorder: Option<PrometheusHandle>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, Error> {
@@ -52,50 +61,59 @@ pub async fn start(
     let listener = TcpListener::bind(address).await.map_err(wrong)?;
     let bound = listener.local_addr().map_err(wrong)?;
     info!(address = %bound, "serving /metrics and /healthz");
-    let state = Arc::new(Shared { pool, health, recorder, queue: Mutex::default() });
+    let upkeep = upkeep(recorder.clone());
+    let state = Arc::new(Shared { serving, recorder, shown: metrics::Shown::default() });
     let router =
         Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(healthz)).with_state(state);
     Ok(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        let served = tokio::select! {
+            served = serving => served,
+            () = upkeep => Ok(()),
+        };
         if let Err(error) = served {
             warn!(%error, "/metrics and /healthz are no longer served");
         }
     })
 }
 
+/// Sorts recorded values into their buckets from time to time: a sidecar that nobody scrapes would keep them all.
+async fn upkeep(recorder: Option<PrometheusHandle>) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        if let Some(recorder) = &recorder {
+            recorder.run_upkeep();
+        }
+    }
+}
+
 async fn metrics_text(State(shared): State<Arc<Shared>>) -> String {
-    metrics::tick_age(shared.health.tick_age());
-    match tokio::time::timeout(COUNTING * 2, queue(&shared.pool)).await {
-        Ok(Ok(rows)) => metrics::queue(&mut *shared.queue.lock().await, rows),
-        Ok(Err(error)) => debug!(%error, "the queue could not be counted"),
-        Err(_) => debug!("the queue could not be counted in time"),
+    let Serving { pool, health, slots, concurrency } = &shared.serving;
+    metrics::sidecar(health.tick_age(), concurrency.saturating_sub(slots.available_permits()), *concurrency);
+    match tokio::time::timeout(COUNTING * 2, counted(pool)).await {
+        Ok(Ok(health)) => {
+            metrics::build(health["extension"].as_str().unwrap_or_default());
+            shared.shown.show(&health);
+        }
+        Ok(Err(error)) => debug!(%error, "the database could not be asked for its figures"),
+        Err(_) => debug!("the database did not tell its figures in time"),
     }
     shared.recorder.as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }
 
-async fn queue(pool: &db::Pool) -> Result<Vec<QueueRow>, db::Error> {
+async fn counted(pool: &db::Pool) -> Result<Json, db::Error> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let limit = format!("set local statement_timeout = {}", COUNTING.as_millis());
     transaction.batch_execute(&limit).await?;
-    let rows = transaction.query_typed(include_str!("db/queue.sql"), &[]).await?;
+    let row = transaction.query_typed_one(include_str!("db/health.sql"), &[]).await?;
     transaction.commit().await?;
-    rows.iter()
-        .map(|row| {
-            Ok(QueueRow {
-                state: row.try_get("state")?,
-                kind: row.try_get("kind")?,
-                target: row.try_get("target")?,
-                actions: row.try_get("actions")?,
-                lag: row.try_get("lag")?,
-            })
-        })
-        .collect()
+    Ok(row.try_get(0)?)
 }
 
-async fn healthz(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<serde_json::Value>) {
+async fn healthz(State(shared): State<Arc<Shared>>) -> (StatusCode, axum::Json<Json>) {
     let asked = async {
-        shared.pool.get().await?.simple_query("select 1").await?;
+        shared.serving.pool.get().await?.simple_query("select 1").await?;
         Ok::<_, db::Error>(())
     };
     let database = match tokio::time::timeout(Duration::from_secs(2), asked).await {
@@ -103,12 +121,12 @@ async fn healthz(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<serde_j
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("it does not answer within 2s".to_owned()),
     };
-    let age = shared.health.tick_age();
+    let age = shared.serving.health.tick_age();
     let healthy = database.is_ok() && age < STALE;
     let body = json!({
         "status": if healthy { "ok" } else { "failing" },
         "database": match &database { Ok(()) => "ok", Err(reason) => reason.as_str() },
         "last_tick_age_seconds": age.as_secs_f64(),
     });
-    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, axum::Json(body))
 }

@@ -970,7 +970,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "type": "object", "additionalProperties": false,
     "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
     "properties": {
-      "method": {"type": ["string", "null"], "pattern": "^(?i)(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
       "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
       "path": {"type": ["string", "null"], "description": "below the target's base_url"},
       "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
@@ -979,7 +979,10 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
                  "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
       "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
-    }}$schema$);
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);
 
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 

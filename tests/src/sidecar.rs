@@ -108,6 +108,11 @@ impl Sidecar {
             .env("TRADEFLOW_LOG", "info,tradeflow_sidecar=debug")
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -142,6 +147,22 @@ impl Sidecar {
     /// Waits for a log line that contains `text`.
     pub fn wait_for_log(&mut self, text: &str) -> String {
         self.process.wait_for(text, |line| line.contains(text).then(|| line.to_owned()))
+    }
+
+    /// Asks its `/metrics` or `/healthz`; it must have been started with `TRADEFLOW_LISTEN_ADDRESS=127.0.0.1:0`. The whole
+    /// answer, with status line and headers.
+    pub async fn get(&mut self, path: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let line = self.wait_for_log("/healthz");
+        let after = line.split("127.0.0.1:").nth(1).unwrap_or_default();
+        let port: String = after.chars().take_while(char::is_ascii_digit).collect();
+        let mut stream =
+            tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        answer
     }
 
     /// Everything logged so far.

@@ -224,28 +224,15 @@ async fn health_and_metrics_are_served() {
     let sink = MailSink::start();
     watch_jobs(&db, &Target::smtp(sink.url()), "email", MAIL).await;
     let mut sidecar = Sidecar::command(&db).env("TRADEFLOW_LISTEN_ADDRESS", "127.0.0.1:0").start();
-    let line = sidecar.wait_for_log("/healthz");
-    let port: String =
-        line.split("127.0.0.1:").nth(1).unwrap_or("").chars().take_while(char::is_ascii_digit).collect();
     db.sql("insert into jobs (id, recipient) values (1, 'ada@example.com')").await;
     sink.wait_for(1).await;
     db.until("select count(*) = 1 from tradeflow.outbox_history where state = 'done'").await;
-    let health = get(&port, "/healthz").await;
+    let health = sidecar.get("/healthz").await;
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
-    let metrics = get(&port, "/metrics").await;
+    let metrics = sidecar.get("/metrics").await;
     for name in ["tradeflow_claimed", "tradeflow_delivered", "email"] {
         assert!(metrics.contains(name), "{name} is missing in:\n{metrics}");
     }
     sidecar.terminate();
     assert_eq!(sidecar.wait(Duration::from_secs(10)), 0);
-}
-
-async fn get(port: &str, path: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("it answers");
-    answer
 }

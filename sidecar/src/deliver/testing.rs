@@ -67,6 +67,7 @@ impl Bench {
             renderer: &self.renderer,
             secrets: &self.secrets,
             start: &Yes,
+            traceparent: None,
         }
     }
 }

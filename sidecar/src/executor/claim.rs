@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::db;
 use crate::deliver::Action;
 use crate::metrics;
+use crate::trace::Origin;
 
 /// How long to let more slots become free before a small claim: claims cost the database more than rows do.
 const GATHER: Duration = Duration::from_millis(2);
@@ -35,8 +36,9 @@ pub struct Claimed {
     pub facts: Json,
     pub steps: Json,
     pub settings: Json,
-    pub run_at: DateTime<Utc>,
-    pub created_at: DateTime<Utc>,
+    pub origin: Origin,
+    /// How long it could have been executed before it was claimed, by the database's clock.
+    pub waited: Duration,
     /// When this process got it: its lease began no later.
     pub at: Instant,
 }
@@ -138,6 +140,12 @@ async fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
     });
 }
 
+fn waited(row: &Row) -> Result<Duration, db::Error> {
+    let (due, fired): (DateTime<Utc>, DateTime<Utc>) = (row.try_get("run_at")?, row.try_get("created_at")?);
+    let claimed: DateTime<Utc> = row.try_get("claimed_at")?;
+    Ok((claimed - due.max(fired)).to_std().unwrap_or_default())
+}
+
 fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
     Ok(Claimed {
         action: Action {
@@ -159,8 +167,13 @@ fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
         facts: row.try_get("facts")?,
         steps: row.try_get("steps")?,
         settings: row.try_get("settings")?,
-        run_at: row.try_get("run_at")?,
-        created_at: row.try_get("created_at")?,
+        origin: Origin {
+            firing_id: row.try_get("firing_id")?,
+            traceparent: row.try_get("traceparent")?,
+            fired_at: row.try_get("created_at")?,
+            first: row.try_get("first")?,
+        },
+        waited: waited(row)?,
         at,
     })
 }

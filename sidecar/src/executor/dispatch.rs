@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
-use chrono::Utc;
 use futures_util::future::BoxFuture;
 use minijinja::value::Value;
 use serde_json::Value as Json;
@@ -17,16 +16,20 @@ use crate::db;
 use crate::deliver::{Action, Failure, Job, Outcome, Start};
 use crate::metrics;
 use crate::render::number::to_template;
+use crate::trace::Execution;
 
 /// Executes an action and reports what became of it.
 pub async fn run(shared: &Shared, claimed: Claimed) {
     let began = Instant::now();
-    let result = execute(shared, &claimed).await;
+    let waited = claimed.waited + claimed.at.elapsed();
+    metrics::began(&claimed.action.kind, claimed.target.as_deref().unwrap_or_default(), waited);
     let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
+    let traced = Execution::begin(&claimed.origin, action, target, &claimed.subject);
+    let result = execute(shared, &claimed, traced.traceparent()).await;
+    traced.end(result.as_ref().err().map(|failure| (failure.outcome.as_str(), failure.message.as_str())));
     match result {
         Ok(result) => {
-            let latency = Utc::now() - claimed.run_at.max(claimed.created_at);
-            metrics::delivered(&action.kind, target, began.elapsed(), latency.to_std().unwrap_or_default());
+            metrics::delivered(&action.kind, target, began.elapsed(), waited + began.elapsed());
             info!(
                 id = action.id,
                 rule = action.rule,
@@ -43,8 +46,7 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
             shared.report.complete(action, result).await;
         }
         Err(failure) => {
-            let outcome = failure.outcome.as_str();
-            metrics::failed(&action.kind, target, outcome, began.elapsed());
+            let (outcome, took) = (failure.outcome.as_str(), began.elapsed());
             warn!(
                 id = action.id,
                 rule = action.rule,
@@ -57,12 +59,14 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
                 error = failure.message,
                 "failed"
             );
-            super::report::fail(shared, action, failure).await;
+            if let Some(became) = super::report::fail(shared, action, failure).await {
+                metrics::failed(&action.kind, target, became, took);
+            }
         }
     }
 }
 
-async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
+async fn execute(shared: &Shared, claimed: &Claimed, traceparent: Option<&str>) -> Result<Json, Failure> {
     let action = &claimed.action;
     let kind = shared
         .kinds
@@ -99,6 +103,7 @@ async fn execute(shared: &Shared, claimed: &Claimed) -> Result<Json, Failure> {
         renderer: &shared.catalog.renderer,
         secrets: &shared.secrets,
         start: &start,
+        traceparent,
     };
     kind.deliver(job).await
 }

@@ -148,8 +148,9 @@ async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error
     Ok(())
 }
 
-/// Reports a failed attempt.
-pub async fn fail(shared: &Shared, action: &Action, failure: Failure) {
+/// Reports a failed attempt. What became of the action: retry, dead, uncertain, lost; none when it was not ours any more.
+pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<&'static str> {
+    let mut became = Some(failure.outcome.as_str());
     if failure.outcome != Outcome::Lost {
         let message = failure.message.replace('\0', "\u{fffd}");
         let wait = failure.retry_after.map(|d| d.as_secs_f64());
@@ -172,8 +173,12 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) {
             .notify(|error, pause| warn!(%error, id = action.id, retry_in_ms = pause.as_millis() as u64, "a failure could not be written yet"))
             .await;
         match state {
+            // The last attempt of a retry is death.
+            Ok(Some(state)) if state == "dead" => became = Some(Outcome::Dead.as_str()),
             Ok(Some(_)) => {}
             Ok(None) => {
+                became = None;
+                metrics::refused(&action.kind);
                 warn!(id = action.id, attempt = action.attempt, "failure refused: the lease was lost")
             }
             Err(error) => {
@@ -183,6 +188,7 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) {
     }
     shared.running.remove(action.id, action.attempt);
     shared.wake.notify_one();
+    became
 }
 
 fn forever() -> ExponentialBuilder {

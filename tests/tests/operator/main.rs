@@ -3,9 +3,11 @@
 mod dead;
 mod health;
 mod incidents;
+mod metrics;
 mod outbox;
 mod rules;
 mod targets;
+mod traces;
 
 use tradeflow_tests::database::Database;
 use tradeflow_tests::sidecar::{Said, Tradeflow};

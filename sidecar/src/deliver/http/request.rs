@@ -61,6 +61,9 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     let body = body(params, &mut headers)?;
     headers.insert("idempotency-key", header_value(&job.action.idempotency_key, "idempotency-key")?);
     headers.insert("x-tradeflow-id", header_value(&job.action.idempotency_key, "x-tradeflow-id")?);
+    if let Some(traceparent) = job.traceparent.filter(|_| !headers.contains_key("traceparent")) {
+        headers.insert("traceparent", header_value(traceparent, "traceparent")?);
+    }
     authorize(job.target, job.secrets, &mut headers)?;
     sign(job, &body, &mut headers)?;
     let shown = json!({

@@ -1,0 +1,2 @@
+-- Counted at most every five seconds for all sidecars together.
+select tradeflow.health('5 seconds') || jsonb_build_object('extension', tradeflow.version())
