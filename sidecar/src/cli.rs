@@ -10,10 +10,12 @@ use serde::Serialize;
 use tradeflow_sidecar::config::{Config, LogFormat, Sources};
 use tradeflow_sidecar::{db, telemetry};
 
+pub mod backtest;
 mod change;
 pub mod config;
 pub mod dead;
 pub mod doctor;
+pub mod explain;
 pub mod incidents;
 pub mod init;
 pub mod load;
@@ -24,6 +26,7 @@ pub mod run;
 mod select;
 mod show;
 mod table;
+pub mod tail;
 pub mod targets;
 mod when;
 

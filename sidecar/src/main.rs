@@ -38,6 +38,9 @@ enum Command {
     Targets(cli::targets::Args),
     Incidents(cli::incidents::Args),
     Rules(cli::rules::Args),
+    Explain(cli::explain::Args),
+    Backtest(cli::backtest::Args),
+    Tail(cli::tail::Args),
     Config(cli::config::Args),
 }
 
@@ -53,6 +56,9 @@ impl Command {
             Command::Targets(args) => cli::targets::run(args, context).await,
             Command::Incidents(args) => cli::incidents::run(args, context).await,
             Command::Rules(args) => cli::rules::run(args, context).await,
+            Command::Explain(args) => cli::explain::run(args, context).await,
+            Command::Backtest(args) => cli::backtest::run(args, context).await,
+            Command::Tail(args) => cli::tail::run(args, context).await,
             Command::Config(args) => cli::config::run(args),
         }
     }

@@ -123,6 +123,11 @@ impl Sidecar {
         self.process.signal("TERM");
     }
 
+    /// SIGINT, as Ctrl-C sends it, without waiting.
+    pub fn interrupt(&self) {
+        self.process.signal("INT");
+    }
+
     /// SIGSTOP: it holds its leases and connections, and does nothing.
     pub fn pause(&self) {
         self.process.signal("STOP");

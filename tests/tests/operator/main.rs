@@ -3,6 +3,7 @@
 mod dead;
 mod health;
 mod incidents;
+mod insight;
 mod metrics;
 mod outbox;
 mod rules;
