@@ -82,7 +82,13 @@ async fn once(client: &Client, statement: &Statement, parameters: &[&(dyn ToSql 
     Ok(began.elapsed().as_secs_f64() * 1e3)
 }
 
-/// Runs a script's statements.
+/// Runs a script's statements, in one transaction.
 async fn run(client: &Client, sql: &str) -> Result<()> {
     client.batch_execute(sql).await.with_context(|| sql.chars().take(200).collect::<String>())
+}
+
+/// VACUUM (which takes no transaction) of these tables, and a checkpoint: neither comes while something is measured.
+async fn settle(client: &Client, tables: &str) -> Result<()> {
+    run(client, &format!("vacuum (freeze, analyze) {tables}")).await?;
+    run(client, "checkpoint").await
 }

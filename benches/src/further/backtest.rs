@@ -1,6 +1,6 @@
 //! How many logged changes a backtest replays in a second.
 
-use super::{run, Figure};
+use super::{run, settle, Figure};
 use crate::options::Options;
 use crate::pairs::Spread;
 use anyhow::{ensure, Result};
@@ -42,7 +42,7 @@ pub async fn measure(client: &Client, options: &Options) -> Result<Figure> {
         ),
     )
     .await?;
-    run(client, "vacuum (analyze) tradeflow.change_log; checkpoint").await?;
+    settle(client, "tradeflow.change_log").await?;
     let changes: i64 = client.query_one("select count(*) from tradeflow.change_log", &[]).await?.get(0);
     ensure!(changes == 2 * rows, "{changes} changes were logged");
     let mut values = vec![("logged changes".into(), Spread::of([changes as f64].into_iter()))];

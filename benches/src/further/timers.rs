@@ -1,6 +1,6 @@
 //! One million waiting timers: what they cost those who insert, replace and cancel timers, tick() and claim().
 
-use super::{once, run, Figure};
+use super::{once, run, settle, Figure};
 use crate::options::Options;
 use crate::pairs::Spread;
 use anyhow::{ensure, Result};
@@ -42,8 +42,7 @@ pub async fn measure(client: &Client, options: &Options) -> Result<Figure> {
         run(client, &format!("insert into further.quotes select i, true, now() + interval '30 days' + i * interval '1 second' from generate_series({part} * {size} + 1, ({part} + 1) * {size}) i")).await?;
     }
     let each = began.elapsed().as_secs_f64() * 1e6 / f64::from(timers);
-    run(client, "vacuum (analyze) tradeflow.outbox, tradeflow.recent_firings, further.quotes; checkpoint")
-        .await?;
+    settle(client, "tradeflow.outbox, tradeflow.recent_firings, further.quotes").await?;
     let waiting: i64 =
         client.query_one("select count(*) from tradeflow.outbox where state = 'waiting'", &[]).await?.get(0);
     ensure!(waiting >= i64::from(timers), "{waiting} wait");
@@ -58,7 +57,8 @@ pub async fn measure(client: &Client, options: &Options) -> Result<Figure> {
         worst = worst.max(many[n].median / few[n].median);
     }
     values.push(("the greatest ratio of the medians".into(), Spread::of([worst].into_iter())));
-    run(client, "reset synchronous_commit; delete from tradeflow.outbox; delete from tradeflow.rules; select tradeflow.unwatch('further.quotes'); drop schema further cascade; delete from tradeflow.recent_firings; vacuum tradeflow.outbox").await?;
+    run(client, "reset synchronous_commit; delete from tradeflow.outbox; delete from tradeflow.rules; select tradeflow.unwatch('further.quotes'); drop schema further cascade; delete from tradeflow.recent_firings").await?;
+    settle(client, "tradeflow.outbox").await?;
     Ok(Figure {
         name: "timers",
         values,

@@ -1,6 +1,6 @@
 //! 50 view rules on a table of 200,000 rows: what a single-row upsert takes longer than on a twin without them.
 
-use super::{once, run, Figure};
+use super::{once, run, settle, Figure};
 use crate::options::Options;
 use crate::pairs::Spread;
 use anyhow::{ensure, Result};
@@ -40,7 +40,8 @@ pub async fn measure(client: &Client, options: &Options) -> Result<Figure> {
     for n in 0..50 {
         run(client, &rule(n)).await?;
     }
-    run(client, "vacuum (freeze, analyze) further.orders, further.bare, tradeflow.members; checkpoint; set synchronous_commit = off").await?;
+    settle(client, "further.orders, further.bare, tradeflow.members").await?;
+    run(client, "set synchronous_commit = off").await?;
     let upsert = |table: &str| {
         format!("insert into further.{table} values ($1, $2, 1, $3::int4, now()) on conflict (id) do update set company = excluded.company, status = excluded.status, total = excluded.total, placed_at = excluded.placed_at")
     };
