@@ -1,7 +1,7 @@
 # Each habit is one word. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help setup build install demo test regress lint bench clean
+.PHONY: help setup build install demo test regress docker-test lint bench clean
 
 # The Postgres to build for and install into; tests and demo use it too.
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
@@ -12,7 +12,7 @@ ARGS ?=
 help: ## This list
 	@echo "tradeflow: rules in SQL, evaluated in Postgres; mail and API calls by a small sidecar."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "New here: make demo"
 
@@ -29,11 +29,16 @@ install: setup ## Install the extension into Postgres (PG_CONFIG=â€¦, DESTDIR=â€
 demo: setup ## Show it working: a private Postgres, a mail server, the sidecar, three rules
 	@scripts/demo.sh
 
-test: setup ## All tests (ARGS='word' for some)
+test: ## All tests (ARGS='word' for some)
+	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
 
 regress: setup ## Rewrite the golden files with what is there now; review the difference
 	@BLESS=1 scripts/test.sh --test regress
+
+docker-test: ## The images and docker/compose.yaml, on a private Docker daemon (root; ARGS='--help')
+	@scripts/setup.sh docker
+	@scripts/docker-test.sh $(ARGS)
 
 lint: ## rustfmt, clippy, licences and sources of dependencies, shellcheck
 	@scripts/setup.sh lint

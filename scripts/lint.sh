@@ -19,7 +19,7 @@ scripts/check-other-postgres.sh
 
 step "shellcheck"
 if command -v shellcheck >/dev/null; then
-  shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh .ci/run
+  shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh docker/*.sh docker/*/*.sh .ci/run
 else
   say "(shellcheck is not installed: skipped)"
 fi

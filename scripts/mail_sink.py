@@ -2,7 +2,7 @@
 """A real SMTP server (aiosmtpd) that keeps what it is given, shows it on a web page, and misbehaves on request.
 
 Every mail becomes DIR/<n>.eml and one JSON line on standard output; the first line names the ports. Tests and the
-demo share it. It listens on the loopback address only, on ports the system chooses unless told otherwise.
+demo share it. It listens on the loopback address, on ports the system chooses, unless told otherwise.
 
   mail_sink.py --dir mails                       plain SMTP and the web page
   mail_sink.py --dir mails --tls starttls --cert c.pem --key k.pem --auth user:password
@@ -33,7 +33,6 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 import mail_page
 
-HOST = "127.0.0.1"
 MODES = ("ok", "temporary", "permanent", "refuse_recipient", "greylist", "hang", "drop", "drop_early")
 
 
@@ -186,9 +185,9 @@ async def serve(args):
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     server = await loop.create_server(
-        lambda: SMTP(sink, **options), HOST, args.port, ssl=context if args.tls == "implicit" else None
+        lambda: SMTP(sink, **options), args.host, args.port, ssl=context if args.tls == "implicit" else None
     )
-    page = mail_page.start(mails, HOST, args.http_port)
+    page = mail_page.start(mails, args.host, args.http_port)
     say("listening", smtp=server.sockets[0].getsockname()[1], http=page.server_address[1])
     if args.control:
         await obey_standard_input(sink, stop)
@@ -199,6 +198,7 @@ async def serve(args):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", required=True, help="folder for the .eml files")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (a container's is 0.0.0.0)")
     parser.add_argument("--port", type=int, default=0, help="SMTP port (0: any free one)")
     parser.add_argument("--http-port", type=int, default=0, help="port of the web page (0: any free one)")
     parser.add_argument("--tls", choices=("plain", "starttls", "implicit"), default="plain")

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine that has Rust: Postgres with its headers, clang for the bindings
 # of those headers, and the Python mail server of the demo and the tests. Says what it installs; installs nothing
-# twice. `setup.sh lint` adds what `make lint` wants, `setup.sh bench` what installs the peers of the benchmark.
+# twice. Further words add what some habits need: lint, test (the pooler of the tests), docker (make docker-test), bench
+# (what installs the peers of the benchmark).
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
-if [ "${1:-}" = lint ]; then
-  packages+=(shellcheck)
-elif [ "${1:-}" = bench ] && ! command -v npm >/dev/null; then
-  packages+=(npm)
-fi
+case ${1:-} in
+  lint) packages+=(shellcheck) ;;
+  test) packages+=(pgbouncer) ;;
+  docker)
+    packages+=(mmdebstrap iproute2 iptables curl)
+    # Docker's own packages are no less good, and Debian's would replace them.
+    command -v dockerd >/dev/null || packages+=(docker.io)
+    command -v docker-compose >/dev/null || packages+=(docker-compose)
+    ;;
+  bench) command -v npm >/dev/null || packages+=(npm) ;;
+esac
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]
@@ -31,6 +38,20 @@ without_default_server() {
   return "$status"
 }
 
+# Debian starts pgbouncer too, now and at every boot. The tests start their own, and nobody asked for that one.
+without_default_pooler() {
+  local policy=/usr/sbin/policy-rc.d status=0 ours=
+  if [ ! -e "$policy" ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  "$@" || status=$?
+  [ -z "$ours" ] || as_root rm -f "$policy"
+  as_root systemctl disable pgbouncer >/dev/null 2>&1 || true
+  return "$status"
+}
+
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || die "missing: ${missing[*]}. This script installs Debian packages; install their equivalents here by hand."
   say "Installing Debian packages: ${missing[*]}"
@@ -42,6 +63,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   # Lists that are there may be fresh enough: the update, which is slow and fails as a whole when one foreign
   # source of the machine is out of reach, is the second try.
   if installed postgresql-common; then install=(apt_install); else install=(without_default_server apt_install); fi
+  if [[ " ${missing[*]} " = *" pgbouncer "* ]]; then install=(without_default_pooler "${install[@]}"); fi
   if ! "${install[@]}"; then
     say "Refreshing the package lists first…"
     as_root apt-get update >>"$log" 2>&1 || say "(apt-get update reported errors; going on with what it has)"

@@ -7,7 +7,7 @@ do $roles$
 declare
   r text;
 begin
-  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
+  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent,tradeflow_sync}'::text[] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then
       begin
         execute format('create role %I nologin', r);

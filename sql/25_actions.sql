@@ -122,7 +122,7 @@ comment on column tradeflow.actions.if_late is 'When the due time has passed alr
 comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 comment on column tradeflow.actions.max_attempts is 'Executions before the action is dead. With the backoff of fail(), 20 last about an hour.';
 comment on column tradeflow.actions.on_failure is 'When this action is dead: stop, or continue with the next step.';
-comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
+comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it, as they are where on_failure is continue).';
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
 

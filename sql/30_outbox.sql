@@ -1,4 +1,4 @@
--- 30_outbox: actions that wait or run, those that ended, and what needs a person.
+-- 30_outbox: actions that wait or run.
 
 create sequence tradeflow.firing_id;
 comment on sequence tradeflow.firing_id is 'Numbers the firings.';
@@ -17,10 +17,13 @@ create table tradeflow.outbox (
   edge          text not null default 'enter',
   step          int,
   action        text,
-  kind          text,
-  target        text,
-  lane          text not null,
+  kind          text collate "C",
+  target        text collate "C",
+  lane          text collate "C" not null,
   state         text not null check (state in ('ready', 'waiting', 'running', 'done', 'dead', 'held', 'cancelled', 'uncertain', 'shadow')),
+  parked        text check (parked in ('lane', 'rule')),
+  blocking      boolean not null default false,
+  continued     boolean not null default false,
   reason        text,
   facts         jsonb not null,
   steps         jsonb not null default '{}',
@@ -47,13 +50,20 @@ alter table tradeflow.outbox set (
   autovacuum_analyze_scale_factor = 0.0, autovacuum_analyze_threshold = 2000, autovacuum_vacuum_cost_delay = 0
 );
 
--- What claim() reads; a retry's run_at lies in the future, so it is not met on the way.
-create index outbox_ready on tradeflow.outbox (run_at, id) where state = 'ready';
--- Whether something is before an action in its lane.
-create index outbox_lane on tradeflow.outbox (lane, id) where state in ('ready', 'running');
--- What tick() reads: timers that are due, leases that ended.
+-- What claim() reads, one destination after another: a destination that is stopped is not met on the way to the others. A
+-- retry's run_at lies in the future and comes last; what is known to wait for its lane, or for a paused rule, is parked.
+create index outbox_ready on tradeflow.outbox (kind, coalesce(target, ''), run_at, id) where state = 'ready' and parked is null;
+-- What is before an action in its lane.
+create index outbox_lane on tradeflow.outbox (lane, id) where state in ('ready', 'running') or blocking;
+-- One of a lane at a time: the index is what makes it so, whatever claims at the same moment. What is running has a lease,
+-- and nothing else has one. (With state = 'running' here, the planner would read these, which it believes to be empty,
+-- wherever a statement looks up one running action by its id.)
+create unique index outbox_running on tradeflow.outbox (lane) where lease_until is not null;
+-- What tick() reads: leases that ended, timers that are due.
+create index outbox_lease on tradeflow.outbox (lease_until) where lease_until is not null;
 create index outbox_waiting on tradeflow.outbox (run_at) where state = 'waiting';
-create index outbox_lease on tradeflow.outbox (lease_until) where state = 'running';
+-- What goes on when its lane is free, or its rule resumed.
+create index outbox_parked on tradeflow.outbox (parked, lane, id) where parked is not null;
 -- What a later match replaces, and a "no" cancels.
 create index outbox_timer on tradeflow.outbox (rule, subject) where state = 'waiting';
 create index outbox_timer_key on tradeflow.outbox (rule, key) where state = 'waiting';
@@ -77,10 +87,13 @@ comment on column tradeflow.outbox.kind is 'The action''s kind.';
 comment on column tradeflow.outbox.target is 'The action''s target.';
 comment on column tradeflow.outbox.lane is 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 comment on column tradeflow.outbox.state is 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
+comment on column tradeflow.outbox.parked is 'Ready, but known not to be its turn: lane (others of its lane are before it), rule (its rule is paused). claim() does not meet it; who ends what is before it sets it free.';
+comment on column tradeflow.outbox.blocking is 'Dead or uncertain, and the later actions of its lane wait for what a person does about it (actions.on_dead).';
+comment on column tradeflow.outbox.continued is 'Dead, and its firing went on without it (actions.on_failure): its next step was begun.';
 comment on column tradeflow.outbox.reason is 'Why it is held or cancelled.';
 comment on column tradeflow.outbox.facts is 'What templates read: the changed row, or the row of the query.';
 comment on column tradeflow.outbox.steps is 'Results of the firing''s earlier steps, under their names and numbers.';
-comment on column tradeflow.outbox.run_at is 'Not before this time.';
+comment on column tradeflow.outbox.run_at is 'Not before this time; of an action that had to wait for its lane, since when it is its turn. Ready ones are claimed in this order.';
 comment on column tradeflow.outbox.fire_at is 'The due time that the rule computed, before the action''s delay.';
 comment on column tradeflow.outbox.attempt is 'How often it was claimed. A completion must name the attempt that holds the lease.';
 comment on column tradeflow.outbox.max_attempts is 'After as many it is dead.';
@@ -91,174 +104,3 @@ comment on column tradeflow.outbox.error is 'The last error.';
 comment on column tradeflow.outbox.result is 'What executing it returned.';
 comment on column tradeflow.outbox.created_at is 'The start of the transaction that fired.';
 comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
-
-
--- Where finished actions go. No indexes but those that people search by: it is written far more than read.
-create table tradeflow.outbox_history (
-  like tradeflow.outbox,
-  request      jsonb,
-  finished_at  timestamptz not null default clock_timestamp()
-) partition by range (finished_at);
-create table tradeflow.outbox_history_default partition of tradeflow.outbox_history default;
--- Each partition has its own, none is the parent's: pg_dump writes the days' tables with their indexes, and a parent
--- that comes with the extension would have made them already.
-create index on tradeflow.outbox_history_default (id);
-create index on tradeflow.outbox_history_default (firing_id);
-create index on tradeflow.outbox_history_default (rule, subject);
--- What ended lately: rows come in the order of time, so this costs next to nothing.
-create index on tradeflow.outbox_history_default using brin (finished_at) with (pages_per_range = 16, autosummarize = on);
-select pg_catalog.pg_extension_config_dump('tradeflow.outbox_history_default', '');
-comment on table tradeflow.outbox_history is 'Finished actions (done, cancelled, shadow), partitioned by day; days older than setting history_days (default 90) are dropped by tick().';
-comment on table tradeflow.outbox_history_default is 'Catches rows of a day whose partition tick() has not made yet.';
-comment on column tradeflow.outbox_history.request is 'The rendered request, without secrets.';
-comment on column tradeflow.outbox_history.finished_at is 'When it ended.';
-do $comments$
-declare
-  c record;
-begin
-  for c in
-    select a.attname, col_description('tradeflow.outbox'::regclass, a.attnum) as text
-    from pg_catalog.pg_attribute a
-    where a.attrelid = 'tradeflow.outbox'::pg_catalog.regclass and a.attnum > 0
-  loop
-    execute format('comment on column tradeflow.outbox_history.%I is %L', c.attname, c.text);
-  end loop;
-end
-$comments$;
-
-
-create table tradeflow.incidents (
-  id            bigint generated by default as identity primary key,
-  kind          text not null check (kind in ('rule_error', 'rule_invalid', 'rule_paused', 'held_burst', 'held_loop', 'dead_action', 'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error',
-    'lane_error', 'breaker_open', 'unknown_kind')),
-  rule          text,
-  source        text,
-  subject       text,
-  outbox_id     bigint,
-  message       text not null,
-  detail        text,
-  hint          text,
-  sqlstate      text,
-  count         int not null default 1,
-  created_at    timestamptz not null default now(),
-  last_seen_at  timestamptz not null default now(),
-  acked_at      timestamptz,
-  acked_by      name
-);
-create index incidents_open on tradeflow.incidents (rule, kind) where acked_at is null;
-select pg_catalog.pg_extension_config_dump('tradeflow.incidents', '');
-select pg_catalog.pg_extension_config_dump('tradeflow.incidents_id_seq', '');
-comment on table tradeflow.incidents is 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
-comment on column tradeflow.incidents.id is 'Identifies the incident.';
-comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
-comment on column tradeflow.incidents.rule is 'The rule concerned.';
-comment on column tradeflow.incidents.source is 'The table whose row it happened for.';
-comment on column tradeflow.incidents.subject is 'The key of the (first) row it happened for.';
-comment on column tradeflow.incidents.outbox_id is 'The action concerned.';
-comment on column tradeflow.incidents.message is 'What happened.';
-comment on column tradeflow.incidents.detail is 'More of it.';
-comment on column tradeflow.incidents.hint is 'What to do.';
-comment on column tradeflow.incidents.sqlstate is 'The error''s SQLSTATE.';
-comment on column tradeflow.incidents.count is 'How many rows or times.';
-comment on column tradeflow.incidents.created_at is 'First seen.';
-comment on column tradeflow.incidents.last_seen_at is 'Last seen.';
-comment on column tradeflow.incidents.acked_at is 'When somebody took note. NULL: open.';
-comment on column tradeflow.incidents.acked_by is 'Who.';
-
-
--- The lane that an action's template names. It is one name: a subtransaction is paid only by actions that have a template.
-create function tradeflow._lane(
-  template text, rule text, rule_version int, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb
-) returns text
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  lane text;
-begin
-  lane := tradeflow._render(template, jsonb_build_object(
-    'facts', facts, 'source', source, 'event', event, 'subject', subject, 'occurrence', occurrence, 'key', key, 'action', action,
-    'rule', jsonb_build_object('name', rule, 'version', rule_version)));
-  if lane = '' or length(lane) > 500 then
-    raise invalid_parameter_value using message = format('the template "%s" makes a lane of %s characters; it must have 1 to 500', template, length(lane));
-  end if;
-  return lane;
-exception when invalid_parameter_value then
-  insert into tradeflow.incidents (kind, rule, source, subject, message, hint)
-  values ('lane_error', rule, source, subject, format('rule "%s" for %s: %s', rule, subject, sqlerrm),
-          'mend the lane of its action; until then it is executed in the lane of its subject.');
-  return source || ':' || subject;
-end
-$$;
-comment on function tradeflow._lane(text, text, int, text, text, text, text, jsonb, text, jsonb) is
-  'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
-
-
--- The one way out of the outbox: everything that ends goes through here.
-create function tradeflow._archive(ids bigint[], state text, reason text default null, results jsonb[] default null) returns int
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  with gone as (
-    delete from tradeflow.outbox o where o.id = any (ids) returning o.*
-  ), moved as (
-    insert into tradeflow.outbox_history (
-      id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
-      result, request, created_at, traceparent)
-    select
-      g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
-      coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
-      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
-    from gone g
-    left join unnest(ids, results) r(id, result) on r.id = g.id
-    returning 1
-  )
-  select count(*)::int from moved
-$$;
-comment on function tradeflow._archive(bigint[], text, text, jsonb[]) is
-  'Internal. Moves actions to the history, in this state (NULL: as they are); results are in the order of ids. Returns how many.';
-
-
-create view tradeflow.firings as
-with rows as (
-  select o.firing_id, o.rule, o.rule_version, o.source, o.event, o.subject, o.occurrence, o.edge, o.facts, o.step, o.state, o.run_at, o.created_at,
-         null::timestamptz as finished_at
-  from tradeflow.outbox o
-  union all
-  select h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge, h.facts, h.step, h.state, h.run_at, h.created_at,
-         h.finished_at
-  from tradeflow.outbox_history h
-)
-select
-  r.firing_id,
-  r.rule,
-  r.rule_version,
-  r.source,
-  r.event,
-  r.subject,
-  r.occurrence,
-  r.edge,
-  (array_agg(r.facts order by r.step))[1] as facts,
-  (array_agg(r.state order by r.step desc nulls last))[1] as state,
-  count(r.step)::int as actions,
-  min(r.run_at) as run_at,
-  min(r.created_at) as created_at,
-  case when bool_and(r.finished_at is not null) then max(r.finished_at) end as finished_at
-from rows r
-group by r.firing_id, r.rule, r.rule_version, r.source, r.event, r.subject, r.occurrence, r.edge;
-comment on view tradeflow.firings is 'One row a firing, over outbox and outbox_history.';
-comment on column tradeflow.firings.firing_id is 'Identifies the firing.';
-comment on column tradeflow.firings.rule is 'The rule that fired.';
-comment on column tradeflow.firings.rule_version is 'Its version then.';
-comment on column tradeflow.firings.source is 'The table whose row changed.';
-comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
-comment on column tradeflow.firings.subject is 'Who it is about.';
-comment on column tradeflow.firings.occurrence is 'Which of several answers.';
-comment on column tradeflow.firings.edge is 'enter: the answer became yes; leave: it is yes no longer.';
-comment on column tradeflow.firings.facts is 'What templates read.';
-comment on column tradeflow.firings.state is 'State of the latest step.';
-comment on column tradeflow.firings.actions is 'How many steps were begun.';
-comment on column tradeflow.firings.run_at is 'When its first step was or is due.';
-comment on column tradeflow.firings.created_at is 'When it fired.';
-comment on column tradeflow.firings.finished_at is 'When its last step ended; NULL while something is open.';

@@ -7,127 +7,14 @@
 -- the hosts that run sidecars do not matter. docs/decisions/0004 has the state machine.
 --
 -- Without JIT: before the first ANALYZE the planner expects millions of rows, and compiling for them took 0.7 s a call.
-
--- Leases the first ready action of each lane.
-create function tradeflow._lease(worker text, max int, lease interval, kinds text[]) returns setof tradeflow.outbox
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  with free as (
-    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
-    -- than what runs), and nothing is ready before it. A head that another worker
-    -- holds is skipped, and still blocks the rest of its lane.
-    select o.id
-    from tradeflow.outbox o
-    where o.state = 'ready'
-      and o.run_at <= clock_timestamp()
-      and (_lease.kinds is null or o.kind = any (_lease.kinds))
-      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
-      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
-      and not exists (
-        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
-        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
-      and not exists (
-        select from tradeflow.outbox b
-        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
-    order by o.run_at, o.id
-    limit _lease.max
-    for update of o skip locked
-  )
-  update tradeflow.outbox o
-  set state = 'running', attempt = o.attempt + 1, worker = _lease.worker,
-      lease_until = clock_timestamp() + _lease.lease, started_at = null
-  from free
-  where o.id = free.id
-  returning o.*
-$$;
-comment on function tradeflow._lease(text, int, interval, text[]) is 'Internal. Leases up to max ready actions, the first of each lane.';
-
-
--- Asks the question of a leased action again. A function of its own, so that claim() costs nothing where no action wants it.
-create function tradeflow._ask_again(o tradeflow.outbox) returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  fresh jsonb;
-begin
-  begin
-    if o.event = 'view' then
-      -- What the view says is in members, since the end of the transaction that changed it.
-      select o.facts into fresh from tradeflow.members m
-      where m.rule = o.rule and m.subject = o.subject and m.occurrence = o.occurrence and m.entered_at is not null;
-    else
-      fresh := tradeflow._still(o.rule, o.key, o.subject, o.occurrence);
-    end if;
-  exception when others then
-    update tradeflow.outbox x
-    set state = 'held', reason = 'its question could not be asked again', error = sqlerrm, worker = null, lease_until = null
-    where x.id = o.id;
-    perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, before an execution: %s', o.rule, o.subject, sqlerrm),
-                                format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
-    return null;
-  end;
-  if fresh is null then
-    perform tradeflow._archive(array[o.id], 'cancelled', 'no longer holds before execution');
-  else
-    update tradeflow.outbox x set facts = fresh where x.id = o.id;
-  end if;
-  return fresh;
-end
-$$;
-comment on function tradeflow._ask_again(tradeflow.outbox) is
-  'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
-
-
-create function tradeflow.claim(worker text, max int, lease interval, kinds text[] default null)
-returns table (
-  id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
-  occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
-  idempotency_key text, run_at timestamptz, created_at timestamptz, lease_until timestamptz, traceparent text
-)
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
-#variable_conflict use_column
-begin
-  if claim.max is null or claim.max not between 1 and 10000 then
-    raise exception 'max must be between 1 and 10000, not %', coalesce(claim.max::text, 'NULL') using errcode = 'invalid_parameter_value';
-  elsif claim.lease is null or claim.lease not between interval '1 second' and interval '1 day' then
-    raise exception 'lease must be between 1 second and 1 day, not %', coalesce(claim.lease::text, 'NULL')
-      using errcode = 'invalid_parameter_value', hint = 'a lease is how long a dead worker delays an action; extend() prolongs it.';
-  elsif coalesce(claim.worker, '') = '' then
-    raise exception 'worker must be named' using errcode = 'invalid_parameter_value', hint = 'host and process, for people who ask who holds a lease.';
-  end if;
-
-  return query
-  with held as (
-    select * from tradeflow._lease(claim.worker, claim.max, claim.lease, claim.kinds)
-  )
-  select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
-         h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
-  from held h
-  left join lateral (
-    -- Without a key, or a view to look into, there is nobody to ask about.
-    select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
-    from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
-  left join lateral (select tradeflow._ask_again(h.*) as facts where a.asks offset 0) again on true
-  cross join tradeflow.installation i
-  cross join (select coalesce(jsonb_object_agg(x.name, x.value), '{}') as settings from tradeflow.settings x) s
-  where a.asks is not true or again.facts is not null
-  order by h.run_at, h.id;
-end
-$$;
-comment on function tradeflow.claim(text, int, interval, text[]) is
-  'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
-
+-- Without sequential scans, hash and merge joins: what the statistics say of a queue is never true when it matters, and each
+-- of these statements is a few look-ups in an index for each row. Seen otherwise: a completion that read the whole table.
 
 create function tradeflow.started(id bigint, attempt int) returns boolean
 language sql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
 as $$
   with mine as (
     update tradeflow.outbox o set started_at = clock_timestamp()
@@ -140,78 +27,31 @@ comment on function tradeflow.started(bigint, int) is
   'Says that the worker begins what it cannot take back. False: the lease is lost; do not begin. After it, a lost lease makes a kind that cannot be repeated uncertain.';
 
 
--- Inserts the step after a finished one, with the results so far. Returns how many.
-create function tradeflow._next_step(ids bigint[], outcomes jsonb[]) returns int
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  with finished as (
-    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
-    from unnest(ids, outcomes) f(id, outcome)
-    join tradeflow.outbox o on o.id = f.id
-    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
-    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
-    where case when o.attempt > 1 and mine.on_failure = 'continue' then
-      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
-      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
-      else true end
-  ), added as (
-    insert into tradeflow.outbox (
-      firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
-    select
-      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
-      case when a.lane is null then f.source || ':' || f.subject
-           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
-      case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
-      f.steps || jsonb_build_object(f.step::text, f.outcome)
-              || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
-    from finished f
-    cross join lateral (
-      select * from tradeflow.actions x
-      where x.rule = f.rule and x.edge = f.edge and x.step > f.step
-      order by x.step limit 1) a
-    returning 1
-  )
-  select count(*)::int from added
-$$;
-comment on function tradeflow._next_step(bigint[], jsonb[]) is 'Internal. Begins the next step of the firings of these actions.';
-
-
 create function tradeflow.complete(ids bigint[], attempts int[], results jsonb[]) returns table (id bigint, accepted boolean)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
   good     bigint[];
-  outcome  jsonb[];
+  targets  text[];
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
-  elsif exists (select from unnest(results) r where r is not null and (jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304)) then
+  elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
     raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
   end if;
-
-  -- In the order of ids, as every function here locks: two workers never wait for each other.
-  with mine as (
-    select o.id, c.result
-    from (select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id) c
-    join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
-    order by o.id
-    for update of o
-  )
-  select array_agg(m.id), array_agg(m.result) into good, outcome from mine m;
-
-  if good is not null then
-    if tradeflow._next_step(good, outcome) > 0 then
-      perform pg_notify('tradeflow', '');
-    end if;
-    perform tradeflow._archive(good, 'done', null, outcome);
+  select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
+  perform tradeflow._answered(targets);
+  if cardinality(good) = cardinality(ids) then
+    return query select c.id, true from unnest(ids) c(id);
+  else
+    return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
   end if;
-  return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
 end
 $$;
 comment on function tradeflow.complete(bigint[], int[], jsonb[]) is
@@ -242,12 +82,24 @@ create function tradeflow._bury(o tradeflow.outbox, to_state text, error text) r
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  blocks  boolean;
+  behind  int := 0;
 begin
+  -- Where the firing goes on without it, so does the lane; and an action that is no more may not block for ever.
+  blocks := coalesce((select a.on_dead = 'block' and a.on_failure <> 'continue' from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step), false);
   update tradeflow.outbox b
-  set state = to_state, error = _bury.error, worker = null, lease_until = null
+  set state = to_state, error = _bury.error, worker = null, lease_until = null, blocking = blocks
   where b.id = o.id;
+  if blocks then
+    select count(*) into behind
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+  end if;
+  perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(
-    to_state || '_action', o, format('action %s of rule "%s" for %s: %s', coalesce(o.action, o.step::text), o.rule, o.subject, _bury.error),
+    to_state || '_action', o,
+    format('action %s of rule "%s" for %s: %s', coalesce(o.action, o.step::text), o.rule, o.subject, _bury.error)
+      || case when behind > 0 then format('; %s later actions of its lane wait behind it', behind) else '' end,
     case to_state
       when 'dead' then format('mend the cause, then select tradeflow.retry(%s); or select tradeflow.cancel(%s);', o.id, o.id)
       else format('find out whether it arrived; then select tradeflow.cancel(%s, ''it arrived''); or select tradeflow.retry(%s);', o.id, o.id)
@@ -255,7 +107,9 @@ begin
   if to_state = 'dead' and exists (
     select from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue')
   then
-    perform tradeflow._next_step(array[o.id], array[jsonb_build_object('error', _bury.error)]);
+    if tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]) > 0 then
+      update tradeflow.outbox b set continued = true where b.id = o.id;
+    end if;
   end if;
   return to_state;
 end
@@ -269,6 +123,7 @@ create function tradeflow.fail(
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   o tradeflow.outbox;
@@ -282,17 +137,15 @@ begin
   if not found then
     return null;
   end if;
-  if fail.throttle then
-    update tradeflow.target_states s
-    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
-        last_error = fail.error, last_failed_at = clock_timestamp()
-    where s.target = o.target;
-  end if;
+  perform tradeflow._not_answered(
+    o.target, fail.error, outcome in ('retry', 'uncertain'),
+    case when fail.throttle then greatest(coalesce(retry_after, tradeflow._backoff(o.attempt)), '0') end);
   if outcome = 'retry' and o.attempt < o.max_attempts then
     update tradeflow.outbox x
     set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
         run_at = clock_timestamp() + greatest(retry_after, tradeflow._backoff(o.attempt))
     where x.id = o.id;
+    perform tradeflow._lanes_freed(array[o.lane]);
     return 'ready';
   end if;
   return tradeflow._bury(
@@ -308,6 +161,7 @@ create function tradeflow.extend(ids bigint[], attempts int[], lease interval) r
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare

@@ -1,24 +1,69 @@
 -- 45_tick: everything that only time brings about. Any sidecar calls it, about every second.
 
+-- When parts of the time work were done last: some are not for every second.
+-- Unlogged and not dumped: after a crash everything is done once.
+create unlogged table tradeflow.upkeep (
+  task     text primary key,
+  from_at  timestamptz not null default '-infinity',
+  done_at  timestamptz,
+  took     interval not null default '0'
+);
+alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
+comment on table tradeflow.upkeep is 'What tick() does not do every second.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
+comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
+comment on column tradeflow.upkeep.done_at is 'When it was done last.';
+comment on column tradeflow.upkeep.took is 'How long it took: it is done the more seldom the longer it takes.';
+
+-- Whether a task is due; if so, it is noted as done now.
+create function tradeflow._is_due(task text, every interval) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into tradeflow.upkeep as u (task, done_at) values (_is_due.task, clock_timestamp())
+  on conflict on constraint upkeep_pkey do update set done_at = excluded.done_at
+  where u.done_at is null or u.done_at + greatest(every, 20 * u.took) <= clock_timestamp();
+  return found;
+end
+$$;
+comment on function tradeflow._is_due(text, interval) is 'Internal. Whether a part of the time work is to be done now; the longer it takes, the more seldom it is.';
+
+
 -- Leases that ended. Before started() nothing happened: again. After it, a kind that may be repeated is
 -- tried again; for another nobody knows whether it happened, and a person must look.
 create function tradeflow._rescue() returns table (rescued int, uncertain int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   o          tradeflow.outbox;
   repeatable boolean;
+  now        timestamptz := clock_timestamp();
+  index      oid := 'tradeflow.outbox_lease'::regclass;
+  before     bigint := pg_stat_get_xact_tuples_returned(index);
+  looked     timestamptz;
+  thorough   boolean := false;
+  seen       int := 0;
 begin
   rescued := 0;
   uncertain := 0;
+  -- While an old transaction keeps vacuum from cleaning, leases that ended well lie here without end: they are passed once.
+  select u.from_at into looked from tradeflow.upkeep u where u.task = 'leases';
+  if looked > '-infinity' and tradeflow._is_due('leases', '1 minute') then
+    looked := '-infinity';
+    thorough := true;
+  end if;
   for o in
     select * from tradeflow.outbox x
-    where x.state = 'running' and x.lease_until < clock_timestamp()
-    order by x.id limit 1000
+    where x.lease_until < now and x.lease_until >= coalesce(looked, '-infinity')
+    order by x.lease_until limit 1000
     for update skip locked
   loop
+    seen := seen + 1;
     repeatable := o.started_at is null or coalesce((select k.repeatable from tradeflow.action_kinds k where k.name = o.kind), false);
+    perform tradeflow._not_answered(o.target, null, false);
     if not repeatable then
       perform tradeflow._bury(o, 'uncertain', format('worker %s was lost after it began to send; whether it arrived is unknown', o.worker));
       uncertain := uncertain + 1;
@@ -27,11 +72,22 @@ begin
     else
       update tradeflow.outbox x
       set state = 'ready', error = format('worker %s was lost', o.worker), worker = null, lease_until = null, started_at = null,
-          run_at = least(x.run_at, clock_timestamp())
+          run_at = clock_timestamp()
       where x.id = o.id;
+      perform tradeflow._lanes_freed(array[o.lane]);
       rescued := rescued + 1;
     end if;
   end loop;
+  if thorough then
+    update tradeflow.upkeep u
+    set took = clock_timestamp() - now,
+        from_at = case when pg_stat_get_xact_tuples_returned(index) - before < 1000 + seen then '-infinity' else u.from_at end
+    where u.task = 'leases';
+  end if;
+  if not thorough and seen < 1000 and pg_stat_get_xact_tuples_returned(index) - before > 1000 + seen then
+    insert into tradeflow.upkeep as u (task, from_at) values ('leases', now - interval '2 seconds')
+    on conflict on constraint upkeep_pkey do update set from_at = excluded.from_at;
+  end if;
   return next;
 end
 $$;
@@ -52,6 +108,8 @@ begin
   for o in
     select * from tradeflow.outbox x
     where x.state = 'waiting' and x.run_at <= tradeflow.now()
+      -- A paused rule is not asked, about its timers neither.
+      and not exists (select from tradeflow.rules r where r.name = x.rule and r.paused_at is not null)
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
@@ -186,6 +244,8 @@ declare
   rescue  record;
   timers  record;
   swept   int;
+  late    int;
+  freed   int := 0;
   done    jsonb;
 begin
   -- One at a time is enough; the others return at once.
@@ -195,14 +255,23 @@ begin
   select * into rescue from tradeflow._rescue();
   select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
-    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
+  late := tradeflow._sweep_channels();
+  if tradeflow._is_due('parked', '10 seconds') then
+    freed := tradeflow._heal_parked();
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'parked';
+  end if;
+  if tradeflow._is_due('running', '30 seconds') then
+    perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
+  end if;
   delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
-  if rescue.rescued + timers.due > 0 then
+  if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;

@@ -28,7 +28,7 @@ as $$
     set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
                      when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
         run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
-        reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+        parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
     where o.id = any (ids)
     returning 1
   ), told as (
@@ -66,11 +66,13 @@ as $$
     where o.id = any (ids) and o.state in ('ready', 'waiting')
     order by o.id for update
   ), held as (
-    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    update tradeflow.outbox o set state = 'held', parked = null, reason = coalesce(hold.reason, 'held by ' || session_user)
     from mine where o.id = mine.id
-    returning 1
+    returning o.lane
+  ), gathered as (
+    select array_agg(h.lane) as lanes, count(*)::int as n from held h
   )
-  select count(*)::int from held
+  select g.n from gathered g left join lateral tradeflow._lanes_freed(g.lanes) on true
 $$;
 comment on function tradeflow.hold(bigint[], text) is
   'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';

@@ -63,15 +63,19 @@ begin
   update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
   where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
 
-  with overdue as (
-    select o.* from tradeflow.outbox o
-    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
-    order by o.run_at limit 1000
-  ), stuck as (
-    select o.kind, count(*) as actions, min(o.id) as first
-    from overdue o
-    where o.kind <> all (executed)
-    group by o.kind
+  with stuck as (
+    select c.kind, sum(overdue.actions) as actions, min(overdue.first) as first
+    from tradeflow.channels c
+    cross join lateral (
+      select count(*) as actions, min(x.id) as first
+      from (
+        select o.id from tradeflow.outbox o
+        where o.kind = c.kind and coalesce(o.target, '') = c.target and o.state = 'ready' and o.parked is null
+          and (o.run_at, o.id) >= (c.from_at, c.from_id) and o.run_at < clock_timestamp() - interval '1 minute'
+        order by o.run_at, o.id limit 1000) x) overdue
+    where c.kind <> all (executed)
+    group by c.kind
+    having sum(overdue.actions) > 0
   ), added as (
     insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
     select 'unknown_kind', o.rule, o.source, o.subject, o.id,
@@ -135,8 +139,9 @@ select
   s.last_failed_at
 from tradeflow.targets t
 left join tradeflow.target_states s on s.target = t.name
-left join lateral (
+left join (
   select
+    h.target,
     sum(h.actions) filter (where h.state = 'ready') as ready,
     sum(h.actions) filter (where h.state = 'waiting') as waiting,
     sum(h.actions) filter (where h.state = 'running') as running,
@@ -144,7 +149,8 @@ left join lateral (
     sum(h.actions) filter (where h.state = 'dead') as dead,
     sum(h.actions) filter (where h.state = 'uncertain') as uncertain,
     max(h.lag) as lag
-  from tradeflow.queue_health h where h.target = t.name) q on true;
+  from tradeflow.queue_health h
+  group by h.target) q on q.target = t.name;
 comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
 comment on column tradeflow.target_health.target is 'The target.';
 comment on column tradeflow.target_health.system is 'Its system.';
@@ -272,16 +278,17 @@ begin
   select * into last from tradeflow.health_snapshot;
   -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
   -- twentieth of the time. Whoever asks while another counts gets the last answer.
-  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
-                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+  if (last.taken_at is null or last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took))
+     and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))
+  then
     began := clock_timestamp();
     last.body := tradeflow._count_health();
     last.taken_at := clock_timestamp();
     insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
     on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
   end if;
-  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+  return coalesce(last.body, '{}') || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
 end
 $$;
 comment on function tradeflow.health(interval) is
-  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';

@@ -30,11 +30,12 @@ begin
   end if;
   select b.id, b.state, b.run_at, b.attempt into before
   from tradeflow.outbox b
-  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  where b.lane = o.lane and (b.state = 'running' or ((b.state = 'ready' or b.blocking) and b.id < o.id))
   order by b.state = 'running' desc, b.id limit 1;
   if found then
     return format('action %s of its lane, which is %s', before.id, case
       when before.state = 'running' then 'running'
+      when before.state in ('dead', 'uncertain') then format('%s, and a person must retry or cancel it first', before.state)
       when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       else 'before it' end);
   elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
@@ -56,6 +57,7 @@ begin
       when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
       when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped
     from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;

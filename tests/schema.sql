@@ -183,29 +183,174 @@ $_$;
 
 COMMENT ON FUNCTION tradeflow._actions_valid() IS 'Internal. Errors: 23514 for a value that an action cannot have.';
 
-CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
-    LANGUAGE sql
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+CREATE TABLE tradeflow.target_states (
+    target text NOT NULL,
+    tokens double precision,
+    refilled_at timestamp with time zone,
+    running integer DEFAULT 0 NOT NULL,
+    breaker text DEFAULT 'closed'::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    opened_at timestamp with time zone,
+    retry_at timestamp with time zone,
+    throttled_until timestamp with time zone,
+    last_error text,
+    last_failed_at timestamp with time zone,
+    CONSTRAINT target_states_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text]))),
+    CONSTRAINT target_states_running_check CHECK ((running >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='200');
+
+COMMENT ON TABLE tradeflow.target_states IS 'A row for each target: its token bucket, circuit breaker and last failure. Written by claim, complete, fail and tick under the row''s lock, so the limits hold for all sidecars together; not dumped.';
+
+COMMENT ON COLUMN tradeflow.target_states.target IS 'The target.';
+
+COMMENT ON COLUMN tradeflow.target_states.tokens IS 'Executions the bucket allowed at refilled_at. NULL: it is full.';
+
+COMMENT ON COLUMN tradeflow.target_states.refilled_at IS 'When tokens was computed.';
+
+COMMENT ON COLUMN tradeflow.target_states.running IS 'How many executions are under way; counted only while the target has a concurrency limit.';
+
+COMMENT ON COLUMN tradeflow.target_states.breaker IS 'closed: it is used. open: not before retry_at. half_open: one execution tries, and its outcome decides.';
+
+COMMENT ON COLUMN tradeflow.target_states.failures IS 'Transient failures in a row.';
+
+COMMENT ON COLUMN tradeflow.target_states.opened_at IS 'Since when the breaker is not closed. NULL: it is closed.';
+
+COMMENT ON COLUMN tradeflow.target_states.retry_at IS 'When an open breaker lets one execution try; half-open: when it lets another, should the first never be heard of again.';
+
+COMMENT ON COLUMN tradeflow.target_states.throttled_until IS 'The destination asked not to be called before (Retry-After). NULL: it did not.';
+
+COMMENT ON COLUMN tradeflow.target_states.last_error IS 'The last transient failure or throttling, in its words.';
+
+COMMENT ON COLUMN tradeflow.target_states.last_failed_at IS 'When that was.';
+
+CREATE TABLE tradeflow.targets (
+    name text NOT NULL,
+    system text NOT NULL,
+    base_url text NOT NULL,
+    secret text,
+    username text,
+    auth text DEFAULT 'none'::text NOT NULL,
+    sender text,
+    signing_secret text,
+    headers jsonb DEFAULT '{}'::jsonb NOT NULL,
+    allow_private boolean DEFAULT false NOT NULL,
+    timeout interval DEFAULT '00:00:30'::interval NOT NULL,
+    rate_limit integer,
+    rate_period interval DEFAULT '00:00:01'::interval NOT NULL,
+    burst integer,
+    concurrency integer,
+    breaker_failures integer DEFAULT 10 NOT NULL,
+    breaker_cooldown interval DEFAULT '00:00:30'::interval NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text,
+    description text,
+    CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'::text)),
+    CONSTRAINT targets_base_url_check CHECK ((base_url !~ '^[a-z]+://[^/]*@'::text)),
+    CONSTRAINT targets_breaker_cooldown_check CHECK ((breaker_cooldown > '00:00:00'::interval)),
+    CONSTRAINT targets_breaker_failures_check CHECK ((breaker_failures >= 0)),
+    CONSTRAINT targets_burst_check CHECK ((burst > 0)),
+    CONSTRAINT targets_check CHECK (
+CASE system
+    WHEN 'smtp'::text THEN (base_url ~ '^smtps?://'::text)
+    ELSE (base_url ~ '^https?://'::text)
+END),
+    CONSTRAINT targets_check1 CHECK (((system = 'http'::text) OR (auth = ANY (ARRAY['none'::text, 'basic'::text])))),
+    CONSTRAINT targets_concurrency_check CHECK ((concurrency > 0)),
+    CONSTRAINT targets_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
+    CONSTRAINT targets_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text)),
+    CONSTRAINT targets_rate_limit_check CHECK ((rate_limit > 0)),
+    CONSTRAINT targets_rate_period_check CHECK ((rate_period > '00:00:00'::interval)),
+    CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
+    CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
+    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
+    CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
+);
+
+COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
+
+COMMENT ON COLUMN tradeflow.targets.name IS 'What actions.target says.';
+
+COMMENT ON COLUMN tradeflow.targets.system IS 'smtp, http, bigcommerce, hubspot or google.';
+
+COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
+
+COMMENT ON COLUMN tradeflow.targets.secret IS 'Where the password or token is: env:NAME or file:/path.';
+
+COMMENT ON COLUMN tradeflow.targets.username IS 'User name for auth basic.';
+
+COMMENT ON COLUMN tradeflow.targets.auth IS 'none, bearer, basic, or header:<Name> (the secret is that header''s value).';
+
+COMMENT ON COLUMN tradeflow.targets.sender IS 'Sender of mails: "Name <address>".';
+
+COMMENT ON COLUMN tradeflow.targets.signing_secret IS 'Where the Standard Webhooks secret is; requests are signed with it.';
+
+COMMENT ON COLUMN tradeflow.targets.headers IS 'Headers of every request. Not for secrets.';
+
+COMMENT ON COLUMN tradeflow.targets.allow_private IS 'Whether the host may be a private or loopback address.';
+
+COMMENT ON COLUMN tradeflow.targets.timeout IS 'How long one execution may take.';
+
+COMMENT ON COLUMN tradeflow.targets.rate_limit IS 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.targets.rate_period IS 'The time that rate_limit is about.';
+
+COMMENT ON COLUMN tradeflow.targets.burst IS 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+
+COMMENT ON COLUMN tradeflow.targets.concurrency IS 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.targets.breaker_failures IS 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+
+COMMENT ON COLUMN tradeflow.targets.breaker_cooldown IS 'How long an open breaker lets nothing through.';
+
+COMMENT ON COLUMN tradeflow.targets.paused_at IS 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+
+COMMENT ON COLUMN tradeflow.targets.paused_reason IS 'Why it was paused.';
+
+COMMENT ON COLUMN tradeflow.targets.description IS 'For people.';
+
+CREATE FUNCTION tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  with gone as (
-    delete from tradeflow.outbox o where o.id = any (ids) returning o.*
-  ), moved as (
-    insert into tradeflow.outbox_history (
-      id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
-      result, request, created_at, traceparent)
-    select
-      g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
-      coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
-      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
-    from gone g
-    left join unnest(ids, results) r(id, result) on r.id = g.id
-    returning 1
-  )
-  select count(*)::int from moved
+begin
+  return case
+    when s.throttled_until > now then 0
+    -- Whether it works again is for one execution to find out.
+    when s.breaker <> 'closed' and t.breaker_failures > 0 then case when s.retry_at > now then 0 else 1 end
+    else greatest(0, least(10000, t.concurrency - s.running, floor(tradeflow._tokens(t, s, now))))::int
+  end;
+end
 $$;
 
-COMMENT ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) IS 'Internal. Moves actions to the history, in this state (NULL: as they are); results are in the order of ids. Returns how many.';
+COMMENT ON FUNCTION tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) IS 'Internal. How many executions a target admits at this time.';
+
+CREATE FUNCTION tradeflow._answered(targets text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.target_states s
+  set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
+      breaker = 'closed', failures = 0, opened_at = null, retry_at = null
+  from (select u.target, count(*)::int as n from unnest(_answered.targets) u(target) where u.target is not null group by u.target) d
+  join tradeflow.targets t on t.name = d.target
+  where s.target = t.name and (s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._answered(targets text[]) IS 'Internal. Notes that executions at these targets were successful: one element each.';
+
+CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select count(*)::int from tradeflow._finish(ids, state, reason) $$;
+
+COMMENT ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text) IS 'Internal. Moves actions to the history. Returns how many.';
 
 CREATE FUNCTION tradeflow._as_written(name text) RETURNS text
     LANGUAGE sql STABLE
@@ -218,115 +363,18 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._as_written(name text) IS 'Internal. The qualified name of what a name means to the current user now.';
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
-CREATE TABLE tradeflow.outbox (
-    id bigint NOT NULL,
-    firing_id bigint NOT NULL,
-    rule text NOT NULL,
-    rule_version integer NOT NULL,
-    source text NOT NULL,
-    event text NOT NULL,
-    subject text NOT NULL,
-    occurrence text DEFAULT ''::text NOT NULL,
-    key jsonb,
-    edge text DEFAULT 'enter'::text NOT NULL,
-    step integer,
-    action text,
-    kind text,
-    target text,
-    lane text NOT NULL,
-    state text NOT NULL,
-    reason text,
-    facts jsonb NOT NULL,
-    steps jsonb DEFAULT '{}'::jsonb NOT NULL,
-    run_at timestamp with time zone DEFAULT now() NOT NULL,
-    fire_at timestamp with time zone,
-    attempt integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 20 NOT NULL,
-    worker text,
-    lease_until timestamp with time zone,
-    started_at timestamp with time zone,
-    error text,
-    result jsonb,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    traceparent text,
-    CONSTRAINT outbox_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text, 'view'::text, 'schedule'::text, 'backfill'::text]))),
-    CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['ready'::text, 'waiting'::text, 'running'::text, 'done'::text, 'dead'::text, 'held'::text, 'cancelled'::text, 'uncertain'::text, 'shadow'::text])))
-)
-WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0.0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0.0', autovacuum_analyze_threshold='2000', autovacuum_vacuum_cost_delay='0');
-
-COMMENT ON TABLE tradeflow.outbox IS 'A row is one action of a firing, waiting or running. Rows of one firing share firing_id. Written by rules and the functions claim, started, complete, fail, extend, cancel, retry, tick; never directly.';
-
-COMMENT ON COLUMN tradeflow.outbox.id IS 'Identifies the action; the idempotency key is made of it.';
-
-COMMENT ON COLUMN tradeflow.outbox.firing_id IS 'The firing it belongs to.';
-
-COMMENT ON COLUMN tradeflow.outbox.rule IS 'The rule that fired.';
-
-COMMENT ON COLUMN tradeflow.outbox.rule_version IS 'The version of the rule that fired.';
-
-COMMENT ON COLUMN tradeflow.outbox.source IS 'The table whose row changed.';
-
-COMMENT ON COLUMN tradeflow.outbox.event IS 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
-
-COMMENT ON COLUMN tradeflow.outbox.subject IS 'Who it is about: the key of the row as text (several columns: a text array), or what the query says.';
-
-COMMENT ON COLUMN tradeflow.outbox.occurrence IS 'Which of several answers about the subject; empty where there is one.';
-
-COMMENT ON COLUMN tradeflow.outbox.key IS 'The row''s key columns with their values; kept for timers, which ask again about the row.';
-
-COMMENT ON COLUMN tradeflow.outbox.edge IS 'enter: the answer became yes; leave: it is yes no longer.';
-
-COMMENT ON COLUMN tradeflow.outbox.step IS 'The step of the rule''s actions. NULL: the rule has none, and the firing itself is the record.';
-
-COMMENT ON COLUMN tradeflow.outbox.action IS 'The action''s name, if it has one.';
-
-COMMENT ON COLUMN tradeflow.outbox.kind IS 'The action''s kind.';
-
-COMMENT ON COLUMN tradeflow.outbox.target IS 'The action''s target.';
-
-COMMENT ON COLUMN tradeflow.outbox.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
-
-COMMENT ON COLUMN tradeflow.outbox.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
-
-COMMENT ON COLUMN tradeflow.outbox.reason IS 'Why it is held or cancelled.';
-
-COMMENT ON COLUMN tradeflow.outbox.facts IS 'What templates read: the changed row, or the row of the query.';
-
-COMMENT ON COLUMN tradeflow.outbox.steps IS 'Results of the firing''s earlier steps, under their names and numbers.';
-
-COMMENT ON COLUMN tradeflow.outbox.run_at IS 'Not before this time.';
-
-COMMENT ON COLUMN tradeflow.outbox.fire_at IS 'The due time that the rule computed, before the action''s delay.';
-
-COMMENT ON COLUMN tradeflow.outbox.attempt IS 'How often it was claimed. A completion must name the attempt that holds the lease.';
-
-COMMENT ON COLUMN tradeflow.outbox.max_attempts IS 'After as many it is dead.';
-
-COMMENT ON COLUMN tradeflow.outbox.worker IS 'Who holds the lease.';
-
-COMMENT ON COLUMN tradeflow.outbox.lease_until IS 'Until when, by the database''s clock.';
-
-COMMENT ON COLUMN tradeflow.outbox.started_at IS 'When the worker said that it begins something it cannot take back.';
-
-COMMENT ON COLUMN tradeflow.outbox.error IS 'The last error.';
-
-COMMENT ON COLUMN tradeflow.outbox.result IS 'What executing it returned.';
-
-COMMENT ON COLUMN tradeflow.outbox.created_at IS 'The start of the transaction that fired.';
-
-COMMENT ON COLUMN tradeflow.outbox.traceparent IS 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
-
-CREATE FUNCTION tradeflow._ask_again(o tradeflow.outbox) RETURNS jsonb
+CREATE FUNCTION tradeflow._ask_again(id bigint) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'on'
+    SET enable_hashjoin TO 'on'
+    SET enable_mergejoin TO 'on'
     AS $$
 declare
-  fresh jsonb;
+  o      tradeflow.outbox;
+  fresh  jsonb;
 begin
+  select * into o from tradeflow.outbox x where x.id = _ask_again.id;
   begin
     if o.event = 'view' then
       -- What the view says is in members, since the end of the transaction that changed it.
@@ -341,6 +389,7 @@ begin
     where x.id = o.id;
     perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, before an execution: %s', o.rule, o.subject, sqlerrm),
                                 format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+    perform tradeflow._lanes_freed(array[o.lane]);
     return null;
   end;
   if fresh is null then
@@ -352,7 +401,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._ask_again(o tradeflow.outbox) IS 'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
+COMMENT ON FUNCTION tradeflow._ask_again(id bigint) IS 'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
 
 CREATE FUNCTION tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS text
     LANGUAGE c
@@ -538,16 +587,136 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) IS 'Internal. The last numbers given so far.';
 
+CREATE TABLE tradeflow.outbox (
+    id bigint NOT NULL,
+    firing_id bigint NOT NULL,
+    rule text NOT NULL,
+    rule_version integer NOT NULL,
+    source text NOT NULL,
+    event text NOT NULL,
+    subject text NOT NULL,
+    occurrence text DEFAULT ''::text NOT NULL,
+    key jsonb,
+    edge text DEFAULT 'enter'::text NOT NULL,
+    step integer,
+    action text,
+    kind text COLLATE pg_catalog."C",
+    target text COLLATE pg_catalog."C",
+    lane text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    parked text,
+    blocking boolean DEFAULT false NOT NULL,
+    continued boolean DEFAULT false NOT NULL,
+    reason text,
+    facts jsonb NOT NULL,
+    steps jsonb DEFAULT '{}'::jsonb NOT NULL,
+    run_at timestamp with time zone DEFAULT now() NOT NULL,
+    fire_at timestamp with time zone,
+    attempt integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 20 NOT NULL,
+    worker text,
+    lease_until timestamp with time zone,
+    started_at timestamp with time zone,
+    error text,
+    result jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    traceparent text,
+    CONSTRAINT outbox_event_check CHECK ((event = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text, 'view'::text, 'schedule'::text, 'backfill'::text]))),
+    CONSTRAINT outbox_parked_check CHECK ((parked = ANY (ARRAY['lane'::text, 'rule'::text]))),
+    CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['ready'::text, 'waiting'::text, 'running'::text, 'done'::text, 'dead'::text, 'held'::text, 'cancelled'::text, 'uncertain'::text, 'shadow'::text])))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_insert_scale_factor='0.0', autovacuum_vacuum_insert_threshold='10000', autovacuum_analyze_scale_factor='0.0', autovacuum_analyze_threshold='2000', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON TABLE tradeflow.outbox IS 'A row is one action of a firing, waiting or running. Rows of one firing share firing_id. Written by rules and the functions claim, started, complete, fail, extend, cancel, retry, tick; never directly.';
+
+COMMENT ON COLUMN tradeflow.outbox.id IS 'Identifies the action; the idempotency key is made of it.';
+
+COMMENT ON COLUMN tradeflow.outbox.firing_id IS 'The firing it belongs to.';
+
+COMMENT ON COLUMN tradeflow.outbox.rule IS 'The rule that fired.';
+
+COMMENT ON COLUMN tradeflow.outbox.rule_version IS 'The version of the rule that fired.';
+
+COMMENT ON COLUMN tradeflow.outbox.source IS 'The table whose row changed.';
+
+COMMENT ON COLUMN tradeflow.outbox.event IS 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
+
+COMMENT ON COLUMN tradeflow.outbox.subject IS 'Who it is about: the key of the row as text (several columns: a text array), or what the query says.';
+
+COMMENT ON COLUMN tradeflow.outbox.occurrence IS 'Which of several answers about the subject; empty where there is one.';
+
+COMMENT ON COLUMN tradeflow.outbox.key IS 'The row''s key columns with their values; kept for timers, which ask again about the row.';
+
+COMMENT ON COLUMN tradeflow.outbox.edge IS 'enter: the answer became yes; leave: it is yes no longer.';
+
+COMMENT ON COLUMN tradeflow.outbox.step IS 'The step of the rule''s actions. NULL: the rule has none, and the firing itself is the record.';
+
+COMMENT ON COLUMN tradeflow.outbox.action IS 'The action''s name, if it has one.';
+
+COMMENT ON COLUMN tradeflow.outbox.kind IS 'The action''s kind.';
+
+COMMENT ON COLUMN tradeflow.outbox.target IS 'The action''s target.';
+
+COMMENT ON COLUMN tradeflow.outbox.lane IS 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
+
+COMMENT ON COLUMN tradeflow.outbox.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
+
+COMMENT ON COLUMN tradeflow.outbox.parked IS 'Ready, but known not to be its turn: lane (others of its lane are before it), rule (its rule is paused). claim() does not meet it; who ends what is before it sets it free.';
+
+COMMENT ON COLUMN tradeflow.outbox.blocking IS 'Dead or uncertain, and the later actions of its lane wait for what a person does about it (actions.on_dead).';
+
+COMMENT ON COLUMN tradeflow.outbox.continued IS 'Dead, and its firing went on without it (actions.on_failure): its next step was begun.';
+
+COMMENT ON COLUMN tradeflow.outbox.reason IS 'Why it is held or cancelled.';
+
+COMMENT ON COLUMN tradeflow.outbox.facts IS 'What templates read: the changed row, or the row of the query.';
+
+COMMENT ON COLUMN tradeflow.outbox.steps IS 'Results of the firing''s earlier steps, under their names and numbers.';
+
+COMMENT ON COLUMN tradeflow.outbox.run_at IS 'Not before this time; of an action that had to wait for its lane, since when it is its turn. Ready ones are claimed in this order.';
+
+COMMENT ON COLUMN tradeflow.outbox.fire_at IS 'The due time that the rule computed, before the action''s delay.';
+
+COMMENT ON COLUMN tradeflow.outbox.attempt IS 'How often it was claimed. A completion must name the attempt that holds the lease.';
+
+COMMENT ON COLUMN tradeflow.outbox.max_attempts IS 'After as many it is dead.';
+
+COMMENT ON COLUMN tradeflow.outbox.worker IS 'Who holds the lease.';
+
+COMMENT ON COLUMN tradeflow.outbox.lease_until IS 'Until when, by the database''s clock.';
+
+COMMENT ON COLUMN tradeflow.outbox.started_at IS 'When the worker said that it begins something it cannot take back.';
+
+COMMENT ON COLUMN tradeflow.outbox.error IS 'The last error.';
+
+COMMENT ON COLUMN tradeflow.outbox.result IS 'What executing it returned.';
+
+COMMENT ON COLUMN tradeflow.outbox.created_at IS 'The start of the transaction that fired.';
+
+COMMENT ON COLUMN tradeflow.outbox.traceparent IS 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
+
 CREATE FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  blocks  boolean;
+  behind  int := 0;
 begin
+  -- Where the firing goes on without it, so does the lane; and an action that is no more may not block for ever.
+  blocks := coalesce((select a.on_dead = 'block' and a.on_failure <> 'continue' from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step), false);
   update tradeflow.outbox b
-  set state = to_state, error = _bury.error, worker = null, lease_until = null
+  set state = to_state, error = _bury.error, worker = null, lease_until = null, blocking = blocks
   where b.id = o.id;
+  if blocks then
+    select count(*) into behind
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+  end if;
+  perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(
-    to_state || '_action', o, format('action %s of rule "%s" for %s: %s', coalesce(o.action, o.step::text), o.rule, o.subject, _bury.error),
+    to_state || '_action', o,
+    format('action %s of rule "%s" for %s: %s', coalesce(o.action, o.step::text), o.rule, o.subject, _bury.error)
+      || case when behind > 0 then format('; %s later actions of its lane wait behind it', behind) else '' end,
     case to_state
       when 'dead' then format('mend the cause, then select tradeflow.retry(%s); or select tradeflow.cancel(%s);', o.id, o.id)
       else format('find out whether it arrived; then select tradeflow.cancel(%s, ''it arrived''); or select tradeflow.retry(%s);', o.id, o.id)
@@ -555,7 +724,9 @@ begin
   if to_state = 'dead' and exists (
     select from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue')
   then
-    perform tradeflow._next_step(array[o.id], array[jsonb_build_object('error', _bury.error)]);
+    if tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]) > 0 then
+      update tradeflow.outbox b set continued = true where b.id = o.id;
+    end if;
   end if;
   return to_state;
 end
@@ -963,6 +1134,20 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._count_health() IS 'Internal. What health() says, counted anew.';
 
+CREATE FUNCTION tradeflow._count_running(targets text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  update tradeflow.target_states s
+  set running = (select count(*) from tradeflow.outbox o where o.lease_until is not null and o.target = s.target)
+  where s.target = any (targets);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._count_running(targets text[]) IS 'Internal. Sets target_states.running of these targets to what runs.';
+
 CREATE FUNCTION tradeflow._ddl_ended() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1151,6 +1336,60 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) IS 'Internal. What explain() says about a view rule.';
 
+CREATE FUNCTION tradeflow._finish(ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[], attempts integer[] DEFAULT NULL::integer[]) RETURNS TABLE(id bigint, target text)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  gone  record;
+begin
+  with ended as (
+    -- In the order of ids, as every function here locks: two workers never wait for each other.
+    select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id
+  ), gone as (
+    delete from tradeflow.outbox o using ended e
+    where o.id = e.id and (attempts is null or (o.attempt = e.attempt and o.state = 'running'))
+    returning o.*, o as whole, e.result as outcome
+  ), moved as (
+    insert into tradeflow.outbox_history (
+      id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+      state, blocking, continued, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      result, request, created_at, traceparent)
+    select
+      g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
+      coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
+    from gone g
+  ), followed as (
+    select d.rule, d.edge, d.step
+    from (select distinct g.rule, g.edge, g.step from gone g where _finish.state = 'done') d
+    where exists (select from tradeflow.actions a where a.rule = d.rule and a.edge = d.edge and a.step > d.step)
+  ), next as (
+    select array_agg(g.whole order by g.id) as rows, array_agg(g.outcome order by g.id) as outcomes
+    from followed f join gone g on g.rule = f.rule and g.edge = f.edge and g.step = f.step
+  )
+  select array_agg(g.id) as ids, array_agg(g.target) as targets, array_agg(g.lane) as lanes, count(*) as n,
+         (select n.rows from next n) as next_rows, (select n.outcomes from next n) as next_outcomes
+  into gone
+  from gone g;
+
+  if gone.n > 0 then
+    if gone.next_rows is not null then
+      perform tradeflow._next_step(gone.next_rows, gone.next_outcomes);
+    end if;
+    if tradeflow._lanes_freed(gone.lanes) > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    return query select u.id, u.target from unnest(gone.ids, gone.targets) u(id, target);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._finish(ids bigint[], state text, reason text, results jsonb[], attempts integer[]) IS 'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns those it ended.';
+
 CREATE FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1194,6 +1433,53 @@ CREATE FUNCTION tradeflow._flush() RETURNS trigger
     AS '$libdir/tradeflow', 'tradeflow_flush';
 
 COMMENT ON FUNCTION tradeflow._flush() IS 'Internal. Trigger of watched tables: answers what the statement left pending and puts the firings into the outbox, in one insert.';
+
+CREATE FUNCTION tradeflow._heal_parked() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  now     timestamptz := clock_timestamp();
+  healed  int := 0;
+  more    int;
+begin
+  -- A channel that rows name, and no action any more: actions changed since, or a dump of such.
+  with recursive found as (
+    (select o.kind, coalesce(o.target, '') as target from tradeflow.outbox o
+     where o.state = 'ready' and o.parked is null
+     order by o.kind, coalesce(o.target, '') limit 1)
+    union all
+    select next.kind, next.target
+    from found f
+    cross join lateral (
+      select o.kind, coalesce(o.target, '') as target from tradeflow.outbox o
+      where o.state = 'ready' and o.parked is null and (o.kind, coalesce(o.target, '')) > (f.kind, f.target)
+      order by o.kind, coalesce(o.target, '') limit 1) next
+  )
+  insert into tradeflow.channels (kind, target)
+  select f.kind, f.target from found f where f.kind is not null on conflict do nothing;
+
+  if not exists (select from tradeflow.outbox o where o.parked is not null) then
+    return 0;
+  end if;
+  update tradeflow.outbox o
+  set parked = null, run_at = now
+  where o.parked = 'rule' and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null);
+  get diagnostics healed = row_count;
+  update tradeflow.outbox o
+  set parked = null, run_at = now
+  where o.parked = 'lane'
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+  get diagnostics more = row_count;
+  return healed + more;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._heal_parked() IS 'Internal. Part of tick(): finds channels that are not known yet, and sets free what is parked without reason. Returns how many.';
 
 CREATE FUNCTION tradeflow._incident(kind text, outbox tradeflow.outbox, message text, hint text DEFAULT NULL::text, sqlstate text DEFAULT NULL::text) RETURNS void
     LANGUAGE sql
@@ -1265,6 +1551,20 @@ CREATE FUNCTION tradeflow._is_asked(r tradeflow.rules) RETURNS boolean
 
 COMMENT ON FUNCTION tradeflow._is_asked(r tradeflow.rules) IS 'Internal. False for a rule that is off, paused, invalid, or whose owner is gone.';
 
+CREATE FUNCTION tradeflow._is_due(task text, every interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into tradeflow.upkeep as u (task, done_at) values (_is_due.task, clock_timestamp())
+  on conflict on constraint upkeep_pkey do update set done_at = excluded.done_at
+  where u.done_at is null or u.done_at + greatest(every, 20 * u.took) <= clock_timestamp();
+  return found;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._is_due(task text, every interval) IS 'Internal. Whether a part of the time work is to be done now; the longer it takes, the more seldom it is.';
+
 CREATE FUNCTION tradeflow._key_of(source text, key text) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1331,40 +1631,31 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) IS 'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
 
-CREATE FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) RETURNS SETOF tradeflow.outbox
-    LANGUAGE sql
+CREATE FUNCTION tradeflow._lanes_freed(lanes text[]) RETURNS integer
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  with free as (
-    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
-    -- than what runs), and nothing is ready before it. A head that another worker
-    -- holds is skipped, and still blocks the rest of its lane.
-    select o.id
-    from tradeflow.outbox o
-    where o.state = 'ready'
-      and o.run_at <= clock_timestamp()
-      and (_lease.kinds is null or o.kind = any (_lease.kinds))
-      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
-      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
-      and not exists (
-        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
-        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
-      and not exists (
-        select from tradeflow.outbox b
-        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
-    order by o.run_at, o.id
-    limit _lease.max
-    for update of o skip locked
-  )
+declare
+  freed int;
+begin
   update tradeflow.outbox o
-  set state = 'running', attempt = o.attempt + 1, worker = _lease.worker,
-      lease_until = clock_timestamp() + _lease.lease, started_at = null
-  from free
-  where o.id = free.id
-  returning o.*
+  set parked = null, run_at = clock_timestamp()
+  from (
+    -- Most lanes have nothing parked: then the look-up ends at the root of an empty index.
+    select distinct l.lane from unnest(lanes) l(lane)
+    where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
+  cross join lateral (
+    select b.ctid as at, b.parked from tradeflow.outbox b
+    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    -- As the index has it: by id alone the planner might read the table in the order of ids.
+    order by b.lane, b.id limit 1) first
+  where o.ctid = first.at and first.parked = 'lane';
+  get diagnostics freed = row_count;
+  return freed;
+end
 $$;
 
-COMMENT ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) IS 'Internal. Leases up to max ready actions, the first of each lane.';
+COMMENT ON FUNCTION tradeflow._lanes_freed(lanes text[]) IS 'Internal. Lets the first action of each of these lanes have its turn. Returns how many were parked until now.';
 
 CREATE FUNCTION tradeflow._load_as_dumped() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1402,7 +1693,7 @@ CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
                      when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
         run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
-        reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+        parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
     where o.id = any (ids)
     returning 1
   ), told as (
@@ -1463,20 +1754,15 @@ CREATE FUNCTION tradeflow._next_run(schedule text, after timestamp with time zon
 
 COMMENT ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) IS 'Internal. The first time after this one that a schedule names. Errors: 22023 for what is no schedule, or never comes.';
 
-CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS integer
+CREATE FUNCTION tradeflow._next_step(finished tradeflow.outbox[], outcomes jsonb[]) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
   with finished as (
-    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
-    from unnest(ids, outcomes) f(id, outcome)
-    join tradeflow.outbox o on o.id = f.id
-    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
+    select f.*, coalesce(outcomes[f.ordinality], '{}') - 'request' as outcome
+    from unnest(_next_step.finished) with ordinality f
     -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
-    where case when o.attempt > 1 and mine.on_failure = 'continue' then
-      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
-      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
-      else true end
+    where not f.continued
   ), added as (
     insert into tradeflow.outbox (
       firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -1495,11 +1781,65 @@ CREATE FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) RETURNS int
       where x.rule = f.rule and x.edge = f.edge and x.step > f.step
       order by x.step limit 1) a
     returning 1
+  ), told as (
+    select pg_notify('tradeflow', '') where exists (select from added)
   )
-  select count(*)::int from added
+  select count(*)::int from added left join told on true
 $$;
 
-COMMENT ON FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) IS 'Internal. Begins the next step of the firings of these actions.';
+COMMENT ON FUNCTION tradeflow._next_step(finished tradeflow.outbox[], outcomes jsonb[]) IS 'Internal. Begins the next step of the firings of these actions.';
+
+CREATE FUNCTION tradeflow._not_answered(target text, error text, transient boolean, throttled interval DEFAULT NULL::interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  now     timestamptz := clock_timestamp();
+  t       tradeflow.targets;
+  was     tradeflow.target_states;
+  opens   boolean;
+begin
+  select * into t from tradeflow.targets x where x.name = _not_answered.target;
+  select * into was from tradeflow.target_states x where x.target = t.name for update;
+  if not found then
+    return;
+  end if;
+  -- A throttled target works: its breaker is none of it.
+  opens := transient and throttled is null and t.breaker_failures > 0
+           and (was.breaker = 'half_open' or was.breaker = 'closed' and was.failures + 1 >= t.breaker_failures);
+  update tradeflow.target_states s
+  set running = case when t.concurrency is not null then greatest(s.running - 1, 0) else 0 end,
+      failures = s.failures + case when transient and throttled is null then 1 else 0 end,
+      breaker = case when opens then 'open' when transient and throttled is null and s.breaker <> 'half_open' then s.breaker
+                     when throttled is not null and s.breaker = 'half_open' then 'closed' else s.breaker end,
+      opened_at = case when opens then coalesce(s.opened_at, now) when throttled is not null and s.breaker = 'half_open' then null else s.opened_at end,
+      -- Half-open, and the execution said nothing about the destination: another may try.
+      retry_at = case when opens then now + t.breaker_cooldown when s.breaker = 'half_open' then now else s.retry_at end,
+      throttled_until = case when throttled is not null then greatest(s.throttled_until, now + throttled) else s.throttled_until end,
+      last_error = case when transient or throttled is not null then left(_not_answered.error, 1000) else s.last_error end,
+      last_failed_at = case when transient or throttled is not null then now else s.last_failed_at end
+  where s.target = t.name;
+  if opens and was.breaker = 'closed' then
+    insert into tradeflow.incidents (kind, message, detail, hint)
+    values ('breaker_open', format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
+            _not_answered.error, 'it goes on by itself when the target answers. tradeflow.target_states says how it is.');
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._not_answered(target text, error text, transient boolean, throttled interval) IS 'Internal. Notes that an execution at a target failed, opens its breaker after too many, and stops calling it for as long as it asked for.';
+
+CREATE FUNCTION tradeflow._note_channel() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into tradeflow.channels (kind, target) values (new.kind, coalesce(new.target, '')) on conflict do nothing;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._note_channel() IS 'Internal. Has claim() look for the actions of this kind and target.';
 
 CREATE FUNCTION tradeflow._note_dependencies(the_rule text) RETURNS void
     LANGUAGE plpgsql
@@ -1563,6 +1903,126 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._note_dependencies(the_rule text) IS 'Internal. Notes anew what a rule reads.';
+
+CREATE TABLE tradeflow.channels (
+    kind text NOT NULL COLLATE pg_catalog."C",
+    target text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    from_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    from_id bigint DEFAULT 0 NOT NULL,
+    swept_at timestamp with time zone,
+    sweep_took interval
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='200');
+
+COMMENT ON TABLE tradeflow.channels IS 'A row is a kind and target that actions name: claim() looks for ready actions channel by channel. Not dumped.';
+
+COMMENT ON COLUMN tradeflow.channels.kind IS 'Kind of the actions.';
+
+COMMENT ON COLUMN tradeflow.channels.target IS 'Their target; empty: none.';
+
+COMMENT ON COLUMN tradeflow.channels.from_at IS 'claim() skips what was ready before: while an old transaction keeps vacuum from cleaning, those are dead rows without end. What commits late and lies before it is moved behind it by tick().';
+
+COMMENT ON COLUMN tradeflow.channels.from_id IS 'Of several with that time: what has a lower id.';
+
+COMMENT ON COLUMN tradeflow.channels.swept_at IS 'When tick() last looked for late ones.';
+
+COMMENT ON COLUMN tradeflow.channels.sweep_took IS 'How long that took: it looks the more seldom the longer it takes.';
+
+CREATE FUNCTION tradeflow._open_channels(kinds text[], room jsonb, now timestamp with time zone) RETURNS TABLE(channel tradeflow.channels, has_room integer, limited text, since timestamp with time zone, first_id bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  index   oid := 'tradeflow.outbox_ready'::regclass;
+  before  bigint := pg_stat_get_xact_tuples_returned(index);
+begin
+  return query
+  select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
+         case when t.rate_limit is not null or t.concurrency is not null or s.breaker <> 'closed' then t.name end, first.run_at, first.id
+  from tradeflow.channels c
+  left join tradeflow.action_kinds k on k.name = c.kind
+  left join tradeflow.targets t on t.name = c.target
+  left join tradeflow.target_states s on s.target = c.target
+  cross join lateral (
+    select x.run_at, x.id from tradeflow.outbox x
+    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
+      and (x.run_at, x.id) >= (c.from_at, c.from_id) and x.run_at <= now
+    order by x.run_at, x.id limit 1) first
+  where (_open_channels.kinds is null or c.kind = any (_open_channels.kinds))
+    and k.paused_at is null and t.paused_at is null
+    and (s.throttled_until is null or s.throttled_until <= now)
+    and (s.breaker is null or s.breaker = 'closed' or s.retry_at <= now or t.breaker_failures = 0)
+    and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
+
+  -- Waded through thousands of dead entries, which vacuum may not take away yet: begin behind them from now on.
+  if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
+    update tradeflow.channels c
+    set from_at = new.at, from_id = new.id
+    from (select * from tradeflow.channels x for update skip locked) o
+    cross join lateral (
+      select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
+      from (select x.run_at, x.id from tradeflow.outbox x
+            where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+              and (x.run_at, x.id) >= (o.from_at, o.from_id)
+            order by x.run_at, x.id limit 1) f) new
+    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id)
+      and new.at <= _open_channels.now;
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._open_channels(kinds text[], room jsonb, now timestamp with time zone) IS 'Internal. Where a claim may look, and how many it may take there at most.';
+
+CREATE FUNCTION tradeflow._park(channel tradeflow.channels, now timestamp with time zone, window_size integer, paused text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  parked int;
+begin
+  with blocked as materialized (
+    select w.ctid as at, w.rule = any (paused) as of_rule, before.at as by, before.runs
+    from (
+      select x.ctid, x.id, x.lane, x.rule
+      from tradeflow.outbox x
+      where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) >= (channel.from_at, channel.from_id) and x.run_at <= _park.now
+      order by x.run_at, x.id
+      limit window_size) w
+    left join lateral (
+      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking)
+       order by b.lane, b.id limit 1)
+      union all
+      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null)
+      limit 1) before on true
+    where w.rule = any (paused) or before.at is not null
+  ), locked as materialized (
+    select d.by
+    from (select distinct x.by, x.runs from blocked x where not x.of_rule) d
+    join tradeflow.outbox b on b.ctid = d.by
+    where (select count(*) from blocked) >= 64 and (b.state in ('ready', 'running') or b.blocking)
+      and (b.lease_until is not null or not d.runs)
+    for update of b skip locked
+  ), mine as (
+    select o.ctid as at, x.of_rule
+    from blocked x
+    join tradeflow.outbox o on o.ctid = x.at
+    where o.state = 'ready' and o.parked is null and (x.of_rule or x.by in (select l.by from locked l))
+      -- A few are met again more cheaply than they are moved.
+      and (select count(*) from blocked) >= 64
+    for update of o skip locked
+  ), done as (
+    update tradeflow.outbox o set parked = case when m.of_rule then 'rule' else 'lane' end
+    from mine m where o.ctid = m.at
+    returning 1
+  )
+  select count(*)::int into parked from done;
+  return parked;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._park(channel tradeflow.channels, now timestamp with time zone, window_size integer, paused text[]) IS 'Internal. Takes what is not its turn out of the way of claim(). Returns how many.';
 
 CREATE FUNCTION tradeflow._partitions() RETURNS integer
     LANGUAGE plpgsql
@@ -1739,15 +2199,19 @@ begin
   update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
   where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
 
-  with overdue as (
-    select o.* from tradeflow.outbox o
-    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
-    order by o.run_at limit 1000
-  ), stuck as (
-    select o.kind, count(*) as actions, min(o.id) as first
-    from overdue o
-    where o.kind <> all (executed)
-    group by o.kind
+  with stuck as (
+    select c.kind, sum(overdue.actions) as actions, min(overdue.first) as first
+    from tradeflow.channels c
+    cross join lateral (
+      select count(*) as actions, min(x.id) as first
+      from (
+        select o.id from tradeflow.outbox o
+        where o.kind = c.kind and coalesce(o.target, '') = c.target and o.state = 'ready' and o.parked is null
+          and (o.run_at, o.id) >= (c.from_at, c.from_id) and o.run_at < clock_timestamp() - interval '1 minute'
+        order by o.run_at, o.id limit 1000) x) overdue
+    where c.kind <> all (executed)
+    group by c.kind
+    having sum(overdue.actions) > 0
   ), added as (
     insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
     select 'unknown_kind', o.rule, o.source, o.subject, o.id,
@@ -1832,20 +2296,35 @@ COMMENT ON FUNCTION tradeflow._require_reader(r tradeflow.rules) IS 'Internal. E
 CREATE FUNCTION tradeflow._rescue() RETURNS TABLE(rescued integer, uncertain integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
   o          tradeflow.outbox;
   repeatable boolean;
+  now        timestamptz := clock_timestamp();
+  index      oid := 'tradeflow.outbox_lease'::regclass;
+  before     bigint := pg_stat_get_xact_tuples_returned(index);
+  looked     timestamptz;
+  thorough   boolean := false;
+  seen       int := 0;
 begin
   rescued := 0;
   uncertain := 0;
+  -- While an old transaction keeps vacuum from cleaning, leases that ended well lie here without end: they are passed once.
+  select u.from_at into looked from tradeflow.upkeep u where u.task = 'leases';
+  if looked > '-infinity' and tradeflow._is_due('leases', '1 minute') then
+    looked := '-infinity';
+    thorough := true;
+  end if;
   for o in
     select * from tradeflow.outbox x
-    where x.state = 'running' and x.lease_until < clock_timestamp()
-    order by x.id limit 1000
+    where x.lease_until < now and x.lease_until >= coalesce(looked, '-infinity')
+    order by x.lease_until limit 1000
     for update skip locked
   loop
+    seen := seen + 1;
     repeatable := o.started_at is null or coalesce((select k.repeatable from tradeflow.action_kinds k where k.name = o.kind), false);
+    perform tradeflow._not_answered(o.target, null, false);
     if not repeatable then
       perform tradeflow._bury(o, 'uncertain', format('worker %s was lost after it began to send; whether it arrived is unknown', o.worker));
       uncertain := uncertain + 1;
@@ -1854,11 +2333,22 @@ begin
     else
       update tradeflow.outbox x
       set state = 'ready', error = format('worker %s was lost', o.worker), worker = null, lease_until = null, started_at = null,
-          run_at = least(x.run_at, clock_timestamp())
+          run_at = clock_timestamp()
       where x.id = o.id;
+      perform tradeflow._lanes_freed(array[o.lane]);
       rescued := rescued + 1;
     end if;
   end loop;
+  if thorough then
+    update tradeflow.upkeep u
+    set took = clock_timestamp() - now,
+        from_at = case when pg_stat_get_xact_tuples_returned(index) - before < 1000 + seen then '-infinity' else u.from_at end
+    where u.task = 'leases';
+  end if;
+  if not thorough and seen < 1000 and pg_stat_get_xact_tuples_returned(index) - before > 1000 + seen then
+    insert into tradeflow.upkeep as u (task, from_at) values ('leases', now - interval '2 seconds')
+    on conflict on constraint upkeep_pkey do update set from_at = excluded.from_at;
+  end if;
   return next;
 end
 $$;
@@ -2417,11 +2907,72 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) IS 'Internal. What the current transaction has fired since these numbers, as JSON.';
 
+CREATE FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.target_states s
+  set tokens = tradeflow._tokens(t, s, _spend.now) - _spend.claimed,
+      refilled_at = case when t.rate_limit is not null then _spend.now end,
+      running = case when t.concurrency is not null then s.running + _spend.claimed else 0 end,
+      breaker = case when s.breaker = 'closed' or t.breaker_failures = 0 then 'closed' else 'half_open' end,
+      retry_at = case when s.breaker <> 'closed' and t.breaker_failures > 0 then clock_timestamp() + _spend.lease end
+  from tradeflow.targets t
+  where s.target = _spend.target and t.name = s.target;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) IS 'Internal. Takes tokens for claimed executions and counts them as running; an open breaker becomes half-open.';
+
 CREATE FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) RETURNS jsonb
     LANGUAGE c STRICT
     AS '$libdir/tradeflow', 'tradeflow_still';
 
 COMMENT ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) IS 'Internal. Asks a due timer''s question again on the row as it is now, as the rule''s owner: the facts, or NULL for no.';
+
+CREATE FUNCTION tradeflow._sweep_channels() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  channel  tradeflow.channels;
+  began    timestamptz;
+  before   bigint;
+  late     int;
+  moved    int := 0;
+begin
+  for channel in
+    select * from tradeflow.channels c
+    where c.from_at > '-infinity'
+      and (c.swept_at is null or c.swept_at + greatest(20 * c.sweep_took, interval '0.5 seconds') < clock_timestamp())
+    order by c.kind, c.target
+  loop
+    began := clock_timestamp();
+    before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
+    update tradeflow.outbox o
+    set run_at = clock_timestamp()
+    from (
+      select x.ctid as at from tradeflow.outbox x
+      where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) < (channel.from_at, channel.from_id)
+      for update skip locked) late_one
+    where o.ctid = late_one.at;
+    get diagnostics late = row_count;
+    moved := moved + late;
+    update tradeflow.channels c
+    set swept_at = clock_timestamp(), sweep_took = clock_timestamp() - began,
+        from_at = case when pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass) - before < 1000 then '-infinity' else c.from_at end
+    where c.kind = channel.kind and c.target = channel.target;
+  end loop;
+  return moved;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._sweep_channels() IS 'Internal. Part of tick(): finds ready actions that committed after claim() had gone past them. Returns how many.';
 
 CREATE FUNCTION tradeflow._targets_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2440,6 +2991,22 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
+
+CREATE FUNCTION tradeflow._targets_limited() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.concurrency is not null and old.concurrency is null then
+    perform tradeflow._count_running(array[new.name]);
+  end if;
+  -- What waited for the old limit may go on.
+  perform pg_notify('tradeflow', '');
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._targets_limited() IS 'Internal. Applies changed limits of a target at once.';
 
 CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
     LANGUAGE plpgsql
@@ -2496,6 +3063,21 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._templates_before_write() IS 'Internal. Rejects a mail template that does not compile. Errors: 42601.';
 
+CREATE FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) RETURNS double precision
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return case when t.rate_limit is not null then least(
+    coalesce(t.burst, t.rate_limit),
+    coalesce(s.tokens + t.rate_limit * greatest(extract(epoch from now - s.refilled_at), 0) / extract(epoch from t.rate_period),
+             coalesce(t.burst, t.rate_limit)))
+  end;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) IS 'Internal. The tokens of a target''s bucket at this time; NULL: it has no rate limit.';
+
 CREATE FUNCTION tradeflow._truncated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2525,6 +3107,24 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._truncated() IS 'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled, and views are asked about all their members.';
 
+CREATE FUNCTION tradeflow._unpark_rule() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  -- One time for all: they go on in the order of their ids.
+  now timestamptz := clock_timestamp();
+begin
+  update tradeflow.outbox o set parked = null, run_at = now where o.parked = 'rule' and o.rule = new.name;
+  if found then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._unpark_rule() IS 'Internal. The actions of a rule that is resumed go on.';
+
 CREATE FUNCTION tradeflow._view_subject_type(view text) RETURNS regtype
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2545,6 +3145,8 @@ begin
   for o in
     select * from tradeflow.outbox x
     where x.state = 'waiting' and x.run_at <= tradeflow.now()
+      -- A paused rule is not asked, about its timers neither.
+      and not exists (select from tradeflow.rules r where r.name = x.rule and r.paused_at is not null)
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
@@ -2698,12 +3300,31 @@ CREATE FUNCTION tradeflow.cancel(id bigint, reason text DEFAULT NULL::text) RETU
 
 COMMENT ON FUNCTION tradeflow.cancel(id bigint, reason text) IS 'Cancels one action. False: it is running, or ended already.';
 
-CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[]) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone, traceparent text)
+CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[] DEFAULT NULL::text[], room jsonb DEFAULT NULL::jsonb) RETURNS TABLE(id bigint, attempt integer, max_attempts integer, firing_id bigint, rule text, rule_version integer, source text, event text, subject text, occurrence text, edge text, step integer, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb, idempotency_key text, run_at timestamp with time zone, created_at timestamp with time zone, lease_until timestamp with time zone, traceparent text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 #variable_conflict use_column
+declare
+  now       timestamptz := clock_timestamp();
+  paused    text[];
+  constants record;
+  open      tradeflow.channels[];
+  channel   tradeflow.channels;
+  room_of   int[];
+  limited   text[];
+  n         int;
+  share     int;
+  free      int := max;
+  got       int;
+  found_now int;
+  parked    int;
+  tries     int;
+  clashes   int := 0;
 begin
   if claim.max is null or claim.max not between 1 and 10000 then
     raise exception 'max must be between 1 and 10000, not %', coalesce(claim.max::text, 'NULL') using errcode = 'invalid_parameter_value';
@@ -2714,61 +3335,139 @@ begin
     raise exception 'worker must be named' using errcode = 'invalid_parameter_value', hint = 'host and process, for people who ask who holds a lease.';
   end if;
 
-  return query
-  with held as (
-    select * from tradeflow._lease(claim.worker, claim.max, claim.lease, claim.kinds)
-  )
-  select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
-         h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
-  from held h
-  left join lateral (
-    -- Without a key, or a view to look into, there is nobody to ask about.
-    select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
-    from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
-  left join lateral (select tradeflow._ask_again(h.*) as facts where a.asks offset 0) again on true
-  cross join tradeflow.installation i
-  cross join (select coalesce(jsonb_object_agg(x.name, x.value), '{}') as settings from tradeflow.settings x) s
-  where a.asks is not true or again.facts is not null
-  order by h.run_at, h.id;
+  -- The channels where something is ready, the one that waits longest first.
+  select array_agg(c.channel order by c.since, c.first_id), array_agg(c.has_room order by c.since, c.first_id), array_agg(c.limited order by c.limited) filter (where c.limited is not null)
+  into open, room_of, limited
+  from tradeflow._open_channels(kinds, room, now) c;
+  n := coalesce(cardinality(open), 0);
+  if n = 0 then
+    return;
+  end if;
+
+  if limited is not null then
+    -- In one order everywhere. From here on nobody else claims for these targets.
+    perform from tradeflow.target_states s where s.target = any (limited) order by s.target for update;
+    now := clock_timestamp();
+  end if;
+  paused := array(select r.name from tradeflow.rules r where r.paused_at is not null);
+  select x.id, coalesce((select jsonb_object_agg(s.name, s.value) from tradeflow.settings s), '{}') as settings into constants
+  from tradeflow.installation x;
+
+  -- Each channel has its fair share, and what one leaves goes to the others.
+  for round in 1..2 loop
+    for i in 1..n loop
+      channel := open[i];
+      share := least(room_of[i], ceil(free::numeric / (n - i + 1))::int);
+      if round = 2 then
+        share := least(room_of[i], free);
+      end if;
+      continue when share <= 0;
+      if limited is not null and channel.target = any (limited) then
+        share := least(share, (select tradeflow._admits(t, s, now) from tradeflow.target_states s join tradeflow.targets t on t.name = s.target
+                               where s.target = channel.target));
+        continue when share <= 0;
+      end if;
+      got := 0;
+      tries := 0;
+      loop
+        begin
+          return query
+          with free as (
+            select o.ctid as at
+            from (
+              select x.ctid, x.id, x.lane, x.rule
+              from tradeflow.outbox x
+              where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+                and (x.run_at, x.id) >= (channel.from_at, channel.from_id) and x.run_at <= now
+              order by x.run_at, x.id
+              limit 2 * share + 100) w
+            join tradeflow.outbox o on o.ctid = w.ctid
+            where o.state = 'ready' and o.parked is null
+              and w.rule <> all (paused)
+              -- Look-ups, one for each row, whatever the planner thinks of joins.
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking) limit 1) is null
+            limit share - got
+            for update of o skip locked
+          ), held as (
+            update tradeflow.outbox o
+            set state = 'running', attempt = o.attempt + 1, worker = claim.worker, lease_until = clock_timestamp() + claim.lease, started_at = null
+            from free
+            where o.ctid = free.at
+            returning o.*
+          )
+          select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
+                 h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, constants.settings,
+                 constants.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
+          from held h
+          left join lateral (
+            -- Without a key, or a view to look into, there is nobody to ask about.
+            select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
+            from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
+          left join lateral (select tradeflow._ask_again(h.id) as facts where a.asks offset 0) again on true
+          where a.asks is not true or again.facts is not null
+          order by h.run_at, h.id;
+          get diagnostics found_now = row_count;
+        exception when unique_violation then
+          -- Another claim took one of the same lane at this very moment, and has committed: now it is seen.
+          clashes := clashes + 1;
+          if clashes > 5 then
+            raise;
+          end if;
+          continue;
+        end;
+        got := got + found_now;
+        exit when got >= share;
+        parked := tradeflow._park(channel, now, greatest(2 * share + 100, 2000), paused);
+        tries := tries + 1;
+        -- Whoever is told comes again.
+        if parked > 0 and tries > 100 then
+          perform pg_notify('tradeflow', '');
+        end if;
+        exit when parked = 0 or tries > 100;
+      end loop;
+      if got > 0 then
+        if limited is not null and channel.target = any (limited) then
+          perform tradeflow._spend(channel.target, got, now, claim.lease);
+        end if;
+        room_of[i] := room_of[i] - got;
+        free := free - got;
+      else
+        room_of[i] := 0;
+      end if;
+    end loop;
+    exit when free <= 0;
+  end loop;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[]) IS 'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+COMMENT ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[], room jsonb) IS 'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. room: how many of which target the worker takes, {"hubspot": 12, "*": 64}; "" is for actions without a target, * for targets not named. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Targets give no more than their limits allow. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
 CREATE FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) RETURNS TABLE(id bigint, accepted boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 #variable_conflict use_column
 declare
   good     bigint[];
-  outcome  jsonb[];
+  targets  text[];
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
-  elsif exists (select from unnest(results) r where r is not null and (jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304)) then
+  elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
     raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
   end if;
-
-  -- In the order of ids, as every function here locks: two workers never wait for each other.
-  with mine as (
-    select o.id, c.result
-    from (select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id) c
-    join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
-    order by o.id
-    for update of o
-  )
-  select array_agg(m.id), array_agg(m.result) into good, outcome from mine m;
-
-  if good is not null then
-    if tradeflow._next_step(good, outcome) > 0 then
-      perform pg_notify('tradeflow', '');
-    end if;
-    perform tradeflow._archive(good, 'done', null, outcome);
+  select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
+  perform tradeflow._answered(targets);
+  if cardinality(good) = cardinality(ids) then
+    return query select c.id, true from unnest(ids) c(id);
+  else
+    return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
   end if;
-  return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
 end
 $$;
 
@@ -2859,6 +3558,7 @@ CREATE FUNCTION tradeflow.extend(ids bigint[], attempts integer[], lease interva
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 #variable_conflict use_column
 declare
@@ -2889,6 +3589,7 @@ CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome t
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
   o tradeflow.outbox;
@@ -2902,17 +3603,15 @@ begin
   if not found then
     return null;
   end if;
-  if fail.throttle then
-    update tradeflow.target_states s
-    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
-        last_error = fail.error, last_failed_at = clock_timestamp()
-    where s.target = o.target;
-  end if;
+  perform tradeflow._not_answered(
+    o.target, fail.error, outcome in ('retry', 'uncertain'),
+    case when fail.throttle then greatest(coalesce(retry_after, tradeflow._backoff(o.attempt)), '0') end);
   if outcome = 'retry' and o.attempt < o.max_attempts then
     update tradeflow.outbox x
     set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
         run_at = clock_timestamp() + greatest(retry_after, tradeflow._backoff(o.attempt))
     where x.id = o.id;
+    perform tradeflow._lanes_freed(array[o.lane]);
     return 'ready';
   end if;
   return tradeflow._bury(
@@ -2934,19 +3633,20 @@ begin
   select * into last from tradeflow.health_snapshot;
   -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
   -- twentieth of the time. Whoever asks while another counts gets the last answer.
-  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
-                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+  if (last.taken_at is null or last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took))
+     and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))
+  then
     began := clock_timestamp();
     last.body := tradeflow._count_health();
     last.taken_at := clock_timestamp();
     insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
     on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
   end if;
-  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+  return coalesce(last.body, '{}') || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
 
 CREATE FUNCTION tradeflow.hold(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -2957,11 +3657,13 @@ CREATE FUNCTION tradeflow.hold(ids bigint[], reason text DEFAULT NULL::text) RET
     where o.id = any (ids) and o.state in ('ready', 'waiting')
     order by o.id for update
   ), held as (
-    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    update tradeflow.outbox o set state = 'held', parked = null, reason = coalesce(hold.reason, 'held by ' || session_user)
     from mine where o.id = mine.id
-    returning 1
+    returning o.lane
+  ), gathered as (
+    select array_agg(h.lane) as lanes, count(*)::int as n from held h
   )
-  select count(*)::int from held
+  select g.n from gathered g left join lateral tradeflow._lanes_freed(g.lanes) on true
 $$;
 
 COMMENT ON FUNCTION tradeflow.hold(ids bigint[], reason text) IS 'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
@@ -3013,6 +3715,39 @@ CREATE FUNCTION tradeflow.inspect(id bigint) RETURNS jsonb
 $$;
 
 COMMENT ON FUNCTION tradeflow.inspect(id bigint) IS 'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
+
+CREATE FUNCTION tradeflow.next_due(kinds text[] DEFAULT NULL::text[]) RETURNS interval
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+  return (select greatest(min(case
+      when t.paused_at is not null or k.paused_at is not null then null
+      when s.throttled_until > clock_timestamp() then s.throttled_until
+      when s.breaker <> 'closed' and t.breaker_failures > 0 then s.retry_at
+      when first.run_at <= clock_timestamp() and tradeflow._tokens(t, s, clock_timestamp()) < 1 then
+        clock_timestamp() + (1 - tradeflow._tokens(t, s, clock_timestamp())) / t.rate_limit * t.rate_period
+      else (
+        select x.run_at from tradeflow.outbox x
+        where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null and x.run_at > statement_timestamp()
+        order by x.run_at, x.id limit 1)
+    end) - clock_timestamp(), '0')
+  from tradeflow.channels c
+  left join tradeflow.action_kinds k on k.name = c.kind
+  left join tradeflow.targets t on t.name = c.target
+  left join tradeflow.target_states s on s.target = c.target
+  cross join lateral (
+    select x.run_at from tradeflow.outbox x
+    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
+      and (x.run_at, x.id) >= (c.from_at, c.from_id)
+    order by x.run_at, x.id limit 1) first
+  where next_due.kinds is null or c.kind = any (next_due.kinds));
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.next_due(kinds text[]) IS 'How long until a claim can find what it cannot find now: a retry is due, a throttled target may be called again, a token is there. Not notified, so a worker sleeps no longer than this. NULL: nothing is known to come.';
 
 CREATE FUNCTION tradeflow.now() RETURNS timestamp with time zone
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -3279,6 +4014,7 @@ CREATE FUNCTION tradeflow.started(id bigint, attempt integer) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
   with mine as (
     update tradeflow.outbox o set started_at = clock_timestamp()
@@ -3290,6 +4026,31 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.started(id bigint, attempt integer) IS 'Says that the worker begins what it cannot take back. False: the lease is lost; do not begin. After it, a lost lease makes a kind that cannot be repeated uncertain.';
 
+CREATE FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text DEFAULT NULL::text, hint text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if sync_incident.kind not in ('sync_error', 'sync_rejected', 'sync_held', 'hook_refused') then
+    raise invalid_parameter_value using message = format('a sync reports no incident of kind "%s"', sync_incident.kind);
+  end if;
+  -- What is open already and says the same is counted, not told again: a sync repeats its failures every minute.
+  update tradeflow.incidents i
+  set count = i.count + 1, last_seen_at = now(), detail = sync_incident.detail
+  where i.id = (
+    select o.id from tradeflow.incidents o
+    where o.kind = sync_incident.kind and o.source = sync_incident.resource and o.acked_at is null
+      and o.subject is not distinct from sync_incident.subject and o.message = sync_incident.message
+    order by o.id limit 1);
+  if not found then
+    insert into tradeflow.incidents (kind, source, subject, message, detail, hint)
+    values (sync_incident.kind, sync_incident.resource, sync_incident.subject, sync_incident.message, sync_incident.detail, sync_incident.hint);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) IS 'Notes an incident of a sync: its kind (sync_error, sync_rejected, sync_held, hook_refused), the resource, the row''s key. One that is open and says the same is counted.';
+
 CREATE FUNCTION tradeflow.tick() RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3299,6 +4060,8 @@ declare
   rescue  record;
   timers  record;
   swept   int;
+  late    int;
+  freed   int := 0;
   done    jsonb;
 begin
   -- One at a time is enough; the others return at once.
@@ -3308,14 +4071,23 @@ begin
   select * into rescue from tradeflow._rescue();
   select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
-    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
+  late := tradeflow._sweep_channels();
+  if tradeflow._is_due('parked', '10 seconds') then
+    freed := tradeflow._heal_parked();
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'parked';
+  end if;
+  if tradeflow._is_due('running', '30 seconds') then
+    perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
+  end if;
   delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
-  if rescue.rescued + timers.due > 0 then
+  if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
@@ -3389,11 +4161,12 @@ begin
   end if;
   select b.id, b.state, b.run_at, b.attempt into before
   from tradeflow.outbox b
-  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  where b.lane = o.lane and (b.state = 'running' or ((b.state = 'ready' or b.blocking) and b.id < o.id))
   order by b.state = 'running' desc, b.id limit 1;
   if found then
     return format('action %s of its lane, which is %s', before.id, case
       when before.state = 'running' then 'running'
+      when before.state in ('dead', 'uncertain') then format('%s, and a person must retry or cancel it first', before.state)
       when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       else 'before it' end);
   elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
@@ -3415,6 +4188,7 @@ begin
       when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
       when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped
     from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
@@ -3572,7 +4346,7 @@ COMMENT ON COLUMN tradeflow.actions.max_attempts IS 'Executions before the actio
 
 COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: stop, or continue with the next step.';
 
-COMMENT ON COLUMN tradeflow.actions.on_dead IS 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
+COMMENT ON COLUMN tradeflow.actions.on_dead IS 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it, as they are where on_failure is continue).';
 
 COMMENT ON COLUMN tradeflow.actions.recheck IS 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
@@ -3709,10 +4483,13 @@ CREATE TABLE tradeflow.outbox_history (
     edge text NOT NULL,
     step integer,
     action text,
-    kind text,
-    target text,
-    lane text NOT NULL,
+    kind text COLLATE pg_catalog."C",
+    target text COLLATE pg_catalog."C",
+    lane text NOT NULL COLLATE pg_catalog."C",
     state text NOT NULL,
+    parked text,
+    blocking boolean NOT NULL,
+    continued boolean NOT NULL,
     reason text,
     facts jsonb NOT NULL,
     steps jsonb NOT NULL,
@@ -3766,13 +4543,19 @@ COMMENT ON COLUMN tradeflow.outbox_history.lane IS 'Actions of one lane run one 
 
 COMMENT ON COLUMN tradeflow.outbox_history.state IS 'ready, waiting (for its time), running, done, dead, held, cancelled, uncertain (sent, outcome unknown), shadow. Dead, held and uncertain stay until a person acts; done, cancelled and shadow move to outbox_history.';
 
+COMMENT ON COLUMN tradeflow.outbox_history.parked IS 'Ready, but known not to be its turn: lane (others of its lane are before it), rule (its rule is paused). claim() does not meet it; who ends what is before it sets it free.';
+
+COMMENT ON COLUMN tradeflow.outbox_history.blocking IS 'Dead or uncertain, and the later actions of its lane wait for what a person does about it (actions.on_dead).';
+
+COMMENT ON COLUMN tradeflow.outbox_history.continued IS 'Dead, and its firing went on without it (actions.on_failure): its next step was begun.';
+
 COMMENT ON COLUMN tradeflow.outbox_history.reason IS 'Why it is held or cancelled.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.facts IS 'What templates read: the changed row, or the row of the query.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.steps IS 'Results of the firing''s earlier steps, under their names and numbers.';
 
-COMMENT ON COLUMN tradeflow.outbox_history.run_at IS 'Not before this time.';
+COMMENT ON COLUMN tradeflow.outbox_history.run_at IS 'Not before this time; of an action that had to wait for its lane, since when it is its turn. Ready ones are claimed in this order.';
 
 COMMENT ON COLUMN tradeflow.outbox_history.fire_at IS 'The due time that the rule computed, before the action''s delay.';
 
@@ -3916,14 +4699,14 @@ CREATE TABLE tradeflow.incidents (
     last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
     acked_at timestamp with time zone,
     acked_by name,
-    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text])))
+    CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text, 'sync_error'::text, 'sync_rejected'::text, 'sync_held'::text, 'hook_refused'::text])))
 );
 
 COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
-COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
+COMMENT ON COLUMN tradeflow.incidents.kind IS 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for. sync_error: a resource could not be read. sync_rejected: a payload could not be stored. sync_held: more rows than sync.sweep_max_deleted are gone at the source, so none was deleted. hook_refused: a webhook was not believed.';
 
 COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
@@ -4011,10 +4794,13 @@ CREATE TABLE tradeflow.outbox_history_default (
     edge text NOT NULL,
     step integer,
     action text,
-    kind text,
-    target text,
-    lane text NOT NULL,
+    kind text COLLATE pg_catalog."C",
+    target text COLLATE pg_catalog."C",
+    lane text NOT NULL COLLATE pg_catalog."C",
     state text NOT NULL,
+    parked text,
+    blocking boolean NOT NULL,
+    continued boolean NOT NULL,
     reason text,
     facts jsonb NOT NULL,
     steps jsonb NOT NULL,
@@ -4281,131 +5067,140 @@ COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
 
 COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
-CREATE TABLE tradeflow.target_states (
-    target text NOT NULL,
-    tokens double precision,
-    refilled_at timestamp with time zone,
-    running integer DEFAULT 0 NOT NULL,
-    breaker text DEFAULT 'closed'::text NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    opened_at timestamp with time zone,
-    retry_at timestamp with time zone,
-    throttled_until timestamp with time zone,
-    last_error text,
-    last_failed_at timestamp with time zone,
-    CONSTRAINT target_states_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text]))),
-    CONSTRAINT target_states_running_check CHECK ((running >= 0))
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='200');
-
-COMMENT ON TABLE tradeflow.target_states IS 'A row for each target: its token bucket, circuit breaker and last failure. Written by claim, complete, fail and tick under the row''s lock, so the limits hold for all sidecars together; not dumped.';
-
-COMMENT ON COLUMN tradeflow.target_states.target IS 'The target.';
-
-COMMENT ON COLUMN tradeflow.target_states.tokens IS 'Executions the bucket allowed at refilled_at. NULL: it is full.';
-
-COMMENT ON COLUMN tradeflow.target_states.refilled_at IS 'When tokens was computed.';
-
-COMMENT ON COLUMN tradeflow.target_states.running IS 'How many executions are under way; counted only while the target has a concurrency limit.';
-
-COMMENT ON COLUMN tradeflow.target_states.breaker IS 'closed: it is used. open: not before retry_at. half_open: one execution tries, and its outcome decides.';
-
-COMMENT ON COLUMN tradeflow.target_states.failures IS 'Transient failures in a row.';
-
-COMMENT ON COLUMN tradeflow.target_states.opened_at IS 'Since when the breaker is not closed. NULL: it is closed.';
-
-COMMENT ON COLUMN tradeflow.target_states.retry_at IS 'When an open breaker lets one execution try; half-open: when it lets another, should the first never be heard of again.';
-
-COMMENT ON COLUMN tradeflow.target_states.throttled_until IS 'The destination asked not to be called before (Retry-After). NULL: it did not.';
-
-COMMENT ON COLUMN tradeflow.target_states.last_error IS 'The last transient failure or throttling, in its words.';
-
-COMMENT ON COLUMN tradeflow.target_states.last_failed_at IS 'When that was.';
-
-CREATE TABLE tradeflow.targets (
-    name text NOT NULL,
-    system text NOT NULL,
-    base_url text NOT NULL,
-    secret text,
-    username text,
-    auth text DEFAULT 'none'::text NOT NULL,
-    sender text,
-    signing_secret text,
-    headers jsonb DEFAULT '{}'::jsonb NOT NULL,
-    allow_private boolean DEFAULT false NOT NULL,
-    timeout interval DEFAULT '00:00:30'::interval NOT NULL,
-    rate_limit integer,
-    rate_period interval DEFAULT '00:00:01'::interval NOT NULL,
-    burst integer,
-    concurrency integer,
-    breaker_failures integer DEFAULT 10 NOT NULL,
-    breaker_cooldown interval DEFAULT '00:00:30'::interval NOT NULL,
-    paused_at timestamp with time zone,
-    paused_reason text,
-    description text,
-    CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'::text)),
-    CONSTRAINT targets_base_url_check CHECK ((base_url !~ '^[a-z]+://[^/]*@'::text)),
-    CONSTRAINT targets_breaker_cooldown_check CHECK ((breaker_cooldown > '00:00:00'::interval)),
-    CONSTRAINT targets_breaker_failures_check CHECK ((breaker_failures >= 0)),
-    CONSTRAINT targets_burst_check CHECK ((burst > 0)),
-    CONSTRAINT targets_check CHECK (
-CASE system
-    WHEN 'smtp'::text THEN (base_url ~ '^smtps?://'::text)
-    ELSE (base_url ~ '^https?://'::text)
-END),
-    CONSTRAINT targets_check1 CHECK (((system = 'http'::text) OR (auth = ANY (ARRAY['none'::text, 'basic'::text])))),
-    CONSTRAINT targets_concurrency_check CHECK ((concurrency > 0)),
-    CONSTRAINT targets_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text)),
-    CONSTRAINT targets_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text)),
-    CONSTRAINT targets_rate_limit_check CHECK ((rate_limit > 0)),
-    CONSTRAINT targets_rate_period_check CHECK ((rate_period > '00:00:00'::interval)),
-    CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
-    CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
-    CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
-    CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
+CREATE TABLE tradeflow.sync_events (
+    event_id text NOT NULL,
+    source text NOT NULL,
+    scope text NOT NULL,
+    data jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    done_at timestamp with time zone,
+    error text
 );
 
-COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
+COMMENT ON TABLE tradeflow.sync_events IS 'What webhooks told. A row is written before the webhook is answered, so none is lost, and kept for a while, so none counts twice.';
 
-COMMENT ON COLUMN tradeflow.targets.name IS 'What actions.target says.';
+COMMENT ON COLUMN tradeflow.sync_events.event_id IS 'The sender''s id of the message (webhook-id), the same at every attempt to deliver it.';
 
-COMMENT ON COLUMN tradeflow.targets.system IS 'smtp, http, bigcommerce, hubspot or google.';
+COMMENT ON COLUMN tradeflow.sync_events.source IS 'Which system: bigcommerce.';
 
-COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
+COMMENT ON COLUMN tradeflow.sync_events.scope IS 'What happened, in the sender''s words: store/quote/updated.';
 
-COMMENT ON COLUMN tradeflow.targets.secret IS 'Where the password or token is: env:NAME or file:/path.';
+COMMENT ON COLUMN tradeflow.sync_events.data IS 'Which thing it happened to. Ids only: the thing itself is fetched.';
 
-COMMENT ON COLUMN tradeflow.targets.username IS 'User name for auth basic.';
+COMMENT ON COLUMN tradeflow.sync_events.received_at IS 'When it came.';
 
-COMMENT ON COLUMN tradeflow.targets.auth IS 'none, bearer, basic, or header:<Name> (the secret is that header''s value).';
+COMMENT ON COLUMN tradeflow.sync_events.due_at IS 'When it is to be worked on (again); moved ahead while somebody does.';
 
-COMMENT ON COLUMN tradeflow.targets.sender IS 'Sender of mails: "Name <address>".';
+COMMENT ON COLUMN tradeflow.sync_events.attempts IS 'How often it was begun.';
 
-COMMENT ON COLUMN tradeflow.targets.signing_secret IS 'Where the Standard Webhooks secret is; requests are signed with it.';
+COMMENT ON COLUMN tradeflow.sync_events.done_at IS 'When what it told was stored. NULL: waiting.';
 
-COMMENT ON COLUMN tradeflow.targets.headers IS 'Headers of every request. Not for secrets.';
+COMMENT ON COLUMN tradeflow.sync_events.error IS 'Why the last attempt failed.';
 
-COMMENT ON COLUMN tradeflow.targets.allow_private IS 'Whether the host may be a private or loopback address.';
+CREATE TABLE tradeflow.sync_state (
+    resource text NOT NULL,
+    watermark timestamp with time zone,
+    "position" jsonb DEFAULT '{}'::jsonb NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    caught_up_at timestamp with time zone,
+    swept_at timestamp with time zone,
+    last_error text,
+    failures integer DEFAULT 0 NOT NULL,
+    read bigint DEFAULT 0 NOT NULL,
+    inserted bigint DEFAULT 0 NOT NULL,
+    updated bigint DEFAULT 0 NOT NULL,
+    unchanged bigint DEFAULT 0 NOT NULL,
+    deleted bigint DEFAULT 0 NOT NULL,
+    rejected bigint DEFAULT 0 NOT NULL,
+    requests bigint DEFAULT 0 NOT NULL
+);
 
-COMMENT ON COLUMN tradeflow.targets.timeout IS 'How long one execution may take.';
+COMMENT ON TABLE tradeflow.sync_state IS 'How far the copy of each resource is, and what its last run did. Deleting a row makes the next run a first load.';
 
-COMMENT ON COLUMN tradeflow.targets.rate_limit IS 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
+COMMENT ON COLUMN tradeflow.sync_state.resource IS 'Name of the resource, as `tradeflow sync` spells it.';
 
-COMMENT ON COLUMN tradeflow.targets.rate_period IS 'The time that rate_limit is about.';
+COMMENT ON COLUMN tradeflow.sync_state.watermark IS 'Everything that changed at the source before this (by the source''s clock) is stored. NULL: nothing yet, or the resource tells no times.';
 
-COMMENT ON COLUMN tradeflow.targets.burst IS 'Tokens the bucket holds: how many executions may come at once after a quiet time. NULL: as many as rate_limit.';
+COMMENT ON COLUMN tradeflow.sync_state."position" IS 'Where a resource without times goes on: {"after": id}.';
 
-COMMENT ON COLUMN tradeflow.targets.concurrency IS 'At most so many executions at the same time, all sidecars together. NULL: no limit.';
+COMMENT ON COLUMN tradeflow.sync_state.started_at IS 'When the last run began.';
 
-COMMENT ON COLUMN tradeflow.targets.breaker_failures IS 'So many transient failures in a row open the circuit breaker: nothing is sent until breaker_cooldown has passed, then one execution tries. 0: there is no breaker.';
+COMMENT ON COLUMN tradeflow.sync_state.finished_at IS 'When a run last ended well.';
 
-COMMENT ON COLUMN tradeflow.targets.breaker_cooldown IS 'How long an open breaker lets nothing through.';
+COMMENT ON COLUMN tradeflow.sync_state.caught_up_at IS 'The copy has what the source had at this time: the beginning of the last run that reached the end.';
 
-COMMENT ON COLUMN tradeflow.targets.paused_at IS 'Since when nothing is sent there; see tradeflow.pause_target(). NULL: it is not paused.';
+COMMENT ON COLUMN tradeflow.sync_state.swept_at IS 'When all rows were last compared, so that those gone at the source are gone here.';
 
-COMMENT ON COLUMN tradeflow.targets.paused_reason IS 'Why it was paused.';
+COMMENT ON COLUMN tradeflow.sync_state.last_error IS 'Why the last run failed. NULL: it did not.';
 
-COMMENT ON COLUMN tradeflow.targets.description IS 'For people.';
+COMMENT ON COLUMN tradeflow.sync_state.failures IS 'How many runs have failed since one ended well.';
+
+COMMENT ON COLUMN tradeflow.sync_state.read IS 'Rows read by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.inserted IS 'Rows inserted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.updated IS 'Rows changed by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.unchanged IS 'Rows the last run found as they were.';
+
+COMMENT ON COLUMN tradeflow.sync_state.deleted IS 'Rows deleted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_state.rejected IS 'Payloads the last run could not store; each is an incident.';
+
+COMMENT ON COLUMN tradeflow.sync_state.requests IS 'Requests the last run made.';
+
+CREATE VIEW tradeflow.sync_status AS
+ SELECT sync_state.resource,
+    sync_state.watermark,
+    (now() - sync_state.caught_up_at) AS lag,
+    sync_state.started_at,
+    sync_state.finished_at,
+    sync_state.swept_at,
+    sync_state.last_error,
+    sync_state.failures,
+    sync_state.read,
+    sync_state.inserted,
+    sync_state.updated,
+    sync_state.unchanged,
+    sync_state.deleted,
+    sync_state.rejected,
+    sync_state.requests
+   FROM tradeflow.sync_state;
+
+COMMENT ON VIEW tradeflow.sync_status IS 'tradeflow.sync_state with the lag: how old the state of the source is that the copy shows.';
+
+COMMENT ON COLUMN tradeflow.sync_status.resource IS 'Name of the resource.';
+
+COMMENT ON COLUMN tradeflow.sync_status.watermark IS 'Everything that changed at the source before this is stored.';
+
+COMMENT ON COLUMN tradeflow.sync_status.lag IS 'How old the state of the source is that the copy shows. NULL: the first load is not over.';
+
+COMMENT ON COLUMN tradeflow.sync_status.started_at IS 'When the last run began.';
+
+COMMENT ON COLUMN tradeflow.sync_status.finished_at IS 'When a run last ended well.';
+
+COMMENT ON COLUMN tradeflow.sync_status.swept_at IS 'When all rows were last compared.';
+
+COMMENT ON COLUMN tradeflow.sync_status.last_error IS 'Why the last run failed.';
+
+COMMENT ON COLUMN tradeflow.sync_status.failures IS 'How many runs have failed in a row.';
+
+COMMENT ON COLUMN tradeflow.sync_status.read IS 'Rows read by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.inserted IS 'Rows inserted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.updated IS 'Rows changed by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.unchanged IS 'Rows the last run found as they were.';
+
+COMMENT ON COLUMN tradeflow.sync_status.deleted IS 'Rows deleted by the last run.';
+
+COMMENT ON COLUMN tradeflow.sync_status.rejected IS 'Payloads the last run could not store.';
+
+COMMENT ON COLUMN tradeflow.sync_status.requests IS 'Requests the last run made.';
 
 CREATE VIEW tradeflow.target_health AS
  SELECT t.name AS target,
@@ -4439,7 +5234,8 @@ CREATE VIEW tradeflow.target_health AS
     s.last_failed_at
    FROM ((tradeflow.targets t
      LEFT JOIN tradeflow.target_states s ON ((s.target = t.name)))
-     LEFT JOIN LATERAL ( SELECT sum(h.actions) FILTER (WHERE (h.state = 'ready'::text)) AS ready,
+     LEFT JOIN ( SELECT h.target,
+            sum(h.actions) FILTER (WHERE (h.state = 'ready'::text)) AS ready,
             sum(h.actions) FILTER (WHERE (h.state = 'waiting'::text)) AS waiting,
             sum(h.actions) FILTER (WHERE (h.state = 'running'::text)) AS running,
             sum(h.actions) FILTER (WHERE (h.state = 'held'::text)) AS held,
@@ -4447,7 +5243,7 @@ CREATE VIEW tradeflow.target_health AS
             sum(h.actions) FILTER (WHERE (h.state = 'uncertain'::text)) AS uncertain,
             max(h.lag) AS lag
            FROM tradeflow.queue_health h
-          WHERE (h.target = t.name)) q ON (true));
+          GROUP BY h.target) q ON ((q.target = t.name)));
 
 COMMENT ON VIEW tradeflow.target_health IS 'One row a target: what waits for it, and in which state it is.';
 
@@ -4504,6 +5300,24 @@ COMMENT ON COLUMN tradeflow.templates.html IS 'Template of the HTML part; values
 COMMENT ON COLUMN tradeflow.templates.description IS 'For people.';
 
 COMMENT ON COLUMN tradeflow.templates.updated_at IS 'When it was last written.';
+
+CREATE UNLOGGED TABLE tradeflow.upkeep (
+    task text NOT NULL,
+    from_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    done_at timestamp with time zone,
+    took interval DEFAULT '00:00:00'::interval NOT NULL
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='200');
+
+COMMENT ON TABLE tradeflow.upkeep IS 'What tick() does not do every second.';
+
+COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
+
+COMMENT ON COLUMN tradeflow.upkeep.from_at IS 'leases: those that ended before were dealt with.';
+
+COMMENT ON COLUMN tradeflow.upkeep.done_at IS 'When it was done last.';
+
+COMMENT ON COLUMN tradeflow.upkeep.took IS 'How long it took: it is done the more seldom the longer it takes.';
 
 CREATE TABLE tradeflow.view_checks (
     id bigint NOT NULL,
@@ -4574,6 +5388,9 @@ ALTER TABLE ONLY tradeflow.actions
 ALTER TABLE ONLY tradeflow.actions
     ADD CONSTRAINT actions_rule_edge_name_key UNIQUE (rule, edge, name);
 
+ALTER TABLE ONLY tradeflow.channels
+    ADD CONSTRAINT channels_pkey PRIMARY KEY (kind, target);
+
 ALTER TABLE ONLY tradeflow.clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (only_row);
 
@@ -4613,6 +5430,12 @@ ALTER TABLE ONLY tradeflow.settings
 ALTER TABLE ONLY tradeflow.sidecars
     ADD CONSTRAINT sidecars_pkey PRIMARY KEY (worker);
 
+ALTER TABLE ONLY tradeflow.sync_events
+    ADD CONSTRAINT sync_events_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY tradeflow.sync_state
+    ADD CONSTRAINT sync_state_pkey PRIMARY KEY (resource);
+
 ALTER TABLE ONLY tradeflow.target_states
     ADD CONSTRAINT target_states_pkey PRIMARY KEY (target);
 
@@ -4621,6 +5444,9 @@ ALTER TABLE ONLY tradeflow.targets
 
 ALTER TABLE ONLY tradeflow.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tradeflow.upkeep
+    ADD CONSTRAINT upkeep_pkey PRIMARY KEY (task);
 
 ALTER TABLE ONLY tradeflow.view_checks
     ADD CONSTRAINT view_checks_pkey PRIMARY KEY (id);
@@ -4634,21 +5460,21 @@ CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHER
 
 CREATE INDEX members_recheck ON tradeflow.members USING btree (recheck_at) WHERE (recheck_at IS NOT NULL);
 
-CREATE INDEX outbox_history_default_finished_at_idx ON tradeflow.outbox_history_default USING brin (finished_at) WITH (pages_per_range='16', autosummarize='on');
-
-CREATE INDEX outbox_history_default_firing_id_idx ON tradeflow.outbox_history_default USING btree (firing_id);
-
-CREATE INDEX outbox_history_default_id_idx ON tradeflow.outbox_history_default USING btree (id);
+CREATE INDEX outbox_history_default_id_firing_id_finished_at_idx ON tradeflow.outbox_history_default USING brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops, finished_at) WITH (pages_per_range='16', autosummarize='on');
 
 CREATE INDEX outbox_history_default_rule_subject_idx ON tradeflow.outbox_history_default USING btree (rule, subject);
 
-CREATE INDEX outbox_lane ON tradeflow.outbox USING btree (lane, id) WHERE (state = ANY (ARRAY['ready'::text, 'running'::text]));
+CREATE INDEX outbox_lane ON tradeflow.outbox USING btree (lane, id) WHERE ((state = ANY (ARRAY['ready'::text, 'running'::text])) OR blocking);
 
-CREATE INDEX outbox_lease ON tradeflow.outbox USING btree (lease_until) WHERE (state = 'running'::text);
+CREATE INDEX outbox_lease ON tradeflow.outbox USING btree (lease_until) WHERE (lease_until IS NOT NULL);
 
-CREATE INDEX outbox_ready ON tradeflow.outbox USING btree (run_at, id) WHERE (state = 'ready'::text);
+CREATE INDEX outbox_parked ON tradeflow.outbox USING btree (parked, lane, id) WHERE (parked IS NOT NULL);
+
+CREATE INDEX outbox_ready ON tradeflow.outbox USING btree (kind, COALESCE(target, ''::text), run_at, id) WHERE ((state = 'ready'::text) AND (parked IS NULL));
 
 CREATE INDEX outbox_resting ON tradeflow.outbox USING btree (state, created_at) WHERE (state <> ALL (ARRAY['ready'::text, 'waiting'::text, 'running'::text]));
+
+CREATE UNIQUE INDEX outbox_running ON tradeflow.outbox USING btree (lane) WHERE (lease_until IS NOT NULL);
 
 CREATE INDEX outbox_timer ON tradeflow.outbox USING btree (rule, subject) WHERE (state = 'waiting'::text);
 
@@ -4666,11 +5492,19 @@ CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree 
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
+CREATE INDEX sync_events_done ON tradeflow.sync_events USING btree (done_at) WHERE (done_at IS NOT NULL);
+
+CREATE INDEX sync_events_waiting ON tradeflow.sync_events USING btree (due_at) WHERE (done_at IS NULL);
+
 CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
 
 CREATE TRIGGER actions_a_valid BEFORE INSERT OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_valid();
 
 CREATE TRIGGER actions_after_write AFTER INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_after_write();
+
+CREATE TRIGGER actions_channel AFTER INSERT OR UPDATE OF kind, target ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._note_channel();
+
+ALTER TABLE tradeflow.actions ENABLE ALWAYS TRIGGER actions_channel;
 
 CREATE TRIGGER actions_check BEFORE INSERT OR DELETE OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_before_write();
 
@@ -4724,6 +5558,8 @@ CREATE TRIGGER rules_d_resumed AFTER UPDATE ON tradeflow.rules FOR EACH ROW WHEN
 
 CREATE TRIGGER rules_e_plan AFTER INSERT OR UPDATE ON tradeflow.rules FOR EACH ROW EXECUTE FUNCTION tradeflow._rules_plan();
 
+CREATE TRIGGER rules_f_unpark AFTER UPDATE ON tradeflow.rules FOR EACH ROW WHEN (((old.paused_at IS NOT NULL) AND (new.paused_at IS NULL))) EXECUTE FUNCTION tradeflow._unpark_rule();
+
 CREATE TRIGGER rules_loaded AFTER INSERT ON tradeflow.rules FOR EACH STATEMENT EXECUTE FUNCTION tradeflow._load_as_dumped();
 
 ALTER TABLE tradeflow.rules ENABLE ALWAYS TRIGGER rules_loaded;
@@ -4749,6 +5585,8 @@ CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EA
 CREATE TRIGGER targets_a_valid BEFORE INSERT OR UPDATE ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_valid();
 
 CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
+
+CREATE TRIGGER targets_limited AFTER UPDATE ON tradeflow.targets FOR EACH ROW WHEN (((((old.rate_limit IS DISTINCT FROM new.rate_limit) OR (old.rate_period IS DISTINCT FROM new.rate_period)) OR (old.burst IS DISTINCT FROM new.burst)) OR (old.concurrency IS DISTINCT FROM new.concurrency))) EXECUTE FUNCTION tradeflow._targets_limited();
 
 CREATE TRIGGER templates_a_valid BEFORE INSERT OR UPDATE OF name ON tradeflow.templates FOR EACH ROW EXECUTE FUNCTION tradeflow._name_valid('template', '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.');
 
@@ -4793,17 +5631,23 @@ REVOKE ALL ON FUNCTION tradeflow._actions_before_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._actions_valid() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]) FROM PUBLIC;
+GRANT SELECT ON TABLE tradeflow.target_states TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_executor;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.targets TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._answered(targets text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._as_written(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._as_written(name text) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow._as_written(name text) TO tradeflow_operator;
 
-GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_author;
-GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_executor;
-GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_operator;
-
-REVOKE ALL ON FUNCTION tradeflow._ask_again(o tradeflow.outbox) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._ask_again(id bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._ask_parts(definition text, source regclass, parts text[], old jsonb, new jsonb, at timestamp with time zone) FROM PUBLIC;
 
@@ -4825,6 +5669,10 @@ GRANT ALL ON FUNCTION tradeflow._backtest(draft jsonb, stored tradeflow.rules, s
 
 REVOKE ALL ON FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._before_simulation(OUT firing bigint, OUT incident bigint) TO tradeflow_author;
+
+GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_executor;
+GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) FROM PUBLIC;
 
@@ -4873,6 +5721,8 @@ REVOKE ALL ON FUNCTION tradeflow._condition_parts(condition text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._count_health() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._count_running(targets text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._ddl_ended() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) FROM PUBLIC;
@@ -4886,9 +5736,13 @@ REVOKE ALL ON FUNCTION tradeflow._explain_row(r tradeflow.rules, key text) FROM 
 
 REVOKE ALL ON FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._finish(ids bigint[], state text, reason text, results jsonb[], attempts integer[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._first_no(parts jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._heal_parked() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._incident(kind text, outbox tradeflow.outbox, message text, hint text, sqlstate text) FROM PUBLIC;
 
@@ -4903,6 +5757,8 @@ GRANT ALL ON FUNCTION tradeflow._invalidate(source regclass) TO tradeflow_author
 REVOKE ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._is_due(task text, every interval) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._key_of(source text, key text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._kinds_executed() FROM PUBLIC;
@@ -4911,7 +5767,7 @@ GRANT ALL ON FUNCTION tradeflow._kinds_executed() TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow._lane(template text, rule text, rule_version integer, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._lease(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._lanes_freed(lanes text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
 
@@ -4926,9 +5782,19 @@ REVOKE ALL ON FUNCTION tradeflow._name_valid() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._next_run(schedule text, after timestamp with time zone) TO tradeflow_author;
 
-REVOKE ALL ON FUNCTION tradeflow._next_step(ids bigint[], outcomes jsonb[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._next_step(finished tradeflow.outbox[], outcomes jsonb[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._not_answered(target text, error text, transient boolean, throttled interval) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._note_channel() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._note_dependencies(the_rule text) FROM PUBLIC;
+
+GRANT SELECT ON TABLE tradeflow.channels TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow._open_channels(kinds text[], room jsonb, now timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._park(channel tradeflow.channels, now timestamp with time zone, window_size integer, paused text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._partitions() FROM PUBLIC;
 
@@ -5009,15 +5875,25 @@ REVOKE ALL ON FUNCTION tradeflow._settle_transaction() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) TO tradeflow_author;
 
+REVOKE ALL ON FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._sweep_channels() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._targets_limited() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._unpark_rule() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._view_subject_type(view text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._view_subject_type(view text) TO tradeflow_author;
@@ -5049,8 +5925,8 @@ GRANT ALL ON FUNCTION tradeflow.cancel(ids bigint[], reason text) TO tradeflow_o
 REVOKE ALL ON FUNCTION tradeflow.cancel(id bigint, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.cancel(id bigint, reason text) TO tradeflow_operator;
 
-REVOKE ALL ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[]) TO tradeflow_executor;
+REVOKE ALL ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[], room jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds text[], room jsonb) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) TO tradeflow_executor;
@@ -5086,6 +5962,9 @@ GRANT ALL ON FUNCTION tradeflow.hold(ids bigint[], reason text) TO tradeflow_ope
 REVOKE ALL ON FUNCTION tradeflow.inspect(id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.next_due(kinds text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.next_due(kinds text[]) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.pause(rule text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.pause(rule text, reason text) TO tradeflow_author;
@@ -5135,6 +6014,9 @@ GRANT ALL ON FUNCTION tradeflow.simulate(sql text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) TO tradeflow_sync;
 
 REVOKE ALL ON FUNCTION tradeflow.tick() FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_executor;
@@ -5216,13 +6098,17 @@ GRANT SELECT ON TABLE tradeflow.settings TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.settings TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
 
-GRANT SELECT ON TABLE tradeflow.target_states TO tradeflow_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.sync_events TO tradeflow_sync;
+GRANT SELECT ON TABLE tradeflow.sync_events TO tradeflow_operator;
 
-GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_author;
-GRANT SELECT ON TABLE tradeflow.targets TO tradeflow_executor;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.targets TO tradeflow_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.sync_state TO tradeflow_sync;
+GRANT SELECT ON TABLE tradeflow.sync_state TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_sync;
+GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;
@@ -5230,6 +6116,8 @@ GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.templates TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.templates TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.templates TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.upkeep TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.view_checks TO tradeflow_operator;
 

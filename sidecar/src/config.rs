@@ -9,6 +9,10 @@ use config::{File, FileFormat, Map, Source, Value, ValueKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+mod sync;
+
+pub use sync::{BigCommerce, FirstLoad, Hooks, Sync};
+
 /// The default configuration file, which explains every key.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
 
@@ -20,12 +24,15 @@ const USUAL_FILE: &str = "tradeflow.toml";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub database_url: DatabaseUrl,
+    #[serde(deserialize_with = "optional_path")]
+    pub database_password_file: Option<PathBuf>,
     pub database_pool_size: usize,
     #[serde(deserialize_with = "duration")]
     pub database_connect_timeout: Duration,
     pub worker: String,
     pub kinds: Vec<String>,
     pub concurrency: usize,
+    pub target_concurrency: usize,
     pub claim_batch: usize,
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
@@ -46,6 +53,9 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub bigcommerce: BigCommerce,
+    pub sync: Sync,
+    pub hooks: Hooks,
     pub traces: Traces,
 }
 
@@ -188,6 +198,7 @@ impl Config {
         let positive = [
             ("database_pool_size", self.database_pool_size),
             ("concurrency", self.concurrency),
+            ("target_concurrency", self.target_concurrency),
             ("claim_batch", self.claim_batch),
             ("completion_batch", self.completion_batch),
             ("email.connections", self.email.connections as usize),
@@ -197,15 +208,19 @@ impl Config {
                 return Err(Error::Value { key, problem: "must be at least 1".into() });
             }
         }
-        if self.lease < Duration::from_secs(1) {
-            return Err(Error::Value { key: "lease", problem: "must be at least 1s".into() });
+        if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&self.lease) {
+            return Err(Error::Value { key: "lease", problem: "must be between 1s and 1day".into() });
+        }
+        if self.claim_batch > 10_000 {
+            return Err(Error::Value { key: "claim_batch", problem: "must be at most 10000".into() });
         }
         for (key, value) in [("poll_interval", self.poll_interval), ("tick_interval", self.tick_interval)] {
             if value.is_zero() {
                 return Err(Error::Value { key, problem: "must be longer than nothing".into() });
             }
         }
-        Ok(())
+        self.sync.check()?;
+        self.bigcommerce.check()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Connections to the database, and why one could not be had.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
+use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Config as PgConfig, Host, SslMode};
 
 use crate::config::Config;
@@ -30,6 +32,8 @@ pub enum Error {
     NoUrl,
     #[error("the database URL is not understood: {0}\nhint: it looks like postgres://user@host:5432/database?sslmode=require")]
     Url(String),
+    #[error("database_password_file {}: {reason}\nhint: it is a file whose first line is the password, readable by the user that runs this program", path.display())]
+    PasswordFile { path: PathBuf, reason: String },
     #[error("{database} cannot be reached: {reason}\nhint: {hint}")]
     Connect { database: String, reason: String, hint: &'static str },
     #[error("the database has no extension tradeflow\nhint: run `create extension tradeflow` there as a superuser (or `tradeflow init`); when Postgres does not know the extension, `make install` puts it on the server")]
@@ -93,6 +97,9 @@ impl Pool {
         let mut pg = PgConfig::from_str(&url).map_err(|e| Error::Url(reason(&e)))?;
         if pg.get_hosts().is_empty() {
             return Err(Error::Url("it names no host".into()));
+        }
+        if let (Some(path), None) = (&config.database_password_file, pg.get_password()) {
+            pg.password(password_in(path)?.expose_secret());
         }
         // A socket file has no name to ask TLS for, and needs none.
         #[cfg(unix)]
@@ -187,6 +194,16 @@ impl Error {
     }
 }
 
+/// The first line of a file; what follows it (an editor's line break, a comment) is not the password's.
+fn password_in(path: &Path) -> Result<SecretString, Error> {
+    let wrong = |reason: String| Error::PasswordFile { path: path.to_owned(), reason };
+    let text = SecretString::from(std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?);
+    match text.expose_secret().lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line.to_owned())),
+        _ => Err(wrong("its first line is empty".into())),
+    }
+}
+
 fn describe_config(config: &PgConfig) -> String {
     let ports = config.get_ports();
     let hosts = config.get_hosts().iter().enumerate().map(|(i, host)| {
@@ -253,7 +270,7 @@ fn describe(error: &tokio_postgres::Error) -> String {
 
 fn hint(error: &tokio_postgres::Error, config: &PgConfig) -> &'static str {
     match error.code().map(|c| c.code()) {
-        Some("28P01") => "the password is wrong: mend database_url",
+        Some("28P01") => "the password is wrong: mend database_url, or database_password_file",
         Some("28000") => {
             "the server does not let this user in from here: see pg_hba.conf and the user's name"
         }

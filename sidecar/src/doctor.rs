@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::db;
 
 mod database;
+mod sync;
 pub mod targets;
 
 /// How bad a finding is.
@@ -44,7 +45,7 @@ impl Finding {
     }
 
     /// An error whose message may hold its hint on a line of its own.
-    fn error(check: &'static str, error: &db::Error) -> Finding {
+    fn error(check: &'static str, error: &dyn std::error::Error) -> Finding {
         let text = error.to_string();
         match text.split_once("\nhint: ") {
             Some((message, hint)) => Finding::problem(check, message, hint),
@@ -112,6 +113,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<(), db::Er
     database::rules(&client, findings).await?;
     database::actions(&client, findings).await?;
     targets::look(&client, config, findings).await?;
+    sync::look(&pool, config, findings).await;
     database::queue(&client, config, findings).await?;
     database::incidents(&client, findings).await
 }

@@ -1,9 +1,9 @@
 //! `tradeflow run`: claims what is ready, executes it, reports back.
 //!
 //! ```text
-//!  listen ─┐                      ┌─ execute ─┐
-//!  tick  ──┼─ wake ─▶ claim ──────┼─ execute ─┼─▶ report (completions in batches) ─▶ wake
-//!  poll  ──┘      free slots only └─ execute ─┘
+//!  listen ─┐                  ┌─ hand of a target ─┬─ execute ─┐
+//!  tick  ──┼─ wake ─▶ claim ──┤                    └─ execute ─┼─▶ report (completions in batches) ─▶ wake
+//!  poll  ──┘    a little ahead└─ hand of another  ─── execute ─┘
 //! ```
 //! No transaction is open while something is sent. What the database does not hear of within the lease, because
 //! this process died or the network did, it gives to somebody else, or to a person.
@@ -22,15 +22,19 @@ use crate::deliver::{email::Email, http::Http, noop::Noop, Deliver};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
+use crate::sync::{self, hooks};
 use crate::tls;
 use crate::trace;
 
 mod catalog;
 mod claim;
+mod context;
 mod dispatch;
+mod hands;
 mod heartbeat;
 mod listen;
 mod presence;
+mod raw;
 mod report;
 mod running;
 mod tick;
@@ -50,6 +54,10 @@ pub enum Error {
     #[error(transparent)]
     Server(#[from] server::Error),
     #[error(transparent)]
+    Hooks(#[from] hooks::SetupError),
+    #[error(transparent)]
+    Sync(#[from] sync::Error),
+    #[error(transparent)]
     Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
@@ -67,7 +75,9 @@ pub(crate) struct Shared {
     pub secrets: Secrets,
     pub running: running::Running,
     pub report: report::Sender,
+    /// Executions at the same time.
     pub slots: Arc<Semaphore>,
+    pub hands: hands::Hands,
     /// Something may be ready.
     pub wake: Notify,
     pub health: Arc<Health>,
@@ -91,6 +101,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         running: running::Running::default(),
         report,
         slots: Arc::new(Semaphore::new(config.concurrency)),
+        hands: hands::Hands::new(config.target_concurrency.min(config.concurrency), 2 * config.claim_batch),
         wake: Notify::new(),
         health: health.clone(),
     });
@@ -100,6 +111,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     // The helpers outlive the claiming: what drains still needs heartbeats.
     let helpers = CancellationToken::new();
     let background = TaskTracker::new();
+    let hooks = hooks::Receiver::new(config, pool.clone())?.map(Arc::new);
     if !config.listen_address.is_empty() {
         let serving = server::Serving {
             pool: pool.clone(),
@@ -108,7 +120,15 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
             concurrency: config.concurrency,
         };
         let recorder = metrics::install();
-        background.spawn(server::start(&config.listen_address, serving, recorder, helpers.clone()).await?);
+        let address = &config.listen_address;
+        background.spawn(server::start(address, serving, recorder, hooks.clone(), helpers.clone()).await?);
+    }
+    if let Some(receiver) = hooks {
+        if config.listen_address.is_empty() {
+            warn!("hooks.url is set and listen_address is empty: this sidecar receives no webhooks");
+        }
+        let env = sync::Env::new(config, pool.clone())?;
+        background.spawn(hooks::work(env, receiver.wake.clone(), config.hooks.keep, helpers.clone()));
     }
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
@@ -151,6 +171,8 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
 
 /// Waits for what runs; after the grace gives back what did not begin and leaves the rest to its leases.
 async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt: &CancellationToken) {
+    // What only waited for its turn here, another sidecar may have at once.
+    heartbeat::give_back(shared, shared.running.give_up_waiting()).await;
     let running = shared.running.len();
     if running > 0 {
         info!(running, grace = %humantime::format_duration(grace), "finishing what runs");

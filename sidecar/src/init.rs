@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Transaction};
 use crate::db;
 
 /// The files of sql/store, in order; the last one watches the tables and needs the extension.
-const STORE: [(&str, &str); 13] = [
+const STORE: [(&str, &str); 14] = [
     ("00_schema.sql", include_str!("../../sql/store/00_schema.sql")),
     ("02_raw.sql", include_str!("../../sql/store/02_raw.sql")),
     ("10_companies.sql", include_str!("../../sql/store/10_companies.sql")),
@@ -23,6 +23,7 @@ const STORE: [(&str, &str); 13] = [
     ("32_order_items.sql", include_str!("../../sql/store/32_order_items.sql")),
     ("40_invoices.sql", include_str!("../../sql/store/40_invoices.sql")),
     ("50_products.sql", include_str!("../../sql/store/50_products.sql")),
+    ("52_price_lists.sql", include_str!("../../sql/store/52_price_lists.sql")),
     ("60_sheet_rows.sql", include_str!("../../sql/store/60_sheet_rows.sql")),
 ];
 const WATCH: (&str, &str) = ("90_watch.sql", include_str!("../../sql/store/90_watch.sql"));

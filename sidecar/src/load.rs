@@ -1,8 +1,7 @@
 //! `tradeflow load`: payloads exactly as the APIs return them, into the tables of schema `store`.
 //!
-//! A file is read into payloads (`input`), each is recognised (`kind`) and read into a row with its lines (`entity`,
-//! and one module a kind), which are written in batches (`write`). What cannot be read is rejected with its place and
-//! a remedy (`record`, `scalar`), and the rest is loaded (`report`).
+//! A file is read into payloads (`input`); the rest is what `store` does for everybody: recognise them, read them into
+//! rows with their lines, write these in batches, and reject what cannot be read with its place and a remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,25 +9,13 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::db;
-use entity::{Entity, Origin};
-use record::{Findings, Problem};
-use report::Report;
-use write::Writer;
+use crate::store::record::{self, Findings, Problem};
+use crate::store::report::Report;
+use crate::store::{self, Entity, Origin, Writer};
 
-mod company;
-mod entity;
 mod input;
-mod kind;
-mod line_key;
-mod order;
-mod quote;
-mod record;
-mod report;
-mod sales_staff;
-mod scalar;
-mod write;
 
-pub use kind::Kind;
+pub use crate::store::Kind;
 
 /// What to load, and how.
 #[derive(Debug)]
@@ -59,25 +46,7 @@ pub enum Error {
     #[error("{rejected} of {read} payloads rejected, see above\nhint: mend and load them again: what is stored already is left alone")]
     Rejected { rejected: u64, read: u64 },
     #[error(transparent)]
-    Database(#[from] db::Error),
-    #[error("the tables of schema store are missing or of another version: {0}\nhint: run `tradeflow init`, then load again")]
-    NoStore(String),
-    #[error(
-        "the connecting user may not write to schema store: {0}\nhint: grant tradeflow_sync to the user"
-    )]
-    NotAllowed(String),
-}
-
-impl Error {
-    fn from_postgres(error: tokio_postgres::Error) -> Error {
-        let message = error.as_db_error().map(|db| db.message().to_owned()).unwrap_or_default();
-        match error.code().map(|c| c.code()) {
-            // Undefined schema, table, column, function; a type that does not fit.
-            Some("3F000" | "42P01" | "42703" | "42804" | "42883") => Error::NoStore(message),
-            Some("42501") => Error::NotAllowed(message),
-            _ => Error::Database(error.into()),
-        }
-    }
+    Store(#[from] store::Error),
 }
 
 /// Loads the named files and prints what it did: the summary to stdout, what was rejected to stderr.
@@ -142,7 +111,7 @@ async fn load(
         }
         progress.set_position(before + source.bytes);
     }
-    writer.finish(report).await
+    Ok(writer.finish(report).await?)
 }
 
 /// Finds out what a payload is, and reads it.
@@ -167,7 +136,7 @@ fn recognise(
     };
     report.counts(kind).read += 1;
     let mut findings = Findings::default();
-    let entity = entity::read(kind, payload, origin.clone(), &mut findings);
+    let entity = store::read(kind, payload, origin.clone(), &mut findings);
     if findings.problems.is_empty() {
         report.note_unknown(kind, findings.unknown);
     } else {

@@ -15,7 +15,7 @@ use cli::Context;
 A first run, with the database's address in the environment:
   export TRADEFLOW_DATABASE_URL=postgres://postgres@localhost:5432/shop
   tradeflow init                        the extension, the tables of schema store
-  tradeflow load sidecar/samples/store  a sample store
+  tradeflow load sidecar/samples/store  a sample store (or `tradeflow sync once`: your own)
   tradeflow run                         sends what rules fire
   tradeflow doctor                      what is wrong, and how to mend it
 
@@ -32,6 +32,8 @@ enum Command {
     Run(cli::run::Args),
     Init(cli::init::Args),
     Load(cli::load::Args),
+    Sync(cli::sync::Args),
+    Hooks(cli::hooks::Args),
     Doctor(cli::doctor::Args),
     Outbox(cli::outbox::Args),
     Dead(cli::dead::Args),
@@ -50,6 +52,8 @@ impl Command {
             Command::Run(args) => cli::run::run(args, context).await,
             Command::Init(args) => cli::init::run(args, context).await,
             Command::Load(args) => cli::load::run(args, context).await,
+            Command::Sync(args) => cli::sync::run(args, context).await,
+            Command::Hooks(args) => cli::hooks::run(args, context).await,
             Command::Doctor(args) => cli::doctor::run(args, context).await,
             Command::Outbox(args) => cli::outbox::run(args, context).await,
             Command::Dead(args) => cli::dead::run(args, context).await,

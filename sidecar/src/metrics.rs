@@ -151,8 +151,11 @@ type Series = (&'static str, Vec<(&'static str, String)>);
 pub struct Shown(Mutex<HashSet<Series>>);
 
 impl Shown {
-    /// Shows what `tradeflow.health()` said.
+    /// Shows what `tradeflow.health()` said; nothing while it is counted for the first time.
     pub fn show(&self, health: &Json) {
+        if health["taken_at"].is_null() {
+            return;
+        }
         let mut now = HashSet::new();
         let mut set = |name: &'static str, labels: Vec<(&'static str, String)>, value: f64| {
             put(name, &labels, value);

@@ -1,29 +1,33 @@
-//! `/metrics` for Prometheus and `/healthz` for whoever restarts sidecars.
+//! `/metrics` for Prometheus, `/healthz` for whoever restarts sidecars, `/hooks/…` for webhooks.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{json, Value as Json};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::db;
 use crate::executor::Health;
 use crate::metrics;
+use crate::sync::hooks;
 
 /// Without an answered tick for so long, a sidecar does nothing useful.
 const STALE: Duration = Duration::from_secs(60);
 
-/// Counting a very large queue must not take longer than a scrape.
-const COUNTING: Duration = Duration::from_secs(3);
+/// A scrape waits so long for fresh figures of the database.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Counting a queue of many millions takes seconds; the database sees to it that it is done rarely then.
+const COUNTING: Duration = Duration::from_secs(120);
 
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -48,6 +52,7 @@ struct Shared {
     serving: Serving,
     recorder: Option<PrometheusHandle>,
     shown: metrics::Shown,
+    counting: Arc<Mutex<()>>,
 }
 
 /// Binds the address at once; the future serves until `stop`.
@@ -55,6 +60,7 @@ pub async fn start(
     address: &str,
     serving: Serving,
     recorder: Option<PrometheusHandle>,
+    hooks: Option<Arc<hooks::Receiver>>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, Error> {
     let wrong = |e: std::io::Error| Error { address: address.to_owned(), reason: e.to_string() };
@@ -62,9 +68,17 @@ pub async fn start(
     let bound = listener.local_addr().map_err(wrong)?;
     info!(address = %bound, "serving /metrics and /healthz");
     let upkeep = upkeep(recorder.clone());
-    let state = Arc::new(Shared { serving, recorder, shown: metrics::Shown::default() });
-    let router =
+    let state =
+        Arc::new(Shared { serving, recorder, shown: metrics::Shown::default(), counting: Arc::default() });
+    let mut router =
         Router::new().route("/metrics", get(metrics_text)).route("/healthz", get(healthz)).with_state(state);
+    if let Some(receiver) = hooks {
+        let hooks = Router::new()
+            .route("/hooks/bigcommerce", post(hooks::receive))
+            .layer(DefaultBodyLimit::max(hooks::LARGEST))
+            .with_state(receiver);
+        router = router.merge(hooks);
+    }
     Ok(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         let served = tokio::select! {
@@ -90,13 +104,22 @@ async fn upkeep(recorder: Option<PrometheusHandle>) {
 async fn metrics_text(State(shared): State<Arc<Shared>>) -> String {
     let Serving { pool, health, slots, concurrency } = &shared.serving;
     metrics::sidecar(health.tick_age(), concurrency.saturating_sub(slots.available_permits()), *concurrency);
-    match tokio::time::timeout(COUNTING * 2, counted(pool)).await {
-        Ok(Ok(health)) => {
-            metrics::build(health["extension"].as_str().unwrap_or_default());
-            shared.shown.show(&health);
+    // One counts at a time, and goes on when the scrape waits no longer: the next one shows what it found.
+    if let Ok(counting) = shared.counting.clone().try_lock_owned() {
+        let (pool, shared) = (pool.clone(), shared.clone());
+        let refreshed = tokio::spawn(async move {
+            match counted(&pool).await {
+                Ok(health) => {
+                    metrics::build(health["extension"].as_str().unwrap_or_default());
+                    shared.shown.show(&health);
+                }
+                Err(error) => debug!(%error, "the database could not be asked for its figures"),
+            }
+            drop(counting);
+        });
+        if tokio::time::timeout(PATIENCE, refreshed).await.is_err() {
+            debug!("the database did not tell its figures in time; those of before are shown");
         }
-        Ok(Err(error)) => debug!(%error, "the database could not be asked for its figures"),
-        Err(_) => debug!("the database did not tell its figures in time"),
     }
     shared.recorder.as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }

@@ -13,4 +13,7 @@ select tradeflow.watch('store.order_items', ignore => '{synced_at,raw}');
 select tradeflow.watch('store.invoices', ignore => '{synced_at,raw}');
 select tradeflow.watch('store.products', ignore => '{synced_at,raw}');
 select tradeflow.watch('store.variants', ignore => '{synced_at,raw}');
+select tradeflow.watch('store.price_lists', ignore => '{synced_at,raw}');
+select tradeflow.watch('store.price_list_assignments', ignore => '{synced_at,raw}');
+select tradeflow.watch('store.price_list_records', ignore => '{synced_at,raw}');
 select tradeflow.watch('store.sheet_rows', ignore => '{synced_at,raw,row_number}');

@@ -60,11 +60,43 @@ alter table tradeflow.targets
 alter table tradeflow.outbox
   drop constraint outbox_event_check,
   add constraint outbox_event_check check (event in ('insert', 'update', 'delete', 'view', 'schedule', 'backfill')),
-  add column traceparent text;
+  add column traceparent text,
+  add column parked text check (parked in ('lane', 'rule')),
+  add column blocking boolean not null default false,
+  add column continued boolean not null default false;
 alter table tradeflow.outbox_history
-  add column traceparent text;
--- It returns one column more.
-drop function tradeflow.claim(text, int, interval, text[]);
+  add column traceparent text,
+  add column parked text,
+  add column blocking boolean not null default false,
+  add column continued boolean not null default false;
+alter table tradeflow.outbox_history alter column blocking drop default, alter column continued drop default;
+update tradeflow.outbox o set continued = true
+from tradeflow.actions a
+where o.state = 'dead' and a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue';
+-- Compared byte by byte: in a language's order it takes a multiple, and nobody reads these in order. The view that reads
+-- them is made again.
+drop view tradeflow.queue_health;
+alter table tradeflow.outbox
+  alter column kind type text collate "C", alter column target type text collate "C", alter column lane type text collate "C";
+alter table tradeflow.outbox_history
+  alter column kind type text collate "C", alter column target type text collate "C", alter column lane type text collate "C";
+create view tradeflow.queue_health as
+select
+  o.state,
+  o.kind,
+  o.target,
+  count(*) as actions,
+  min(o.run_at) as oldest_run_at,
+  case when o.state = 'ready' then greatest(clock_timestamp() - min(o.run_at), '0') end as lag
+from tradeflow.outbox o
+group by o.state, o.kind, o.target;
+comment on view tradeflow.queue_health is 'How many actions are in which state, by kind and target, and how late the oldest ready one is.';
+comment on column tradeflow.queue_health.state is 'State of the actions counted.';
+comment on column tradeflow.queue_health.kind is 'Their kind.';
+comment on column tradeflow.queue_health.target is 'Their target.';
+comment on column tradeflow.queue_health.actions is 'How many.';
+comment on column tradeflow.queue_health.oldest_run_at is 'The earliest due time among them.';
+comment on column tradeflow.queue_health.lag is 'How long the oldest ready one has been due.';
 
 -- Indexes of the history belong to its partitions.
 do $indexes$
@@ -78,21 +110,47 @@ begin
   for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
     and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass  -- its own are made below
   loop
-    execute format('create index on %1$s (id); create index on %1$s (firing_id); create index on %1$s (rule, subject); '
-                   'create index on %1$s using brin (finished_at) with (pages_per_range = 16, autosummarize = on)', part);
+    execute format('create index on %1$s (rule, subject)', part);
   end loop;
 end
 $indexes$;
 
+-- Ids are found by a summary of a few pages each.
+do $summaries$
+declare
+  old   regclass;
+  part  regclass;
+begin
+  for old in
+    select x.indexrelid from pg_catalog.pg_inherits i join pg_catalog.pg_index x on x.indrelid = i.inhrelid
+    where i.inhparent = 'tradeflow.outbox_history'::regclass and pg_catalog.pg_get_indexdef(x.indexrelid) ~ 'USING btree [(](id|firing_id)[)]$'
+  loop
+    execute format('drop index %s', old);
+  end loop;
+  for part in select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = 'tradeflow.outbox_history'::regclass
+    and i.inhrelid <> 'tradeflow.outbox_history_default'::regclass
+  loop
+    execute format('create index on %1$s using brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops, finished_at) '
+                   'with (pages_per_range = 16, autosummarize = on)', part);
+  end loop;
+end
+$summaries$;
+
 alter table tradeflow.incidents
   drop constraint incidents_kind_check,
   add constraint incidents_kind_check check (kind in ('rule_error', 'rule_invalid', 'rule_paused', 'held_burst', 'held_loop', 'dead_action',
-    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error', 'lane_error', 'breaker_open', 'unknown_kind'));
+    'uncertain_action', 'timer_error', 'schedule_error', 'watch_lost', 'watch_changed', 'log_error', 'lane_error', 'breaker_open', 'unknown_kind', 'sync_error', 'sync_rejected', 'sync_held', 'hook_refused'));
 
 
 -- From here on: written by scripts/upgrade_script.py
 
 drop function tradeflow.watch("table" regclass, key text[], ignore text[]);
+
+drop function tradeflow._archive(ids bigint[], state text, reason text, results jsonb[]);
+
+drop function tradeflow.claim(worker text, max int, lease interval, kinds text[]);
+
+drop function tradeflow._next_step(ids bigint[], outcomes jsonb[]);
 
 drop function tradeflow.fail(id bigint, attempt int, error text, outcome text, retry_after interval);
 
@@ -100,7 +158,7 @@ do $roles$
 declare
   r text;
 begin
-  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent}'::text[] loop
+  foreach r in array '{tradeflow_author,tradeflow_executor,tradeflow_operator,tradeflow_silent,tradeflow_sync}'::text[] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then
       begin
         execute format('create role %I nologin', r);
@@ -1006,7 +1064,7 @@ comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave
 
 comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 
-comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it).';
+comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it, as they are where on_failure is continue).';
 
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
@@ -1519,31 +1577,39 @@ $$;
 
 comment on function tradeflow.resume_kind(text) is 'Goes on with a paused kind. False: it is not paused. Errors: 42704 no such kind.';
 
+drop index tradeflow.outbox_ready;
+
+create index outbox_ready on tradeflow.outbox (kind, coalesce(target, ''), run_at, id) where state = 'ready' and parked is null;
+
+drop index tradeflow.outbox_lane;
+
+create index outbox_lane on tradeflow.outbox (lane, id) where state in ('ready', 'running') or blocking;
+
+create unique index outbox_running on tradeflow.outbox (lane) where lease_until is not null;
+
+drop index tradeflow.outbox_lease;
+
+create index outbox_lease on tradeflow.outbox (lease_until) where lease_until is not null;
+
+create index outbox_parked on tradeflow.outbox (parked, lane, id) where parked is not null;
+
 comment on column tradeflow.outbox.event is 'insert, update, delete; view, schedule, backfill for what such rules or calls fired.';
 
 comment on column tradeflow.outbox.edge is 'enter: the answer became yes; leave: it is yes no longer.';
 
 comment on column tradeflow.outbox.lane is 'Actions of one lane run one after another, in the order of their ids: source:subject, unless the action has a lane of its own.';
 
+comment on column tradeflow.outbox.parked is 'Ready, but known not to be its turn: lane (others of its lane are before it), rule (its rule is paused). claim() does not meet it; who ends what is before it sets it free.';
+
+comment on column tradeflow.outbox.blocking is 'Dead or uncertain, and the later actions of its lane wait for what a person does about it (actions.on_dead).';
+
+comment on column tradeflow.outbox.continued is 'Dead, and its firing went on without it (actions.on_failure): its next step was begun.';
+
+comment on column tradeflow.outbox.run_at is 'Not before this time; of an action that had to wait for its lane, since when it is its turn. Ready ones are claimed in this order.';
+
 comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
 
-create index on tradeflow.outbox_history_default using brin (finished_at) with (pages_per_range = 16, autosummarize = on);
-
-do $comments$
-declare
-  c record;
-begin
-  for c in
-    select a.attname, col_description('tradeflow.outbox'::regclass, a.attnum) as text
-    from pg_catalog.pg_attribute a
-    where a.attrelid = 'tradeflow.outbox'::pg_catalog.regclass and a.attnum > 0
-  loop
-    execute format('comment on column tradeflow.outbox_history.%I is %L', c.attname, c.text);
-  end loop;
-end
-$comments$;
-
-comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for.';
+comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for. sync_error: a resource could not be read. sync_rejected: a payload could not be stored. sync_held: more rows than sync.sweep_max_deleted are gone at the source, so none was deleted. hook_refused: a webhook was not believed.';
 
 create function tradeflow._lane(
   template text, rule text, rule_version int, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb
@@ -1572,27 +1638,301 @@ $$;
 comment on function tradeflow._lane(text, text, int, text, text, text, text, jsonb, text, jsonb) is
   'Internal. The lane of an action that has a template for it; what cannot be rendered is an incident, and the lane is source:subject.';
 
-create or replace function tradeflow._archive(ids bigint[], state text, reason text default null, results jsonb[] default null) returns int
+create function tradeflow._lanes_freed(lanes text[]) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  freed int;
+begin
+  update tradeflow.outbox o
+  set parked = null, run_at = clock_timestamp()
+  from (
+    -- Most lanes have nothing parked: then the look-up ends at the root of an empty index.
+    select distinct l.lane from unnest(lanes) l(lane)
+    where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
+  cross join lateral (
+    select b.ctid as at, b.parked from tradeflow.outbox b
+    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    -- As the index has it: by id alone the planner might read the table in the order of ids.
+    order by b.lane, b.id limit 1) first
+  where o.ctid = first.at and first.parked = 'lane';
+  get diagnostics freed = row_count;
+  return freed;
+end
+$$;
+
+comment on function tradeflow._lanes_freed(text[]) is 'Internal. Lets the first action of each of these lanes have its turn. Returns how many were parked until now.';
+
+create table tradeflow.channels (
+  kind        text collate "C" not null,
+  target      text collate "C" not null default '',
+  from_at     timestamptz not null default '-infinity',
+  from_id     bigint not null default 0,
+  swept_at    timestamptz,
+  sweep_took  interval,
+  primary key (kind, target)
+);
+
+alter table tradeflow.channels set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
+
+comment on table tradeflow.channels is 'A row is a kind and target that actions name: claim() looks for ready actions channel by channel. Not dumped.';
+
+comment on column tradeflow.channels.kind is 'Kind of the actions.';
+
+comment on column tradeflow.channels.target is 'Their target; empty: none.';
+
+comment on column tradeflow.channels.from_at is 'claim() skips what was ready before: while an old transaction keeps vacuum from cleaning, those are dead rows without end. What commits late and lies before it is moved behind it by tick().';
+
+comment on column tradeflow.channels.from_id is 'Of several with that time: what has a lower id.';
+
+comment on column tradeflow.channels.swept_at is 'When tick() last looked for late ones.';
+
+comment on column tradeflow.channels.sweep_took is 'How long that took: it looks the more seldom the longer it takes.';
+
+create function tradeflow._note_channel() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into tradeflow.channels (kind, target) values (new.kind, coalesce(new.target, '')) on conflict do nothing;
+  return null;
+end
+$$;
+
+comment on function tradeflow._note_channel() is 'Internal. Has claim() look for the actions of this kind and target.';
+
+create trigger actions_channel after insert or update of kind, target on tradeflow.actions
+  for each row execute function tradeflow._note_channel();
+
+alter table tradeflow.actions enable always trigger actions_channel;
+
+create function tradeflow._sweep_channels() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  channel  tradeflow.channels;
+  began    timestamptz;
+  before   bigint;
+  late     int;
+  moved    int := 0;
+begin
+  for channel in
+    select * from tradeflow.channels c
+    where c.from_at > '-infinity'
+      and (c.swept_at is null or c.swept_at + greatest(20 * c.sweep_took, interval '0.5 seconds') < clock_timestamp())
+    order by c.kind, c.target
+  loop
+    began := clock_timestamp();
+    before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
+    update tradeflow.outbox o
+    set run_at = clock_timestamp()
+    from (
+      select x.ctid as at from tradeflow.outbox x
+      where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) < (channel.from_at, channel.from_id)
+      for update skip locked) late_one
+    where o.ctid = late_one.at;
+    get diagnostics late = row_count;
+    moved := moved + late;
+    update tradeflow.channels c
+    set swept_at = clock_timestamp(), sweep_took = clock_timestamp() - began,
+        from_at = case when pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass) - before < 1000 then '-infinity' else c.from_at end
+    where c.kind = channel.kind and c.target = channel.target;
+  end loop;
+  return moved;
+end
+$$;
+
+comment on function tradeflow._sweep_channels() is 'Internal. Part of tick(): finds ready actions that committed after claim() had gone past them. Returns how many.';
+
+create function tradeflow._heal_parked() returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  now     timestamptz := clock_timestamp();
+  healed  int := 0;
+  more    int;
+begin
+  -- A channel that rows name, and no action any more: actions changed since, or a dump of such.
+  with recursive found as (
+    (select o.kind, coalesce(o.target, '') as target from tradeflow.outbox o
+     where o.state = 'ready' and o.parked is null
+     order by o.kind, coalesce(o.target, '') limit 1)
+    union all
+    select next.kind, next.target
+    from found f
+    cross join lateral (
+      select o.kind, coalesce(o.target, '') as target from tradeflow.outbox o
+      where o.state = 'ready' and o.parked is null and (o.kind, coalesce(o.target, '')) > (f.kind, f.target)
+      order by o.kind, coalesce(o.target, '') limit 1) next
+  )
+  insert into tradeflow.channels (kind, target)
+  select f.kind, f.target from found f where f.kind is not null on conflict do nothing;
+
+  if not exists (select from tradeflow.outbox o where o.parked is not null) then
+    return 0;
+  end if;
+  update tradeflow.outbox o
+  set parked = null, run_at = now
+  where o.parked = 'rule' and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null);
+  get diagnostics healed = row_count;
+  update tradeflow.outbox o
+  set parked = null, run_at = now
+  where o.parked = 'lane'
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+  get diagnostics more = row_count;
+  return healed + more;
+end
+$$;
+
+comment on function tradeflow._heal_parked() is 'Internal. Part of tick(): finds channels that are not known yet, and sets free what is parked without reason. Returns how many.';
+
+create function tradeflow._unpark_rule() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- One time for all: they go on in the order of their ids.
+  now timestamptz := clock_timestamp();
+begin
+  update tradeflow.outbox o set parked = null, run_at = now where o.parked = 'rule' and o.rule = new.name;
+  if found then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._unpark_rule() is 'Internal. The actions of a rule that is resumed go on.';
+
+create trigger rules_f_unpark after update on tradeflow.rules
+  for each row when (old.paused_at is not null and new.paused_at is null) execute function tradeflow._unpark_rule();
+
+create index on tradeflow.outbox_history_default using brin (id int8_minmax_multi_ops, firing_id int8_minmax_multi_ops, finished_at)
+  with (pages_per_range = 16, autosummarize = on);
+
+do $comments$
+declare
+  c record;
+begin
+  for c in
+    select a.attname, col_description('tradeflow.outbox'::regclass, a.attnum) as text
+    from pg_catalog.pg_attribute a
+    where a.attrelid = 'tradeflow.outbox'::pg_catalog.regclass and a.attnum > 0
+  loop
+    execute format('comment on column tradeflow.outbox_history.%I is %L', c.attname, c.text);
+  end loop;
+end
+$comments$;
+
+create function tradeflow._next_step(finished tradeflow.outbox[], outcomes jsonb[]) returns int
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-  with gone as (
-    delete from tradeflow.outbox o where o.id = any (ids) returning o.*
+  with finished as (
+    select f.*, coalesce(outcomes[f.ordinality], '{}') - 'request' as outcome
+    from unnest(_next_step.finished) with ordinality f
+    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
+    where not f.continued
+  ), added as (
+    insert into tradeflow.outbox (
+      firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
+      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
+    select
+      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
+      case when a.lane is null then f.source || ':' || f.subject
+           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
+      case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
+      f.steps || jsonb_build_object(f.step::text, f.outcome)
+              || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
+      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
+    from finished f
+    cross join lateral (
+      select * from tradeflow.actions x
+      where x.rule = f.rule and x.edge = f.edge and x.step > f.step
+      order by x.step limit 1) a
+    returning 1
+  ), told as (
+    select pg_notify('tradeflow', '') where exists (select from added)
+  )
+  select count(*)::int from added left join told on true
+$$;
+
+comment on function tradeflow._next_step(tradeflow.outbox[], jsonb[]) is 'Internal. Begins the next step of the firings of these actions.';
+
+create function tradeflow._finish(ids bigint[], state text, reason text default null, results jsonb[] default null, attempts int[] default null)
+returns table (id bigint, target text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+-- Look-ups by id, whatever statistics say of a table that is empty now and full then.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  gone  record;
+begin
+  with ended as (
+    -- In the order of ids, as every function here locks: two workers never wait for each other.
+    select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id
+  ), gone as (
+    delete from tradeflow.outbox o using ended e
+    where o.id = e.id and (attempts is null or (o.attempt = e.attempt and o.state = 'running'))
+    returning o.*, o as whole, e.result as outcome
   ), moved as (
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
+      state, blocking, continued, reason, facts, steps, run_at, fire_at, attempt, max_attempts, worker, started_at, error,
       result, request, created_at, traceparent)
     select
       g.id, g.firing_id, g.rule, g.rule_version, g.source, g.event, g.subject, g.occurrence, g.key, g.edge, g.step, g.action, g.kind, g.target, g.lane,
-      coalesce(_archive.state, g.state), coalesce(_archive.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
-      coalesce(r.result - 'request', g.result), r.result -> 'request', g.created_at, g.traceparent
+      coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
+      coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
-    left join unnest(ids, results) r(id, result) on r.id = g.id
-    returning 1
+  ), followed as (
+    select d.rule, d.edge, d.step
+    from (select distinct g.rule, g.edge, g.step from gone g where _finish.state = 'done') d
+    where exists (select from tradeflow.actions a where a.rule = d.rule and a.edge = d.edge and a.step > d.step)
+  ), next as (
+    select array_agg(g.whole order by g.id) as rows, array_agg(g.outcome order by g.id) as outcomes
+    from followed f join gone g on g.rule = f.rule and g.edge = f.edge and g.step = f.step
   )
-  select count(*)::int from moved
+  select array_agg(g.id) as ids, array_agg(g.target) as targets, array_agg(g.lane) as lanes, count(*) as n,
+         (select n.rows from next n) as next_rows, (select n.outcomes from next n) as next_outcomes
+  into gone
+  from gone g;
+
+  if gone.n > 0 then
+    if gone.next_rows is not null then
+      perform tradeflow._next_step(gone.next_rows, gone.next_outcomes);
+    end if;
+    if tradeflow._lanes_freed(gone.lanes) > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    return query select u.id, u.target from unnest(gone.ids, gone.targets) u(id, target);
+  end if;
+end
 $$;
+
+comment on function tradeflow._finish(bigint[], text, text, jsonb[], int[]) is
+  'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns those it ended.';
+
+create function tradeflow._archive(ids bigint[], state text, reason text default null) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$ select count(*)::int from tradeflow._finish(ids, state, reason) $$;
+
+comment on function tradeflow._archive(bigint[], text, text) is 'Internal. Moves actions to the history. Returns how many.';
 
 comment on column tradeflow.firings.event is 'insert, update, delete, view, schedule or backfill.';
 
@@ -1904,48 +2244,306 @@ as $$ select tradeflow._backfill(rule, "where", "limit", mode) $$;
 comment on function tradeflow.backfill(text, text, int, text) is
   'Fires a rule for what is there already, as if each row had just become so. where: a condition over the source''s (or the view''s) columns; limit: at most so many, in the order of the key; mode: NULL as the rule''s own, shadow (only recorded), held (executed when released), live. The question is asked with the caller''s rights. More than max_firings are held. Returns how many fired. Errors: 42704 no such rule; 42501 no member of its owner; 55000 it is off, paused or invalid, or has a schedule; 54000 more than 100,000 at once.';
 
-create function tradeflow._lease(worker text, max int, lease interval, kinds text[]) returns setof tradeflow.outbox
-language sql
+create or replace function tradeflow.started(id bigint, attempt int) returns boolean
+language sql security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
 as $$
-  with free as (
-    -- The head of each lane: nothing of the lane is running (a timer that became ready meanwhile may have a lower id
-    -- than what runs), and nothing is ready before it. A head that another worker
-    -- holds is skipped, and still blocks the rest of its lane.
-    select o.id
-    from tradeflow.outbox o
-    where o.state = 'ready'
-      and o.run_at <= clock_timestamp()
-      and (_lease.kinds is null or o.kind = any (_lease.kinds))
-      and not exists (select from tradeflow.rules r where r.name = o.rule and r.paused_at is not null)
-      and not exists (select from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null)
-      and not exists (
-        select from tradeflow.targets t join tradeflow.target_states s on s.target = t.name
-        where t.name = o.target and (t.paused_at is not null or s.throttled_until > clock_timestamp()))
-      and not exists (
-        select from tradeflow.outbox b
-        where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id)))
-    order by o.run_at, o.id
-    limit _lease.max
-    for update of o skip locked
+  with mine as (
+    update tradeflow.outbox o set started_at = clock_timestamp()
+    where o.id = started.id and o.attempt = started.attempt and o.state = 'running' and o.lease_until > clock_timestamp()
+    returning 1
   )
-  update tradeflow.outbox o
-  set state = 'running', attempt = o.attempt + 1, worker = _lease.worker,
-      lease_until = clock_timestamp() + _lease.lease, started_at = null
-  from free
-  where o.id = free.id
-  returning o.*
+  select exists (select from mine)
 $$;
 
-comment on function tradeflow._lease(text, int, interval, text[]) is 'Internal. Leases up to max ready actions, the first of each lane.';
+create or replace function tradeflow.complete(ids bigint[], attempts int[], results jsonb[]) returns table (id bigint, accepted boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  good     bigint[];
+  targets  text[];
+begin
+  if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
+    raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
+  elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
+    raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
+  end if;
+  select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
+  perform tradeflow._answered(targets);
+  if cardinality(good) = cardinality(ids) then
+    return query select c.id, true from unnest(ids) c(id);
+  else
+    return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
+  end if;
+end
+$$;
 
-create function tradeflow._ask_again(o tradeflow.outbox) returns jsonb
+create or replace function tradeflow._bury(o tradeflow.outbox, to_state text, error text) returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  fresh jsonb;
+  blocks  boolean;
+  behind  int := 0;
 begin
+  -- Where the firing goes on without it, so does the lane; and an action that is no more may not block for ever.
+  blocks := coalesce((select a.on_dead = 'block' and a.on_failure <> 'continue' from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step), false);
+  update tradeflow.outbox b
+  set state = to_state, error = _bury.error, worker = null, lease_until = null, blocking = blocks
+  where b.id = o.id;
+  if blocks then
+    select count(*) into behind
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+  end if;
+  perform tradeflow._lanes_freed(array[o.lane]);
+  perform tradeflow._incident(
+    to_state || '_action', o,
+    format('action %s of rule "%s" for %s: %s', coalesce(o.action, o.step::text), o.rule, o.subject, _bury.error)
+      || case when behind > 0 then format('; %s later actions of its lane wait behind it', behind) else '' end,
+    case to_state
+      when 'dead' then format('mend the cause, then select tradeflow.retry(%s); or select tradeflow.cancel(%s);', o.id, o.id)
+      else format('find out whether it arrived; then select tradeflow.cancel(%s, ''it arrived''); or select tradeflow.retry(%s);', o.id, o.id)
+    end);
+  if to_state = 'dead' and exists (
+    select from tradeflow.actions a where a.rule = o.rule and a.edge = o.edge and a.step = o.step and a.on_failure = 'continue')
+  then
+    if tradeflow._next_step(array[o], array[jsonb_build_object('error', _bury.error)]) > 0 then
+      update tradeflow.outbox b set continued = true where b.id = o.id;
+    end if;
+  end if;
+  return to_state;
+end
+$$;
+
+create function tradeflow.fail(
+  id bigint, attempt int, error text, outcome text, retry_after interval default null, throttle boolean default false
+) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
+as $$
+declare
+  o tradeflow.outbox;
+begin
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
+    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  end if;
+  select * into o from tradeflow.outbox x
+  where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
+  for update;
+  if not found then
+    return null;
+  end if;
+  perform tradeflow._not_answered(
+    o.target, fail.error, outcome in ('retry', 'uncertain'),
+    case when fail.throttle then greatest(coalesce(retry_after, tradeflow._backoff(o.attempt)), '0') end);
+  if outcome = 'retry' and o.attempt < o.max_attempts then
+    update tradeflow.outbox x
+    set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
+        run_at = clock_timestamp() + greatest(retry_after, tradeflow._backoff(o.attempt))
+    where x.id = o.id;
+    perform tradeflow._lanes_freed(array[o.lane]);
+    return 'ready';
+  end if;
+  return tradeflow._bury(
+    o, case outcome when 'retry' then 'dead' else outcome end,
+    case outcome when 'retry' then format('gave up after %s attempts: %s', o.attempt, fail.error) else fail.error end);
+end
+$$;
+
+comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+
+create or replace function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+  good bigint[];
+begin
+  if cardinality(ids) is distinct from cardinality(attempts) then
+    raise exception 'ids and attempts must be of one length' using errcode = 'invalid_parameter_value';
+  elsif lease is null or lease not between interval '1 second' and interval '1 day' then
+    raise exception 'lease must be between 1 second and 1 day, not %', coalesce(lease::text, 'NULL') using errcode = 'invalid_parameter_value';
+  end if;
+  with mine as (
+    select o.id
+    from unnest(ids, attempts) c(id, attempt)
+    join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
+    order by o.id
+    for update of o
+  ), prolonged as (
+    update tradeflow.outbox o set lease_until = clock_timestamp() + extend.lease from mine where o.id = mine.id returning o.id
+  )
+  select coalesce(array_agg(p.id), '{}') into good from prolonged p;
+  return query select c.id, c.id = any (good) from unnest(ids) c(id);
+end
+$$;
+
+create function tradeflow._admits(t tradeflow.targets, s tradeflow.target_states, now timestamptz) returns int
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case
+    when s.throttled_until > now then 0
+    -- Whether it works again is for one execution to find out.
+    when s.breaker <> 'closed' and t.breaker_failures > 0 then case when s.retry_at > now then 0 else 1 end
+    else greatest(0, least(10000, t.concurrency - s.running, floor(tradeflow._tokens(t, s, now))))::int
+  end;
+end
+$$;
+
+comment on function tradeflow._admits(tradeflow.targets, tradeflow.target_states, timestamptz) is 'Internal. How many executions a target admits at this time.';
+
+create function tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamptz) returns double precision
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when t.rate_limit is not null then least(
+    coalesce(t.burst, t.rate_limit),
+    coalesce(s.tokens + t.rate_limit * greatest(extract(epoch from now - s.refilled_at), 0) / extract(epoch from t.rate_period),
+             coalesce(t.burst, t.rate_limit)))
+  end;
+end
+$$;
+
+comment on function tradeflow._tokens(tradeflow.targets, tradeflow.target_states, timestamptz) is 'Internal. The tokens of a target''s bucket at this time; NULL: it has no rate limit.';
+
+create function tradeflow._spend(target text, claimed int, now timestamptz, lease interval) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.target_states s
+  set tokens = tradeflow._tokens(t, s, _spend.now) - _spend.claimed,
+      refilled_at = case when t.rate_limit is not null then _spend.now end,
+      running = case when t.concurrency is not null then s.running + _spend.claimed else 0 end,
+      breaker = case when s.breaker = 'closed' or t.breaker_failures = 0 then 'closed' else 'half_open' end,
+      retry_at = case when s.breaker <> 'closed' and t.breaker_failures > 0 then clock_timestamp() + _spend.lease end
+  from tradeflow.targets t
+  where s.target = _spend.target and t.name = s.target;
+end
+$$;
+
+comment on function tradeflow._spend(text, int, timestamptz, interval) is 'Internal. Takes tokens for claimed executions and counts them as running; an open breaker becomes half-open.';
+
+create function tradeflow._answered(targets text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.target_states s
+  set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
+      breaker = 'closed', failures = 0, opened_at = null, retry_at = null
+  from (select u.target, count(*)::int as n from unnest(_answered.targets) u(target) where u.target is not null group by u.target) d
+  join tradeflow.targets t on t.name = d.target
+  where s.target = t.name and (s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null);
+end
+$$;
+
+comment on function tradeflow._answered(text[]) is 'Internal. Notes that executions at these targets were successful: one element each.';
+
+create function tradeflow._not_answered(target text, error text, transient boolean, throttled interval default null) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now     timestamptz := clock_timestamp();
+  t       tradeflow.targets;
+  was     tradeflow.target_states;
+  opens   boolean;
+begin
+  select * into t from tradeflow.targets x where x.name = _not_answered.target;
+  select * into was from tradeflow.target_states x where x.target = t.name for update;
+  if not found then
+    return;
+  end if;
+  -- A throttled target works: its breaker is none of it.
+  opens := transient and throttled is null and t.breaker_failures > 0
+           and (was.breaker = 'half_open' or was.breaker = 'closed' and was.failures + 1 >= t.breaker_failures);
+  update tradeflow.target_states s
+  set running = case when t.concurrency is not null then greatest(s.running - 1, 0) else 0 end,
+      failures = s.failures + case when transient and throttled is null then 1 else 0 end,
+      breaker = case when opens then 'open' when transient and throttled is null and s.breaker <> 'half_open' then s.breaker
+                     when throttled is not null and s.breaker = 'half_open' then 'closed' else s.breaker end,
+      opened_at = case when opens then coalesce(s.opened_at, now) when throttled is not null and s.breaker = 'half_open' then null else s.opened_at end,
+      -- Half-open, and the execution said nothing about the destination: another may try.
+      retry_at = case when opens then now + t.breaker_cooldown when s.breaker = 'half_open' then now else s.retry_at end,
+      throttled_until = case when throttled is not null then greatest(s.throttled_until, now + throttled) else s.throttled_until end,
+      last_error = case when transient or throttled is not null then left(_not_answered.error, 1000) else s.last_error end,
+      last_failed_at = case when transient or throttled is not null then now else s.last_failed_at end
+  where s.target = t.name;
+  if opens and was.breaker = 'closed' then
+    insert into tradeflow.incidents (kind, message, detail, hint)
+    values ('breaker_open', format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
+            _not_answered.error, 'it goes on by itself when the target answers. tradeflow.target_states says how it is.');
+  end if;
+end
+$$;
+
+comment on function tradeflow._not_answered(text, text, boolean, interval) is 'Internal. Notes that an execution at a target failed, opens its breaker after too many, and stops calling it for as long as it asked for.';
+
+create function tradeflow._count_running(targets text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  update tradeflow.target_states s
+  set running = (select count(*) from tradeflow.outbox o where o.lease_until is not null and o.target = s.target)
+  where s.target = any (targets);
+end
+$$;
+
+comment on function tradeflow._count_running(text[]) is 'Internal. Sets target_states.running of these targets to what runs.';
+
+create function tradeflow._targets_limited() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.concurrency is not null and old.concurrency is null then
+    perform tradeflow._count_running(array[new.name]);
+  end if;
+  -- What waited for the old limit may go on.
+  perform pg_notify('tradeflow', '');
+  return null;
+end
+$$;
+
+comment on function tradeflow._targets_limited() is 'Internal. Applies changed limits of a target at once.';
+
+create trigger targets_limited after update on tradeflow.targets
+  for each row when ((old.rate_limit, old.rate_period, old.burst, old.concurrency) is distinct from (new.rate_limit, new.rate_period, new.burst, new.concurrency))
+  execute function tradeflow._targets_limited();
+
+create function tradeflow._ask_again(id bigint) returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+-- What claim() turns off is for its own statements; these are the user's.
+set enable_seqscan = on
+set enable_hashjoin = on
+set enable_mergejoin = on
+as $$
+declare
+  o      tradeflow.outbox;
+  fresh  jsonb;
+begin
+  select * into o from tradeflow.outbox x where x.id = _ask_again.id;
   begin
     if o.event = 'view' then
       -- What the view says is in members, since the end of the transaction that changed it.
@@ -1960,6 +2558,7 @@ begin
     where x.id = o.id;
     perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, before an execution: %s', o.rule, o.subject, sqlerrm),
                                 format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
+    perform tradeflow._lanes_freed(array[o.lane]);
     return null;
   end;
   if fresh is null then
@@ -1971,10 +2570,143 @@ begin
 end
 $$;
 
-comment on function tradeflow._ask_again(tradeflow.outbox) is
+comment on function tradeflow._ask_again(bigint) is
   'Internal. The fresh facts of an action with recheck; NULL when the answer is no (it is cancelled then) or could not be had (held).';
 
-create or replace function tradeflow.claim(worker text, max int, lease interval, kinds text[] default null)
+create function tradeflow._open_channels(kinds text[], room jsonb, now timestamptz)
+returns table (channel tradeflow.channels, has_room int, limited text, since timestamptz, first_id bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  index   oid := 'tradeflow.outbox_ready'::regclass;
+  before  bigint := pg_stat_get_xact_tuples_returned(index);
+begin
+  return query
+  select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
+         case when t.rate_limit is not null or t.concurrency is not null or s.breaker <> 'closed' then t.name end, first.run_at, first.id
+  from tradeflow.channels c
+  left join tradeflow.action_kinds k on k.name = c.kind
+  left join tradeflow.targets t on t.name = c.target
+  left join tradeflow.target_states s on s.target = c.target
+  cross join lateral (
+    select x.run_at, x.id from tradeflow.outbox x
+    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
+      and (x.run_at, x.id) >= (c.from_at, c.from_id) and x.run_at <= now
+    order by x.run_at, x.id limit 1) first
+  where (_open_channels.kinds is null or c.kind = any (_open_channels.kinds))
+    and k.paused_at is null and t.paused_at is null
+    and (s.throttled_until is null or s.throttled_until <= now)
+    and (s.breaker is null or s.breaker = 'closed' or s.retry_at <= now or t.breaker_failures = 0)
+    and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
+
+  -- Waded through thousands of dead entries, which vacuum may not take away yet: begin behind them from now on.
+  if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
+    update tradeflow.channels c
+    set from_at = new.at, from_id = new.id
+    from (select * from tradeflow.channels x for update skip locked) o
+    cross join lateral (
+      select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
+      from (select x.run_at, x.id from tradeflow.outbox x
+            where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+              and (x.run_at, x.id) >= (o.from_at, o.from_id)
+            order by x.run_at, x.id limit 1) f) new
+    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id)
+      and new.at <= _open_channels.now;
+  end if;
+end
+$$;
+
+comment on function tradeflow._open_channels(text[], jsonb, timestamptz) is 'Internal. Where a claim may look, and how many it may take there at most.';
+
+create function tradeflow._park(channel tradeflow.channels, now timestamptz, window_size int, paused text[]) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  parked int;
+begin
+  with blocked as materialized (
+    select w.ctid as at, w.rule = any (paused) as of_rule, before.at as by, before.runs
+    from (
+      select x.ctid, x.id, x.lane, x.rule
+      from tradeflow.outbox x
+      where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) >= (channel.from_at, channel.from_id) and x.run_at <= _park.now
+      order by x.run_at, x.id
+      limit window_size) w
+    left join lateral (
+      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking)
+       order by b.lane, b.id limit 1)
+      union all
+      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null)
+      limit 1) before on true
+    where w.rule = any (paused) or before.at is not null
+  ), locked as materialized (
+    select d.by
+    from (select distinct x.by, x.runs from blocked x where not x.of_rule) d
+    join tradeflow.outbox b on b.ctid = d.by
+    where (select count(*) from blocked) >= 64 and (b.state in ('ready', 'running') or b.blocking)
+      and (b.lease_until is not null or not d.runs)
+    for update of b skip locked
+  ), mine as (
+    select o.ctid as at, x.of_rule
+    from blocked x
+    join tradeflow.outbox o on o.ctid = x.at
+    where o.state = 'ready' and o.parked is null and (x.of_rule or x.by in (select l.by from locked l))
+      -- A few are met again more cheaply than they are moved.
+      and (select count(*) from blocked) >= 64
+    for update of o skip locked
+  ), done as (
+    update tradeflow.outbox o set parked = case when m.of_rule then 'rule' else 'lane' end
+    from mine m where o.ctid = m.at
+    returning 1
+  )
+  select count(*)::int into parked from done;
+  return parked;
+end
+$$;
+
+comment on function tradeflow._park(tradeflow.channels, timestamptz, int, text[]) is 'Internal. Takes what is not its turn out of the way of claim(). Returns how many.';
+
+create function tradeflow.next_due(kinds text[] default null) returns interval
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
+as $$
+begin
+  return (select greatest(min(case
+      when t.paused_at is not null or k.paused_at is not null then null
+      when s.throttled_until > clock_timestamp() then s.throttled_until
+      when s.breaker <> 'closed' and t.breaker_failures > 0 then s.retry_at
+      when first.run_at <= clock_timestamp() and tradeflow._tokens(t, s, clock_timestamp()) < 1 then
+        clock_timestamp() + (1 - tradeflow._tokens(t, s, clock_timestamp())) / t.rate_limit * t.rate_period
+      else (
+        select x.run_at from tradeflow.outbox x
+        where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null and x.run_at > statement_timestamp()
+        order by x.run_at, x.id limit 1)
+    end) - clock_timestamp(), '0')
+  from tradeflow.channels c
+  left join tradeflow.action_kinds k on k.name = c.kind
+  left join tradeflow.targets t on t.name = c.target
+  left join tradeflow.target_states s on s.target = c.target
+  cross join lateral (
+    select x.run_at from tradeflow.outbox x
+    where x.kind = c.kind and coalesce(x.target, '') = c.target and x.state = 'ready' and x.parked is null
+      and (x.run_at, x.id) >= (c.from_at, c.from_id)
+    order by x.run_at, x.id limit 1) first
+  where next_due.kinds is null or c.kind = any (next_due.kinds));
+end
+$$;
+
+comment on function tradeflow.next_due(text[]) is
+  'How long until a claim can find what it cannot find now: a retry is due, a throttled target may be called again, a token is there. Not notified, so a worker sleeps no longer than this. NULL: nothing is known to come.';
+
+create function tradeflow.claim(
+  worker text, max int, lease interval, kinds text[] default null, room jsonb default null
+)
 returns table (
   id bigint, attempt int, max_attempts int, firing_id bigint, rule text, rule_version int, source text, event text, subject text,
   occurrence text, edge text, step int, action text, kind text, target text, params jsonb, facts jsonb, steps jsonb, settings jsonb,
@@ -1983,8 +2715,27 @@ returns table (
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
+declare
+  now       timestamptz := clock_timestamp();
+  paused    text[];
+  constants record;
+  open      tradeflow.channels[];
+  channel   tradeflow.channels;
+  room_of   int[];
+  limited   text[];
+  n         int;
+  share     int;
+  free      int := max;
+  got       int;
+  found_now int;
+  parked    int;
+  tries     int;
+  clashes   int := 0;
 begin
   if claim.max is null or claim.max not between 1 and 10000 then
     raise exception 'max must be between 1 and 10000, not %', coalesce(claim.max::text, 'NULL') using errcode = 'invalid_parameter_value';
@@ -1995,105 +2746,207 @@ begin
     raise exception 'worker must be named' using errcode = 'invalid_parameter_value', hint = 'host and process, for people who ask who holds a lease.';
   end if;
 
-  return query
-  with held as (
-    select * from tradeflow._lease(claim.worker, claim.max, claim.lease, claim.kinds)
-  )
-  select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
-         h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, s.settings,
-         i.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
-  from held h
-  left join lateral (
-    -- Without a key, or a view to look into, there is nobody to ask about.
-    select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
-    from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
-  left join lateral (select tradeflow._ask_again(h.*) as facts where a.asks offset 0) again on true
-  cross join tradeflow.installation i
-  cross join (select coalesce(jsonb_object_agg(x.name, x.value), '{}') as settings from tradeflow.settings x) s
-  where a.asks is not true or again.facts is not null
-  order by h.run_at, h.id;
+  -- The channels where something is ready, the one that waits longest first.
+  select array_agg(c.channel order by c.since, c.first_id), array_agg(c.has_room order by c.since, c.first_id), array_agg(c.limited order by c.limited) filter (where c.limited is not null)
+  into open, room_of, limited
+  from tradeflow._open_channels(kinds, room, now) c;
+  n := coalesce(cardinality(open), 0);
+  if n = 0 then
+    return;
+  end if;
+
+  if limited is not null then
+    -- In one order everywhere. From here on nobody else claims for these targets.
+    perform from tradeflow.target_states s where s.target = any (limited) order by s.target for update;
+    now := clock_timestamp();
+  end if;
+  paused := array(select r.name from tradeflow.rules r where r.paused_at is not null);
+  select x.id, coalesce((select jsonb_object_agg(s.name, s.value) from tradeflow.settings s), '{}') as settings into constants
+  from tradeflow.installation x;
+
+  -- Each channel has its fair share, and what one leaves goes to the others.
+  for round in 1..2 loop
+    for i in 1..n loop
+      channel := open[i];
+      share := least(room_of[i], ceil(free::numeric / (n - i + 1))::int);
+      if round = 2 then
+        share := least(room_of[i], free);
+      end if;
+      continue when share <= 0;
+      if limited is not null and channel.target = any (limited) then
+        share := least(share, (select tradeflow._admits(t, s, now) from tradeflow.target_states s join tradeflow.targets t on t.name = s.target
+                               where s.target = channel.target));
+        continue when share <= 0;
+      end if;
+      got := 0;
+      tries := 0;
+      loop
+        begin
+          return query
+          with free as (
+            select o.ctid as at
+            from (
+              select x.ctid, x.id, x.lane, x.rule
+              from tradeflow.outbox x
+              where x.kind = channel.kind and coalesce(x.target, '') = channel.target and x.state = 'ready' and x.parked is null
+                and (x.run_at, x.id) >= (channel.from_at, channel.from_id) and x.run_at <= now
+              order by x.run_at, x.id
+              limit 2 * share + 100) w
+            join tradeflow.outbox o on o.ctid = w.ctid
+            where o.state = 'ready' and o.parked is null
+              and w.rule <> all (paused)
+              -- Look-ups, one for each row, whatever the planner thinks of joins.
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking) limit 1) is null
+            limit share - got
+            for update of o skip locked
+          ), held as (
+            update tradeflow.outbox o
+            set state = 'running', attempt = o.attempt + 1, worker = claim.worker, lease_until = clock_timestamp() + claim.lease, started_at = null
+            from free
+            where o.ctid = free.at
+            returning o.*
+          )
+          select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
+                 h.step, h.action, h.kind, h.target, a.params, case when a.asks then again.facts else h.facts end, h.steps, constants.settings,
+                 constants.id || '-' || h.id, h.run_at, h.created_at, h.lease_until, h.traceparent
+          from held h
+          left join lateral (
+            -- Without a key, or a view to look into, there is nobody to ask about.
+            select x.params, x.recheck and x.edge = 'enter' and (h.key is not null or h.event = 'view') as asks
+            from tradeflow.actions x where x.rule = h.rule and x.edge = h.edge and x.step = h.step) a on true
+          left join lateral (select tradeflow._ask_again(h.id) as facts where a.asks offset 0) again on true
+          where a.asks is not true or again.facts is not null
+          order by h.run_at, h.id;
+          get diagnostics found_now = row_count;
+        exception when unique_violation then
+          -- Another claim took one of the same lane at this very moment, and has committed: now it is seen.
+          clashes := clashes + 1;
+          if clashes > 5 then
+            raise;
+          end if;
+          continue;
+        end;
+        got := got + found_now;
+        exit when got >= share;
+        parked := tradeflow._park(channel, now, greatest(2 * share + 100, 2000), paused);
+        tries := tries + 1;
+        -- Whoever is told comes again.
+        if parked > 0 and tries > 100 then
+          perform pg_notify('tradeflow', '');
+        end if;
+        exit when parked = 0 or tries > 100;
+      end loop;
+      if got > 0 then
+        if limited is not null and channel.target = any (limited) then
+          perform tradeflow._spend(channel.target, got, now, claim.lease);
+        end if;
+        room_of[i] := room_of[i] - got;
+        free := free - got;
+      else
+        room_of[i] := 0;
+      end if;
+    end loop;
+    exit when free <= 0;
+  end loop;
 end
 $$;
 
-comment on function tradeflow.claim(text, int, interval, text[]) is
-  'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+comment on function tradeflow.claim(text, int, interval, text[], jsonb) is
+  'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. room: how many of which target the worker takes, {"hubspot": 12, "*": 64}; "" is for actions without a target, * for targets not named. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Targets give no more than their limits allow. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
-create or replace function tradeflow._next_step(ids bigint[], outcomes jsonb[]) returns int
-language sql
+create unlogged table tradeflow.upkeep (
+  task     text primary key,
+  from_at  timestamptz not null default '-infinity',
+  done_at  timestamptz,
+  took     interval not null default '0'
+);
+
+alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
+
+comment on table tradeflow.upkeep is 'What tick() does not do every second.';
+
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
+
+comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
+
+comment on column tradeflow.upkeep.done_at is 'When it was done last.';
+
+comment on column tradeflow.upkeep.took is 'How long it took: it is done the more seldom the longer it takes.';
+
+create function tradeflow._is_due(task text, every interval) returns boolean
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-  with finished as (
-    select o.*, coalesce(f.outcome, '{}') - 'request' as outcome
-    from unnest(ids, outcomes) f(id, outcome)
-    join tradeflow.outbox o on o.id = f.id
-    left join tradeflow.actions mine on mine.rule = o.rule and mine.edge = o.edge and mine.step = o.step
-    -- A dead action that the firing went on without, and that a person had executed again: its next step was begun then.
-    where case when o.attempt > 1 and mine.on_failure = 'continue' then
-      not exists (select from tradeflow.outbox x where x.firing_id = o.firing_id and x.step > o.step)
-      and not exists (select from tradeflow.outbox_history x where x.firing_id = o.firing_id and x.step > o.step)
-      else true end
-  ), added as (
-    insert into tradeflow.outbox (
-      firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
-      state, facts, steps, run_at, fire_at, max_attempts, traceparent)
-    select
-      f.firing_id, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, f.edge, a.step, a.name, a.kind, a.target,
-      case when a.lane is null then f.source || ':' || f.subject
-           else tradeflow._lane(a.lane, f.rule, f.rule_version, f.source, f.event, f.subject, f.occurrence, f.key, a.name, f.facts) end,
-      case when a.delay > '0' then 'waiting' else 'ready' end, f.facts,
-      f.steps || jsonb_build_object(f.step::text, f.outcome)
-              || case when f.action is null then '{}' else jsonb_build_object(f.action, f.outcome) end,
-      case when a.delay > '0' then tradeflow.now() + a.delay else clock_timestamp() end, f.fire_at, a.max_attempts, f.traceparent
-    from finished f
-    cross join lateral (
-      select * from tradeflow.actions x
-      where x.rule = f.rule and x.edge = f.edge and x.step > f.step
-      order by x.step limit 1) a
-    returning 1
-  )
-  select count(*)::int from added
+begin
+  insert into tradeflow.upkeep as u (task, done_at) values (_is_due.task, clock_timestamp())
+  on conflict on constraint upkeep_pkey do update set done_at = excluded.done_at
+  where u.done_at is null or u.done_at + greatest(every, 20 * u.took) <= clock_timestamp();
+  return found;
+end
 $$;
 
-create function tradeflow.fail(
-  id bigint, attempt int, error text, outcome text, retry_after interval default null, throttle boolean default false
-) returns text
-language plpgsql security definer
+comment on function tradeflow._is_due(text, interval) is 'Internal. Whether a part of the time work is to be done now; the longer it takes, the more seldom it is.';
+
+create or replace function tradeflow._rescue() returns table (rescued int, uncertain int)
+language plpgsql
 set search_path = pg_catalog, pg_temp
-set jit = off
+set enable_seqscan = off
 as $$
 declare
-  o tradeflow.outbox;
+  o          tradeflow.outbox;
+  repeatable boolean;
+  now        timestamptz := clock_timestamp();
+  index      oid := 'tradeflow.outbox_lease'::regclass;
+  before     bigint := pg_stat_get_xact_tuples_returned(index);
+  looked     timestamptz;
+  thorough   boolean := false;
+  seen       int := 0;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
-    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  rescued := 0;
+  uncertain := 0;
+  -- While an old transaction keeps vacuum from cleaning, leases that ended well lie here without end: they are passed once.
+  select u.from_at into looked from tradeflow.upkeep u where u.task = 'leases';
+  if looked > '-infinity' and tradeflow._is_due('leases', '1 minute') then
+    looked := '-infinity';
+    thorough := true;
   end if;
-  select * into o from tradeflow.outbox x
-  where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
-  for update;
-  if not found then
-    return null;
+  for o in
+    select * from tradeflow.outbox x
+    where x.lease_until < now and x.lease_until >= coalesce(looked, '-infinity')
+    order by x.lease_until limit 1000
+    for update skip locked
+  loop
+    seen := seen + 1;
+    repeatable := o.started_at is null or coalesce((select k.repeatable from tradeflow.action_kinds k where k.name = o.kind), false);
+    perform tradeflow._not_answered(o.target, null, false);
+    if not repeatable then
+      perform tradeflow._bury(o, 'uncertain', format('worker %s was lost after it began to send; whether it arrived is unknown', o.worker));
+      uncertain := uncertain + 1;
+    elsif o.attempt >= o.max_attempts then
+      perform tradeflow._bury(o, 'dead', format('gave up after %s attempts: worker %s was lost', o.attempt, o.worker));
+    else
+      update tradeflow.outbox x
+      set state = 'ready', error = format('worker %s was lost', o.worker), worker = null, lease_until = null, started_at = null,
+          run_at = clock_timestamp()
+      where x.id = o.id;
+      perform tradeflow._lanes_freed(array[o.lane]);
+      rescued := rescued + 1;
+    end if;
+  end loop;
+  if thorough then
+    update tradeflow.upkeep u
+    set took = clock_timestamp() - now,
+        from_at = case when pg_stat_get_xact_tuples_returned(index) - before < 1000 + seen then '-infinity' else u.from_at end
+    where u.task = 'leases';
   end if;
-  if fail.throttle then
-    update tradeflow.target_states s
-    set throttled_until = greatest(s.throttled_until, clock_timestamp() + coalesce(fail.retry_after, tradeflow._backoff(o.attempt))),
-        last_error = fail.error, last_failed_at = clock_timestamp()
-    where s.target = o.target;
+  if not thorough and seen < 1000 and pg_stat_get_xact_tuples_returned(index) - before > 1000 + seen then
+    insert into tradeflow.upkeep as u (task, from_at) values ('leases', now - interval '2 seconds')
+    on conflict on constraint upkeep_pkey do update set from_at = excluded.from_at;
   end if;
-  if outcome = 'retry' and o.attempt < o.max_attempts then
-    update tradeflow.outbox x
-    set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
-        run_at = clock_timestamp() + greatest(retry_after, tradeflow._backoff(o.attempt))
-    where x.id = o.id;
-    return 'ready';
-  end if;
-  return tradeflow._bury(
-    o, case outcome when 'retry' then 'dead' else outcome end,
-    case outcome when 'retry' then format('gave up after %s attempts: %s', o.attempt, fail.error) else fail.error end);
+  return next;
 end
 $$;
-
-comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
@@ -2108,6 +2961,8 @@ begin
   for o in
     select * from tradeflow.outbox x
     where x.state = 'waiting' and x.run_at <= tradeflow.now()
+      -- A paused rule is not asked, about its timers neither.
+      and not exists (select from tradeflow.rules r where r.name = x.rule and r.paused_at is not null)
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
@@ -2221,6 +3076,8 @@ declare
   rescue  record;
   timers  record;
   swept   int;
+  late    int;
+  freed   int := 0;
   done    jsonb;
 begin
   -- One at a time is enough; the others return at once.
@@ -2230,18 +3087,45 @@ begin
   select * into rescue from tradeflow._rescue();
   select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
-    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') order by o.id limit 10000), null);
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
+  late := tradeflow._sweep_channels();
+  if tradeflow._is_due('parked', '10 seconds') then
+    freed := tradeflow._heal_parked();
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'parked';
+  end if;
+  if tradeflow._is_due('running', '30 seconds') then
+    perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
+  end if;
   delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
-  if rescue.rescued + timers.due > 0 then
+  if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
 end
+$$;
+
+create or replace function tradeflow._make_ready(ids bigint[]) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with again as (
+    update tradeflow.outbox o
+    set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
+                     when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+        run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
+        parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+    where o.id = any (ids)
+    returning 1
+  ), told as (
+    select pg_notify('tradeflow', '') where exists (select from again)
+  )
+  select count(*)::int from again left join told on true
 $$;
 
 create function tradeflow.hold(ids bigint[], reason text default null) returns int
@@ -2253,11 +3137,13 @@ as $$
     where o.id = any (ids) and o.state in ('ready', 'waiting')
     order by o.id for update
   ), held as (
-    update tradeflow.outbox o set state = 'held', reason = coalesce(hold.reason, 'held by ' || session_user)
+    update tradeflow.outbox o set state = 'held', parked = null, reason = coalesce(hold.reason, 'held by ' || session_user)
     from mine where o.id = mine.id
-    returning 1
+    returning o.lane
+  ), gathered as (
+    select array_agg(h.lane) as lanes, count(*)::int as n from held h
   )
-  select count(*)::int from held
+  select g.n from gathered g left join lateral tradeflow._lanes_freed(g.lanes) on true
 $$;
 
 comment on function tradeflow.hold(bigint[], text) is
@@ -2333,15 +3219,19 @@ begin
   update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
   where i.kind = 'unknown_kind' and i.acked_at is null and i.detail = any (executed);
 
-  with overdue as (
-    select o.* from tradeflow.outbox o
-    where o.state = 'ready' and o.run_at < clock_timestamp() - interval '1 minute'
-    order by o.run_at limit 1000
-  ), stuck as (
-    select o.kind, count(*) as actions, min(o.id) as first
-    from overdue o
-    where o.kind <> all (executed)
-    group by o.kind
+  with stuck as (
+    select c.kind, sum(overdue.actions) as actions, min(overdue.first) as first
+    from tradeflow.channels c
+    cross join lateral (
+      select count(*) as actions, min(x.id) as first
+      from (
+        select o.id from tradeflow.outbox o
+        where o.kind = c.kind and coalesce(o.target, '') = c.target and o.state = 'ready' and o.parked is null
+          and (o.run_at, o.id) >= (c.from_at, c.from_id) and o.run_at < clock_timestamp() - interval '1 minute'
+        order by o.run_at, o.id limit 1000) x) overdue
+    where c.kind <> all (executed)
+    group by c.kind
+    having sum(overdue.actions) > 0
   ), added as (
     insert into tradeflow.incidents (kind, rule, source, subject, outbox_id, message, detail, hint)
     select 'unknown_kind', o.rule, o.source, o.subject, o.id,
@@ -2386,8 +3276,9 @@ select
   s.last_failed_at
 from tradeflow.targets t
 left join tradeflow.target_states s on s.target = t.name
-left join lateral (
+left join (
   select
+    h.target,
     sum(h.actions) filter (where h.state = 'ready') as ready,
     sum(h.actions) filter (where h.state = 'waiting') as waiting,
     sum(h.actions) filter (where h.state = 'running') as running,
@@ -2395,7 +3286,8 @@ left join lateral (
     sum(h.actions) filter (where h.state = 'dead') as dead,
     sum(h.actions) filter (where h.state = 'uncertain') as uncertain,
     max(h.lag) as lag
-  from tradeflow.queue_health h where h.target = t.name) q on true;
+  from tradeflow.queue_health h
+  group by h.target) q on q.target = t.name;
 
 comment on view tradeflow.target_health is 'One row a target: what waits for it, and in which state it is.';
 
@@ -2558,20 +3450,21 @@ begin
   select * into last from tradeflow.health_snapshot;
   -- Counting a very large queue takes a while: then it is done more rarely, so that it never takes more than a
   -- twentieth of the time. Whoever asks while another counts gets the last answer.
-  if last.taken_at is null or (last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took)
-                               and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))) then
+  if (last.taken_at is null or last.taken_at < clock_timestamp() - greatest(max_age, 20 * last.took))
+     and pg_try_advisory_xact_lock(hashtext('tradeflow.health'))
+  then
     began := clock_timestamp();
     last.body := tradeflow._count_health();
     last.taken_at := clock_timestamp();
     insert into tradeflow.health_snapshot as s (taken_at, took, body) values (last.taken_at, last.taken_at - began, last.body)
     on conflict (only_row) do update set taken_at = excluded.taken_at, took = excluded.took, body = excluded.body;
   end if;
-  return last.body || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
+  return coalesce(last.body, '{}') || jsonb_build_object('taken_at', last.taken_at, 'age', extract(epoch from clock_timestamp() - last.taken_at));
 end
 $$;
 
 comment on function tradeflow.health(interval) is
-  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted.';
+  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
 
 create function tradeflow.waits_for(id bigint) returns text
 language plpgsql stable
@@ -2603,11 +3496,12 @@ begin
   end if;
   select b.id, b.state, b.run_at, b.attempt into before
   from tradeflow.outbox b
-  where b.lane = o.lane and (b.state = 'running' or (b.state = 'ready' and b.id < o.id))
+  where b.lane = o.lane and (b.state = 'running' or ((b.state = 'ready' or b.blocking) and b.id < o.id))
   order by b.state = 'running' desc, b.id limit 1;
   if found then
     return format('action %s of its lane, which is %s', before.id, case
       when before.state = 'running' then 'running'
+      when before.state in ('dead', 'uncertain') then format('%s, and a person must retry or cancel it first', before.state)
       when before.attempt > 0 then format('tried again at %s', to_char(before.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       else 'before it' end);
   elsif not exists (select from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds') then
@@ -2629,6 +3523,7 @@ begin
       when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
       when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped
     from tradeflow.targets t join tradeflow.target_states s on s.target = t.name where t.name = o.target;
@@ -3151,6 +4046,167 @@ $$;
 comment on function tradeflow.backtest(jsonb, timestamptz, timestamptz) is
   'The same for a draft: {"source": "store.quotes", "condition": "…"}, with any column of tradeflow.rules. With the name of a stored rule it is laid over that one, and compared with what that one fired. Runs as the caller.';
 
+create table tradeflow.sync_state (
+  resource     text primary key,
+  watermark    timestamptz,
+  position     jsonb not null default '{}',
+  started_at   timestamptz,
+  finished_at  timestamptz,
+  caught_up_at timestamptz,
+  swept_at     timestamptz,
+  last_error   text,
+  failures     int not null default 0,
+  read         bigint not null default 0,
+  inserted     bigint not null default 0,
+  updated      bigint not null default 0,
+  unchanged    bigint not null default 0,
+  deleted      bigint not null default 0,
+  rejected     bigint not null default 0,
+  requests     bigint not null default 0
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.sync_state', '');
+
+comment on table tradeflow.sync_state is 'How far the copy of each resource is, and what its last run did. Deleting a row makes the next run a first load.';
+
+comment on column tradeflow.sync_state.resource is 'Name of the resource, as `tradeflow sync` spells it.';
+
+comment on column tradeflow.sync_state.watermark is 'Everything that changed at the source before this (by the source''s clock) is stored. NULL: nothing yet, or the resource tells no times.';
+
+comment on column tradeflow.sync_state.position is 'Where a resource without times goes on: {"after": id}.';
+
+comment on column tradeflow.sync_state.started_at is 'When the last run began.';
+
+comment on column tradeflow.sync_state.finished_at is 'When a run last ended well.';
+
+comment on column tradeflow.sync_state.caught_up_at is 'The copy has what the source had at this time: the beginning of the last run that reached the end.';
+
+comment on column tradeflow.sync_state.swept_at is 'When all rows were last compared, so that those gone at the source are gone here.';
+
+comment on column tradeflow.sync_state.last_error is 'Why the last run failed. NULL: it did not.';
+
+comment on column tradeflow.sync_state.failures is 'How many runs have failed since one ended well.';
+
+comment on column tradeflow.sync_state.read is 'Rows read by the last run.';
+
+comment on column tradeflow.sync_state.inserted is 'Rows inserted by the last run.';
+
+comment on column tradeflow.sync_state.updated is 'Rows changed by the last run.';
+
+comment on column tradeflow.sync_state.unchanged is 'Rows the last run found as they were.';
+
+comment on column tradeflow.sync_state.deleted is 'Rows deleted by the last run.';
+
+comment on column tradeflow.sync_state.rejected is 'Payloads the last run could not store; each is an incident.';
+
+comment on column tradeflow.sync_state.requests is 'Requests the last run made.';
+
+create view tradeflow.sync_status as
+select resource, watermark, pg_catalog.now() - caught_up_at as lag, started_at, finished_at, swept_at, last_error, failures,
+       read, inserted, updated, unchanged, deleted, rejected, requests
+from tradeflow.sync_state;
+
+comment on view tradeflow.sync_status is 'tradeflow.sync_state with the lag: how old the state of the source is that the copy shows.';
+
+comment on column tradeflow.sync_status.resource is 'Name of the resource.';
+
+comment on column tradeflow.sync_status.watermark is 'Everything that changed at the source before this is stored.';
+
+comment on column tradeflow.sync_status.lag is 'How old the state of the source is that the copy shows. NULL: the first load is not over.';
+
+comment on column tradeflow.sync_status.started_at is 'When the last run began.';
+
+comment on column tradeflow.sync_status.finished_at is 'When a run last ended well.';
+
+comment on column tradeflow.sync_status.swept_at is 'When all rows were last compared.';
+
+comment on column tradeflow.sync_status.last_error is 'Why the last run failed.';
+
+comment on column tradeflow.sync_status.failures is 'How many runs have failed in a row.';
+
+comment on column tradeflow.sync_status.read is 'Rows read by the last run.';
+
+comment on column tradeflow.sync_status.inserted is 'Rows inserted by the last run.';
+
+comment on column tradeflow.sync_status.updated is 'Rows changed by the last run.';
+
+comment on column tradeflow.sync_status.unchanged is 'Rows the last run found as they were.';
+
+comment on column tradeflow.sync_status.deleted is 'Rows deleted by the last run.';
+
+comment on column tradeflow.sync_status.rejected is 'Payloads the last run could not store.';
+
+comment on column tradeflow.sync_status.requests is 'Requests the last run made.';
+
+create table tradeflow.sync_events (
+  event_id    text primary key,
+  source      text not null,
+  scope       text not null,
+  data        jsonb not null,
+  received_at timestamptz not null default now(),
+  due_at      timestamptz not null default now(),
+  attempts    int not null default 0,
+  done_at     timestamptz,
+  error       text
+);
+
+create index sync_events_waiting on tradeflow.sync_events (due_at) where done_at is null;
+
+create index sync_events_done on tradeflow.sync_events (done_at) where done_at is not null;
+
+comment on table tradeflow.sync_events is 'What webhooks told. A row is written before the webhook is answered, so none is lost, and kept for a while, so none counts twice.';
+
+comment on column tradeflow.sync_events.event_id is 'The sender''s id of the message (webhook-id), the same at every attempt to deliver it.';
+
+comment on column tradeflow.sync_events.source is 'Which system: bigcommerce.';
+
+comment on column tradeflow.sync_events.scope is 'What happened, in the sender''s words: store/quote/updated.';
+
+comment on column tradeflow.sync_events.data is 'Which thing it happened to. Ids only: the thing itself is fetched.';
+
+comment on column tradeflow.sync_events.received_at is 'When it came.';
+
+comment on column tradeflow.sync_events.due_at is 'When it is to be worked on (again); moved ahead while somebody does.';
+
+comment on column tradeflow.sync_events.attempts is 'How often it was begun.';
+
+comment on column tradeflow.sync_events.done_at is 'When what it told was stored. NULL: waiting.';
+
+comment on column tradeflow.sync_events.error is 'Why the last attempt failed.';
+
+create function tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text default null, hint text default null)
+  returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as
+$$
+begin
+  if sync_incident.kind not in ('sync_error', 'sync_rejected', 'sync_held', 'hook_refused') then
+    raise invalid_parameter_value using message = format('a sync reports no incident of kind "%s"', sync_incident.kind);
+  end if;
+  -- What is open already and says the same is counted, not told again: a sync repeats its failures every minute.
+  update tradeflow.incidents i
+  set count = i.count + 1, last_seen_at = now(), detail = sync_incident.detail
+  where i.id = (
+    select o.id from tradeflow.incidents o
+    where o.kind = sync_incident.kind and o.source = sync_incident.resource and o.acked_at is null
+      and o.subject is not distinct from sync_incident.subject and o.message = sync_incident.message
+    order by o.id limit 1);
+  if not found then
+    insert into tradeflow.incidents (kind, source, subject, message, detail, hint)
+    values (sync_incident.kind, sync_incident.resource, sync_incident.subject, sync_incident.message, sync_incident.detail, sync_incident.hint);
+  end if;
+end
+$$;
+
+comment on function tradeflow.sync_incident(text, text, text, text, text, text) is
+  'Notes an incident of a sync: its kind (sync_error, sync_rejected, sync_held, hook_refused), the resource, the row''s key. One that is open and says the same is counted.';
+
+revoke execute on function tradeflow.sync_incident(text, text, text, text, text, text) from public;
+
+grant execute on function tradeflow.sync_incident(text, text, text, text, text, text) to tradeflow_sync;
+
+grant select, insert, update, delete on tradeflow.sync_state, tradeflow.sync_events to tradeflow_sync;
+
+grant select on tradeflow.sync_status to tradeflow_sync;
+
 create function tradeflow._check_watch(name text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -3538,10 +4594,11 @@ to tradeflow_author;
 grant execute on function tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb) to tradeflow_operator;
 
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
-  tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock to tradeflow_executor;
+  tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock,
+  tradeflow.sidecars to tradeflow_executor;
 
 grant execute on function
-  tradeflow.claim(text, int, interval, text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
+  tradeflow.claim(text, int, interval, text[], jsonb), tradeflow.next_due(text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
   tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
   tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
@@ -3577,3 +4634,9 @@ select tradeflow._note_dependencies(r.name) from tradeflow.rules r;
 
 -- The targets of before have states too.
 insert into tradeflow.target_states (target) select t.name from tradeflow.targets t;
+
+-- Where claim() looks for what is ready: everywhere that actions name now, or named when they fired.
+insert into tradeflow.channels (kind, target)
+select a.kind, coalesce(a.target, '') from tradeflow.actions a
+union
+select o.kind, coalesce(o.target, '') from tradeflow.outbox o where o.kind is not null;

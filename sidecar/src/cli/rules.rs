@@ -38,12 +38,11 @@ struct List {
     json: bool,
 }
 
-/// Do not ask a rule until it is resumed; what fired already goes on
+/// Stop a rule until it is resumed: it is not asked, and its actions stay where they are
 #[derive(clap::Args)]
 #[command(after_help = "\
-Examples:
+Example:
   tradeflow rules pause big_quote --reason 'wrong price list'
-  tradeflow outbox hold --rule big_quote        (holds what it fired already)
 
 What changes meanwhile is not made up for: see tradeflow.backfill().")]
 struct Pause {

@@ -36,7 +36,6 @@ pub fn firing_text(found: &Json) -> String {
     time(&mut out, "fired", firing, "fired_at");
     time(&mut out, "due", firing, "fire_at");
     line(&mut out, "trace", &text(firing, "traceparent"));
-    document(&mut out, "facts", &firing["facts"]);
     for action in items(found, "actions") {
         out.push('\n');
         self::action(&mut out, action);
@@ -54,6 +53,9 @@ pub fn firing_text(found: &Json) -> String {
         );
         line(&mut out, "hint", &text(incident, "hint"));
     }
+    // Last, since a row may be long.
+    out.push('\n');
+    document(&mut out, "facts", &firing["facts"]);
     out.truncate(out.trim_end().len());
     out
 }

@@ -14,7 +14,7 @@ fn load(file: &str, env: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Res
 #[test]
 fn the_default_file_is_a_whole_configuration() {
     let config = load("", &[], &[]).unwrap();
-    assert_eq!(config.concurrency, 32);
+    assert_eq!(config.concurrency, 128);
     assert_eq!(config.lease, Duration::from_secs(60));
     assert_eq!(config.completion_flush, Duration::from_millis(3));
     assert!(config.listen && config.database_url.is_empty() && config.tls.extra_ca_file.is_none());

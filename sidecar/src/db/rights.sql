@@ -3,7 +3,7 @@ select
   current_user::text as "user",
   array(
     select f::text from unnest('{
-      "tradeflow.claim(text,integer,interval,text[])", "tradeflow.started(bigint,integer)",
+      "tradeflow.claim(text,integer,interval,text[],jsonb)", "tradeflow.started(bigint,integer)",
       "tradeflow.complete(bigint[],integer[],jsonb[])", "tradeflow.fail(bigint,integer,text,text,interval,boolean)",
       "tradeflow.extend(bigint[],integer[],interval)", "tradeflow.tick()",
       "tradeflow.present(text,text[],text,integer)", "tradeflow.absent(text)", "tradeflow.health(interval)"}'::text[]) f

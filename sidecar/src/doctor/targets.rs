@@ -83,7 +83,12 @@ impl Examiner {
             Ok(Some(answered)) => judge(&target, &answered),
             Err(failure) => Finding::problem(
                 "targets",
-                format!("\"{}\" at {} cannot be used: {}", target.name, target.base_url, failure.message),
+                format!(
+                    "\"{}\" at {} cannot be used: {}",
+                    target.name,
+                    target.base_url,
+                    failure.message.trim_start_matches(&format!("target \"{}\": ", target.name))
+                ),
                 "mend the target, or the network between here and there; actions are retried meanwhile",
             ),
         });

@@ -1,12 +1,15 @@
-//! Targets and mail templates as the database has them now.
+//! Targets, mail templates and settings as the database has them now; parameters that were read once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use minijinja::value::Value;
+use serde_json::Value as Json;
 use tokio_postgres::{Client, Row};
 use tracing::warn;
 
+use super::raw::RawJson;
 use crate::db;
 use crate::deliver::{System, Target};
 use crate::render::{MailTemplate, Renderer};
@@ -15,6 +18,8 @@ use crate::render::{MailTemplate, Renderer};
 pub struct Catalog {
     pub renderer: Renderer,
     targets: RwLock<HashMap<String, Arc<Target>>>,
+    settings: RwLock<Value>,
+    params: Mutex<HashMap<Box<str>, Arc<Json>>>,
     seen: Mutex<Seen>,
 }
 
@@ -22,7 +27,11 @@ pub struct Catalog {
 struct Seen {
     targets: String,
     templates: String,
+    settings: String,
 }
+
+/// Different parameters kept parsed: as many as there are actions, less those of long ago.
+const PARAMS: usize = 10_000;
 
 impl Catalog {
     /// Reads everything once.
@@ -30,6 +39,8 @@ impl Catalog {
         let catalog = Catalog {
             renderer: Renderer::new(Vec::new()),
             targets: RwLock::default(),
+            settings: RwLock::default(),
+            params: Mutex::default(),
             seen: Mutex::default(),
         };
         catalog.refresh(client).await?;
@@ -40,7 +51,16 @@ impl Catalog {
     /// it became ready.
     pub async fn refresh(&self, client: &Client) -> Result<(), db::Error> {
         let row = client.query_typed_one(include_str!("../db/catalog_revision.sql"), &[]).await?;
-        let now = Seen { targets: row.get("targets"), templates: row.get("templates") };
+        self.note(client, &row).await
+    }
+
+    /// Reads again what changed, as a row of catalog_revision.sql tells.
+    pub async fn note(&self, client: &Client, row: &Row) -> Result<(), db::Error> {
+        let now = Seen {
+            targets: row.try_get("targets")?,
+            templates: row.try_get("templates")?,
+            settings: row.try_get("settings")?,
+        };
         let before = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         if now == before {
             return Ok(());
@@ -54,8 +74,35 @@ impl Catalog {
             let rows = client.query_typed(include_str!("../db/templates.sql"), &[]).await?;
             self.renderer.replace_templates(rows.iter().map(template).collect());
         }
+        if now.settings != before.settings {
+            let rows = client.query_typed(include_str!("../db/settings.sql"), &[]).await?;
+            let pairs = rows
+                .iter()
+                .map(|row| (row.get::<_, String>("name"), Value::from(row.get::<_, String>("value"))));
+            let settings = pairs.collect::<BTreeMap<_, _>>().into();
+            *self.settings.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = settings;
+        }
         *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = now;
         Ok(())
+    }
+
+    /// The settings, by name.
+    pub fn settings(&self) -> Value {
+        self.settings.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Parameters, parsed once for all actions that have the same.
+    pub fn params(&self, raw: &RawJson) -> Arc<Json> {
+        let mut known = self.params.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(params) = known.get(raw.text()) {
+            return params.clone();
+        }
+        if known.len() >= PARAMS {
+            known.clear();
+        }
+        let params = Arc::new(raw.parse());
+        known.insert(raw.text().into(), params.clone());
+        params
     }
 
     pub fn target(&self, name: &str) -> Option<Arc<Target>> {

@@ -1,26 +1,25 @@
-//! Takes ready actions, never more than there are free slots for.
+//! Takes ready actions ahead of their execution: the next ones are claimed while the last are executed, but never more
+//! than this sidecar soon executes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use serde_json::Value as Json;
+use futures_util::FutureExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
+use super::raw::RawJson;
 use super::{dispatch, Shared};
 use crate::config::Config;
 use crate::db;
 use crate::deliver::Action;
 use crate::metrics;
 use crate::trace::Origin;
-
-/// How long to let more slots become free before a small claim: claims cost the database more than rows do.
-const GATHER: Duration = Duration::from_millis(2);
 
 /// A row of claim.sql.
 #[derive(Debug)]
@@ -32,10 +31,9 @@ pub struct Claimed {
     pub subject: String,
     pub occurrence: String,
     pub target: Option<String>,
-    pub params: Option<Json>,
-    pub facts: Json,
-    pub steps: Json,
-    pub settings: Json,
+    pub params: Option<RawJson>,
+    pub facts: RawJson,
+    pub steps: RawJson,
     pub origin: Origin,
     /// How long it could have been executed before it was claimed, by the database's clock.
     pub waited: Duration,
@@ -45,28 +43,35 @@ pub struct Claimed {
 
 /// Claims and spawns until `stop`.
 pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop: CancellationToken) {
-    let enough = (config.concurrency / 4).clamp(1, config.claim_batch);
+    // In hand: what is executed, one batch that waits for it, and one whose completion is being written.
+    let most = config.concurrency + 2 * config.claim_batch;
+    // A claim costs the database more than a row: a few are not worth one while there is other work.
+    let enough = (config.claim_batch / 2).clamp(1, config.concurrency);
     let mut backoff = backoff();
     loop {
-        tokio::select! {
-            _ = stop.cancelled() => return,
-            free = shared.slots.acquire() => drop(free),
+        let room = most.saturating_sub(shared.running.len());
+        if room < enough {
+            tokio::select! {
+                _ = stop.cancelled() => return,
+                _ = shared.wake.notified() => continue,
+            }
         }
-        if shared.slots.available_permits() < enough {
-            tokio::time::sleep(GATHER).await;
+        if stop.is_cancelled() {
+            return;
         }
-        let want = shared.slots.available_permits().min(config.claim_batch);
+        let want = room.min(config.claim_batch);
         let pause = match claim(&shared, want).await {
             Ok(claimed) => {
                 backoff = self::backoff();
-                let full = claimed.len() == want;
+                // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
+                let more = claimed.len() * 2 >= want;
                 for one in claimed {
-                    spawn(&shared, tasks, one).await;
+                    spawn(&shared, tasks, one);
                 }
-                if full {
+                if more || shared.wake.notified().now_or_never().is_some() {
                     continue;
                 }
-                config.poll_interval
+                until_due(&shared).await.map_or(config.poll_interval, |due| due.min(config.poll_interval))
             }
             Err(error) => {
                 let pause = backoff.next().unwrap_or(Duration::from_secs(5));
@@ -81,6 +86,24 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
         }
     }
 }
+
+/// How long until something is due that nobody notifies: a retry, a throttled target's next turn.
+async fn until_due(shared: &Shared) -> Option<Duration> {
+    let asking = async {
+        let client = shared.pool.get().await?;
+        let kinds: Vec<&str> = shared.kinds.iter().map(|k| k.kind()).collect();
+        let values: [(&(dyn ToSql + Sync), Type); 1] = [(&kinds, Type::TEXT_ARRAY)];
+        let row = client.query_typed_one(include_str!("../db/next_due.sql"), &values).await?;
+        Ok::<_, db::Error>(row.try_get::<_, Option<f64>>("seconds")?)
+    };
+    let seconds =
+        asking.await.inspect_err(|error| debug!(%error, "what is due next is not known")).ok()??;
+    // Not at once: what was due just now and was not given is somebody else's.
+    Some(Duration::try_from_secs_f64(seconds).ok()?.max(SHORTEST))
+}
+
+/// The shortest pause between claims that found nothing.
+const SHORTEST: Duration = Duration::from_millis(20);
 
 fn backoff() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
@@ -98,20 +121,26 @@ async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> 
     let kinds: Vec<&str> = shared.kinds.iter().map(|k| k.kind()).collect();
     let began = Instant::now();
     let (most, seconds) = (want as i32, shared.lease.as_secs_f64());
-    let values: [(&(dyn ToSql + Sync), Type); 4] = [
+    let room = shared.hands.room();
+    let values: [(&(dyn ToSql + Sync), Type); 5] = [
         (&shared.worker, Type::TEXT),
         (&most, Type::INT4),
         (&seconds, Type::FLOAT8),
         (&kinds, Type::TEXT_ARRAY),
+        (&room, Type::JSONB),
     ];
-    let rows = client.query_typed(include_str!("../db/claim.sql"), &values).await?;
+    // Sent together, and answered in this order: an action is executed with what was committed before it became ready.
+    let (rows, revision) = tokio::try_join!(
+        client.query_typed(include_str!("../db/claim.sql"), &values),
+        client.query_typed_one(include_str!("../db/catalog_revision.sql"), &[]),
+    )?;
     let took = began.elapsed();
     if rows.is_empty() {
         metrics::claimed(took, std::iter::empty());
         return Ok(Vec::new());
     }
     debug!(actions = rows.len(), "claimed");
-    if let Err(error) = shared.catalog.refresh(&client).await {
+    if let Err(error) = shared.catalog.note(&client, &revision).await {
         warn!(%error, "targets and templates could not be read again; using those of before");
     }
     let mut claimed = Vec::with_capacity(rows.len());
@@ -122,21 +151,26 @@ async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> 
     Ok(claimed)
 }
 
-async fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
-    // There is room: only this task takes slots, and it claimed no more than were free.
-    let Ok(slot) = shared.slots.clone().acquire_owned().await else {
-        error!("the slots are closed");
-        return;
-    };
+fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
     let abort = shared.running.add(&claimed.action, claimed.at);
+    let target = claimed.target.clone().unwrap_or_default();
+    let of_target = shared.hands.take(&target);
     let shared = shared.clone();
     tasks.spawn(async move {
-        let action = claimed.action.clone();
-        let work = dispatch::run(&shared, claimed);
+        let (id, rule) = (claimed.action.id, claimed.action.rule.clone());
+        let work = async {
+            // Neither is ever closed.
+            let (Ok(_one), Ok(_of_all)) = (of_target.acquire().await, shared.slots.acquire().await) else {
+                return;
+            };
+            if shared.running.begin(id) {
+                dispatch::run(&shared, Arc::new(claimed)).await;
+            }
+        };
         if abort.run_until_cancelled(work).await.is_none() {
-            info!(id = action.id, rule = action.rule, "left unfinished");
+            info!(id, rule, "left unfinished");
         }
-        drop(slot);
+        shared.hands.leave(&target);
     });
 }
 
@@ -166,7 +200,6 @@ fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
         params: row.try_get("params")?,
         facts: row.try_get("facts")?,
         steps: row.try_get("steps")?,
-        settings: row.try_get("settings")?,
         origin: Origin {
             firing_id: row.try_get("firing_id")?,
             traceparent: row.try_get("traceparent")?,

@@ -1,36 +1,35 @@
 //! One action from its claim to its report.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::future::BoxFuture;
-use minijinja::value::Value;
 use serde_json::Value as Json;
 use tokio_postgres::types::{ToSql, Type};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::claim::Claimed;
-use super::Shared;
+use super::{context, Shared};
 use crate::db;
 use crate::deliver::{Action, Failure, Job, Outcome, Start};
 use crate::metrics;
-use crate::render::number::to_template;
 use crate::trace::Execution;
 
 /// Executes an action and reports what became of it.
-pub async fn run(shared: &Shared, claimed: Claimed) {
+pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
     let began = Instant::now();
     let waited = claimed.waited + claimed.at.elapsed();
     metrics::began(&claimed.action.kind, claimed.target.as_deref().unwrap_or_default(), waited);
     let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
     let traced = Execution::begin(&claimed.origin, action, target, &claimed.subject);
     let result = execute(shared, &claimed, traced.traceparent()).await;
+    shared.hands.executed(target, began.elapsed());
     traced.end(result.as_ref().err().map(|failure| (failure.outcome.as_str(), failure.message.as_str())));
     match result {
         Ok(result) => {
             metrics::delivered(&action.kind, target, began.elapsed(), waited + began.elapsed());
-            info!(
+            debug!(
                 id = action.id,
                 rule = action.rule,
                 step = action.step,
@@ -66,7 +65,11 @@ pub async fn run(shared: &Shared, claimed: Claimed) {
     }
 }
 
-async fn execute(shared: &Shared, claimed: &Claimed, traceparent: Option<&str>) -> Result<Json, Failure> {
+async fn execute(
+    shared: &Shared,
+    claimed: &Arc<Claimed>,
+    traceparent: Option<&str>,
+) -> Result<Json, Failure> {
     let action = &claimed.action;
     let kind = shared
         .kinds
@@ -76,6 +79,7 @@ async fn execute(shared: &Shared, claimed: &Claimed, traceparent: Option<&str>) 
     let template = claimed
         .params
         .as_ref()
+        .map(|raw| shared.catalog.params(raw))
         .ok_or_else(|| Failure::dead("the action was deleted from tradeflow.actions after it fired"))?;
     let name = claimed
         .target
@@ -92,8 +96,8 @@ async fn execute(shared: &Shared, claimed: &Claimed, traceparent: Option<&str>) 
             kind.system().as_str()
         )));
     }
-    let context = context(claimed);
-    let params = shared.catalog.renderer.params(template, kind.html_params(), &context)?;
+    let context = context::of(claimed.clone(), shared.catalog.settings());
+    let params = shared.catalog.renderer.params(&template, kind.html_params(), &context)?;
     let start = Lease { shared, action, since: claimed.at };
     let job = Job {
         action,
@@ -106,39 +110,6 @@ async fn execute(shared: &Shared, claimed: &Claimed, traceparent: Option<&str>) 
         traceparent,
     };
     kind.deliver(job).await
-}
-
-/// The names that templates read.
-fn context(claimed: &Claimed) -> Value {
-    let action = &claimed.action;
-    let rule = BTreeMap::from([
-        ("name", Value::from(action.rule.as_str())),
-        ("version", Value::from(claimed.rule_version)),
-    ]);
-    BTreeMap::from([
-        ("facts", to_template(&claimed.facts)),
-        ("steps", steps(&claimed.steps)),
-        ("settings", to_template(&claimed.settings)),
-        ("rule", Value::from(rule)),
-        ("source", Value::from(claimed.source.as_str())),
-        ("event", Value::from(claimed.event.as_str())),
-        ("subject", Value::from(claimed.subject.as_str())),
-        ("occurrence", Value::from(claimed.occurrence.as_str())),
-        ("action", Value::from(action.name.as_deref())),
-        ("idempotency_key", Value::from(action.idempotency_key.as_str())),
-    ])
-    .into()
-}
-
-/// Results of earlier steps by name and by number: `steps.tell_owner`, `steps.1`.
-fn steps(results: &Json) -> Value {
-    let pairs = results.as_object().into_iter().flatten();
-    let keyed = pairs.flat_map(|(key, result)| {
-        let value = to_template(result);
-        let number = key.parse::<i64>().ok().map(|n| (Value::from(n), value.clone()));
-        number.into_iter().chain([(Value::from(key.as_str()), value)])
-    });
-    keyed.collect::<BTreeMap<_, _>>().into()
 }
 
 /// The lease of one action.
@@ -181,23 +152,5 @@ impl Start for Lease<'_> {
                     retry_after: None,
                 })
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::render::Renderer;
-
-    #[test]
-    fn steps_are_read_by_name_and_by_number() {
-        let results = json!({"1": {"status": 200}, "tell": {"status": 200}, "2": {"id": "x"}});
-        let context = Value::from(BTreeMap::from([("steps", steps(&results))]));
-        let render = |text: &str| Renderer::new(vec![]).params(&json!(text), &[], &context).unwrap();
-        assert_eq!(render("{{ steps.1.status }}"), json!(200));
-        assert_eq!(render("{{ steps.tell.status + 1 }}"), json!(201));
-        assert_eq!(render("{{ steps['2'].id }}{{ steps[2].id }}"), json!("xx"));
     }
 }

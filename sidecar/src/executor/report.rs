@@ -72,13 +72,14 @@ pub async fn run(
     halt: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(most);
-    while let Some(first) = completions.recv().await {
-        batch.push(first);
+    while completions.recv_many(&mut batch, most).await > 0 {
         let deadline = Instant::now() + flush;
-        while batch.len() < most {
-            match timeout_at(deadline, completions.recv()).await {
-                Ok(Some(next)) => batch.push(next),
-                Ok(None) | Err(_) => break,
+        // There is nothing to wait for when all that runs is in the batch.
+        while batch.len() < most.min(shared.running.len()) {
+            let room = most - batch.len();
+            match timeout_at(deadline, completions.recv_many(&mut batch, room)).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
             }
         }
         if halt.run_until_cancelled(write(&shared, &mut batch)).await.is_none() {

@@ -18,6 +18,8 @@ struct Entry {
     attempt: i32,
     /// When the lease was last known to begin.
     since: Instant,
+    /// It has a slot; before, it only waits for one.
+    begun: bool,
     started: bool,
     abort: CancellationToken,
 }
@@ -40,9 +42,28 @@ impl Running {
     /// Remembers an action; the token ends its work.
     pub fn add(&self, action: &Action, since: Instant) -> CancellationToken {
         let abort = CancellationToken::new();
-        let entry = Entry { attempt: action.attempt, since, started: false, abort: abort.clone() };
+        let entry =
+            Entry { attempt: action.attempt, since, begun: false, started: false, abort: abort.clone() };
         self.lock().insert(action.id, entry);
         abort
+    }
+
+    /// Its execution begins. False: it was given back.
+    pub fn begin(&self, id: i64) -> bool {
+        self.lock().get_mut(&id).map(|entry| entry.begun = true).is_some()
+    }
+
+    /// Takes out what only waits for a slot.
+    pub fn give_up_waiting(&self) -> Vec<Held> {
+        let mut given_up = Vec::new();
+        self.lock().retain(|id, entry| {
+            if !entry.begun {
+                entry.abort.cancel();
+                given_up.push((*id, entry.attempt));
+            }
+            entry.begun
+        });
+        given_up
     }
 
     /// What cannot be taken back has begun, or the request may already be under way.

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Deserializer, Map, Value};
 
-use super::entity::Origin;
-use super::kind::Kind;
-use super::record::{escaped, shown, Problem};
+use crate::store::record::{shown, Problem};
+use crate::store::{Kind, Origin};
 
 /// A file to load and its size in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,16 +186,6 @@ fn envelope(mut fields: Map<String, Value>) -> Envelope {
     match content {
         Some(key) if only_around => Envelope::Around(key, fields.remove(key).unwrap_or_default()),
         _ => Envelope::None(fields),
-    }
-}
-
-impl Origin {
-    fn top(file: &str, line: Option<usize>) -> Origin {
-        Origin { file: file.to_owned(), line, pointer: String::new() }
-    }
-
-    fn below(&self, key: &str) -> Origin {
-        Origin { pointer: format!("{}/{}", self.pointer, escaped(key)), ..self.clone() }
     }
 }
 

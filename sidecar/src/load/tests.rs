@@ -32,8 +32,8 @@ fn the_sample_store_is_read_without_a_rejection() {
     for entity in &entities {
         ids.entry(entity.kind).or_default().insert(entity.id);
     }
-    let sizes: Vec<usize> = Kind::ALL.iter().map(|kind| ids[kind].len()).collect();
-    assert_eq!(sizes, [60, 198, 8, 320, 520, 520]);
+    let sizes: Vec<usize> = ids.values().map(BTreeSet::len).collect();
+    assert_eq!(sizes, [60, 198, 8, 320, 520, 520], "companies, users, staff, quotes, orders in both halves");
 }
 
 #[test]

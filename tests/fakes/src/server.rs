@@ -124,6 +124,10 @@ impl<V: Vendor> Drop for Server<V> {
     }
 }
 
+/// Parameters that say which page is asked for, in any of the vendors' words.
+const PLACES: [&str; 7] =
+    ["page", "offset", "after", "minModified", "min_date_modified", "date_modified:min", "min_id"];
+
 async fn handle<V: Vendor>(
     State(shared): State<Arc<Shared<V>>>,
     request: axum::extract::Request,
@@ -151,7 +155,7 @@ async fn handle<V: Vendor>(
             return broken(Bytes::new());
         }
         Some(Fault::RepeatedPage) => {
-            request.query.retain(|(key, _)| !["page", "offset", "after"].contains(&key.as_str()));
+            request.query.retain(|(key, _)| !PLACES.contains(&key.as_str()));
         }
         Some(Fault::HalfApplied) => request.half = true,
         _ => {}

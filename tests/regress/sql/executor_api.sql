@@ -44,6 +44,9 @@ select tradeflow.started(3, 1), tradeflow.started(3, 2);
 update tradeflow.outbox set lease_until = clock_timestamp() - interval '1 second' where id = 3;
 select tradeflow.tick() -> 'rescued' as rescued;
 update tradeflow.outbox set kind = 'email' where id = 3;
+-- Of a kind and target that no action names claim() learns from tick(), within seconds.
+update tradeflow.upkeep set done_at = null;
+select tradeflow.tick() is not null as ticked;
 select id, attempt from tradeflow.claim('w3', 1, '1 minute', '{email}');
 select tradeflow.started(3, 2);
 update tradeflow.outbox set lease_until = clock_timestamp() - interval '1 second' where id = 3;

@@ -15,7 +15,7 @@ async fn two_actions_of_one_subject_are_never_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_retrying_action_blocks_its_lane_and_a_dead_or_waiting_one_does_not() {
+async fn a_retrying_action_blocks_its_lane_and_a_waiting_one_does_not() {
     let db = jobs().await;
     db.sql("insert into jobs values (1); update jobs set n = 1").await;
     claim(&db, 1).await;
@@ -24,9 +24,11 @@ async fn a_retrying_action_blocks_its_lane_and_a_dead_or_waiting_one_does_not() 
     assert!(db.one::<bool>("select tradeflow.retry(1)").await, "a person may hurry it");
     assert_eq!(claim(&db, 10).await, ["1.2 1"]);
     assert_eq!(db.one::<String>("select tradeflow.fail(1, 2, 'no', 'dead')").await, "dead");
+    assert!(db.one::<bool>("select tradeflow.cancel(1)").await);
     assert_eq!(claim(&db, 10).await, ["2.1 1"]);
     // Waiting for a far day.
-    db.sql("update tradeflow.outbox set state = 'waiting', run_at = now() + interval '1 day' where id = 1; insert into jobs values (5); select tradeflow.complete('{2}', '{1}', array['{}'::jsonb]); update jobs set n = 7 where id = 1")
+    db.sql("insert into tradeflow.outbox (firing_id, rule, rule_version, source, event, subject, step, action, kind, target, lane, state, facts, run_at)
+            values (99, 'job', 1, 'public.jobs', 'insert', '1', 1, 'call', 'http', 'there', 'public.jobs:1', 'waiting', '{}', now() + interval '1 day'); insert into jobs values (5); select tradeflow.complete('{2}', '{1}', array['{}'::jsonb]); update jobs set n = 7 where id = 1")
         .await;
     assert_eq!(claim(&db, 10).await.len(), 2);
 }
@@ -144,4 +146,170 @@ async fn a_lane_that_cannot_be_rendered_is_an_incident_and_costs_no_firing() {
     assert!(incidents[1].contains("0 characters"), "{incidents:?}");
     let error = db.error("update tradeflow.actions set lane = '{{ facts.n' where rule = 'job'").await;
     assert_eq!(error.code, "42601", "{error:?}");
+}
+
+#[tokio::test]
+async fn a_dead_action_blocks_its_lane_until_a_person_acts() {
+    let db = jobs().await;
+    db.sql("insert into jobs values (1), (2); update jobs set n = 1; update jobs set n = 2").await;
+    assert_eq!(claim(&db, 10).await, ["1.1 1", "2.1 2"]);
+    assert_eq!(db.one::<String>("select tradeflow.fail(1, 1, 'no', 'dead')").await, "dead");
+    assert_eq!(db.one::<String>("select tradeflow.fail(2, 1, 'who knows', 'uncertain')").await, "uncertain");
+    assert_eq!(claim(&db, 10).await, Vec::<String>::new());
+    let incidents = db.incidents().await;
+    assert!(
+        incidents.iter().all(|i| i.contains("2 later actions of its lane wait behind it")),
+        "{incidents:?}"
+    );
+    assert!(db.one::<bool>("select tradeflow.retry(1)").await);
+    assert_eq!(claim(&db, 10).await, ["1.2 1"], "it is tried again before the others");
+    db.sql("select tradeflow.complete('{1}', '{2}', array['{}'::jsonb])").await;
+    assert_eq!(claim(&db, 10).await, ["3.1 1"]);
+    assert!(db.one::<bool>("select tradeflow.cancel(2, 'it arrived')").await);
+    assert_eq!(claim(&db, 10).await, ["4.1 2"]);
+}
+
+#[tokio::test]
+async fn a_dead_action_lets_its_lane_go_on_where_it_says_so() {
+    let db = jobs().await;
+    db.sql("update tradeflow.actions set on_dead = 'continue'; insert into jobs values (1), (-2); update jobs set n = 1").await;
+    assert_eq!(claim(&db, 10).await, ["1.1 1", "2.1 -2"]);
+    db.sql("select tradeflow.fail(1, 1, 'no', 'dead'), tradeflow.fail(2, 1, 'who knows', 'uncertain')").await;
+    assert_eq!(claim(&db, 10).await, ["3.1 1", "4.1 -2"]);
+    assert!(!db.incidents().await.iter().any(|i| i.contains("wait behind it")));
+}
+
+/// Many that wait for their lane are put aside once, and come back one by one, in their order.
+#[tokio::test]
+async fn a_lane_with_a_long_tail_keeps_its_order_and_holds_up_nobody() {
+    let db = jobs().await;
+    db.sql("update tradeflow.rules set max_per_subject = 100000; insert into jobs values (1); do $$ begin for i in 1..300 loop update jobs set n = i where id = 1; end loop; end $$; insert into jobs values (2)")
+        .await;
+    assert_eq!(claim(&db, 10).await, ["1.1 1", "302.1 2"]);
+    let parked = "select count(*) from tradeflow.outbox where parked = 'lane'";
+    assert_eq!(db.one::<i64>(parked).await, 300);
+    let next = |id: i64, attempt: i32| {
+        let db = &db;
+        async move {
+            db.sql(&format!("select tradeflow.complete('{{{id}}}', '{{{attempt}}}', array['{{}}'::jsonb])"))
+                .await;
+            claim(db, 10).await
+        }
+    };
+    assert_eq!(next(1, 1).await, ["2.1 1"]);
+    assert_eq!(next(2, 1).await, ["3.1 1"]);
+    // Whatever ends the turn of the one before: a person who cancels, holds or discards it, a lost worker, a deleted rule.
+    db.sql("select tradeflow.fail(3, 1, 'no', 'dead')").await;
+    assert_eq!(claim(&db, 10).await, Vec::<String>::new());
+    db.sql("select tradeflow.cancel(3)").await;
+    assert_eq!(db.one::<i64>(parked).await, 297, "the next one is free");
+    assert_eq!(db.one::<i32>("select tradeflow.hold('{4}')").await, 1);
+    assert_eq!(claim(&db, 10).await, ["5.1 1"]);
+    super::end_leases(&db).await;
+    db.sql("select tradeflow.tick()").await;
+    assert_eq!(claim(&db, 10).await, ["5.2 1", "302.2 2"]);
+    assert_eq!(db.one::<i32>("select tradeflow.release_held(ids => '{4}')").await, 1);
+    assert_eq!(claim(&db, 10).await, Vec::<String>::new(), "5 runs");
+    assert_eq!(next(5, 2).await, ["4.1 1"], "it is older than the others");
+    // What was changed by hand is healed.
+    db.sql("delete from tradeflow.outbox where id = 4; update tradeflow.upkeep set done_at = null; select tradeflow.tick()").await;
+    assert_eq!(claim(&db, 10).await, ["6.1 1"]);
+}
+
+#[tokio::test]
+async fn the_actions_of_a_paused_rule_are_put_aside_and_come_back() {
+    let db = jobs().await;
+    db.sql("insert into jobs select generate_series(1, 200); select tradeflow.pause('job'); insert into jobs values (-1)").await;
+    assert_eq!(claim(&db, 10).await, ["201.1 -1"]);
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox where parked = 'rule'").await, 200);
+    db.sql("select tradeflow.resume('job')").await;
+    assert_eq!(claim(&db, 3).await, ["1.1 1", "2.1 2", "3.1 3"]);
+}
+
+/// Two claims at the same moment, each of which sees an action of the lane that the other one does not: the index refuses
+/// the second, and its claim looks again.
+#[tokio::test]
+async fn one_that_becomes_ready_while_another_of_its_lane_is_claimed_waits() {
+    for outcome in ["commit", "rollback"] {
+        let db = jobs().await;
+        db.sql("insert into jobs values (1); update jobs set n = 1; update tradeflow.outbox set state = 'waiting', run_at = now() + interval '1 hour' where id = 1")
+            .await;
+        let first = db.connect().await;
+        first.batch_execute("begin").await.expect("it begins");
+        let rows = first
+            .query("select id from tradeflow.claim('first', 10, '1 minute')", &[])
+            .await
+            .expect("it claims");
+        assert_eq!(rows.iter().map(|r| r.get::<_, i64>(0)).collect::<Vec<_>>(), [2]);
+        // The older one is due now, and what runs is not yet to be seen.
+        db.sql("update tradeflow.outbox set state = 'ready', run_at = now() where id = 1").await;
+        let second = db.connect().await;
+        let pid: i32 = second.query_one("select pg_backend_pid()", &[]).await.expect("it says").get(0);
+        let claiming = tokio::spawn(async move {
+            second
+                .query("select id from tradeflow.claim('second', 10, '1 minute')", &[])
+                .await
+                .expect("it claims")
+                .len()
+        });
+        db.until(&format!(
+            "select exists (select from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock')"
+        ))
+        .await;
+        first.batch_execute(outcome).await.expect("it ends");
+        let claimed = claiming.await.expect("it ends");
+        let running: Vec<i64> = db.column("select id from tradeflow.outbox where state = 'running'").await;
+        match outcome {
+            "commit" => assert_eq!((claimed, running), (0, vec![2])),
+            _ => assert_eq!((claimed, running), (1, vec![1])),
+        }
+    }
+}
+
+/// However it is raced: several claimers, lanes whose older actions become ready late, and never two of one lane.
+#[tokio::test]
+async fn never_two_of_a_lane_whatever_comes_late() {
+    let db = jobs().await;
+    db.sql(
+        "update tradeflow.rules set max_per_subject = 100000;
+         insert into jobs select generate_series(1, 8);
+         do $$ begin for i in 1..60 loop update jobs set n = i; end loop; end $$;
+         update tradeflow.outbox set state = 'waiting', run_at = now() + random() * interval '1 second' where id % 3 = 0",
+    )
+    .await;
+    let worker = |name: &'static str| {
+        let db = &db;
+        async move {
+            let client = db.connect().await;
+            loop {
+                let statement = format!("select id, attempt from tradeflow.claim('{name}', 3, '1 minute')");
+                let rows = client.query(&statement, &[]).await.expect("it claims");
+                // The index refuses it; this is for the day when somebody drops the index.
+                let doubles = "select count(*) from (select from tradeflow.outbox where state = 'running' group by lane having count(*) > 1) x";
+                assert_eq!(client.query_one(doubles, &[]).await.expect("it counts").get::<_, i64>(0), 0);
+                for row in &rows {
+                    let (id, attempt): (i64, i32) = (row.get(0), row.get(1));
+                    let done = format!(
+                        "select tradeflow.complete('{{{id}}}', '{{{attempt}}}', array['{{}}'::jsonb])"
+                    );
+                    client.batch_execute(&done).await.expect("it completes");
+                }
+                client.batch_execute("update tradeflow.outbox set state = 'ready', run_at = clock_timestamp() where state = 'waiting' and run_at < clock_timestamp() and id in (select id from tradeflow.outbox where state = 'waiting' for update skip locked)").await.expect("timers");
+                if client
+                    .query_one("select count(*) from tradeflow.outbox", &[])
+                    .await
+                    .expect("it counts")
+                    .get::<_, i64>(0)
+                    == 0
+                {
+                    return;
+                }
+            }
+        }
+    };
+    tokio::join!(worker("a"), worker("b"), worker("c"), worker("d"));
+    assert_eq!(
+        db.one::<i64>("select count(*) from tradeflow.outbox_history where state = 'done'").await,
+        8 * 61
+    );
 }

@@ -1,9 +1,13 @@
 //! The SQL API that sidecars and operators call: leases, lanes, retries, steps, what time brings. One topic a module.
 
+mod ahead;
 mod lanes;
 mod leases;
+mod limits;
 mod outcomes;
 mod pauses;
+mod pooler;
+mod storage;
 mod upkeep;
 
 use tradeflow_tests::database::Database;

@@ -247,6 +247,9 @@ async fn wrong_calls_are_refused_and_change_nothing() {
         "select tradeflow.complete('{1}', '{1}', array['[]'::jsonb])",
         "select tradeflow.complete('{1}', '{1}', array['1'::jsonb])",
         "select tradeflow.complete('{1}', '{1}', array[jsonb_build_object('x', repeat(md5(random()::text), 200000))])",
+        "select tradeflow.complete('{1}', '{1}', array[jsonb_build_object('x', repeat('x', 50000000))])",
+        "select from tradeflow.claim('w', 1, '0')",
+        "select from tradeflow.claim('w', 1, '1 year')",
         "select tradeflow.fail(1, 1, 'x', 'perhaps')",
         "select tradeflow.fail(1, 1, 'x', null)",
         "select tradeflow.extend('{1}', '{}', '1 minute')",
@@ -256,5 +259,7 @@ async fn wrong_calls_are_refused_and_change_nothing() {
         let error = db.error(statement).await;
         assert_eq!(error.code, "22023", "{statement}: {error:?}");
     }
+    let error = db.error("select tradeflow.complete('{1}', '{1}', array['no JSON']::jsonb[])").await;
+    assert_eq!(error.code, "22P02", "{error:?}");
     assert_eq!(db.column::<String>(OUTBOX).await, ["1 running 1"]);
 }

@@ -12,7 +12,7 @@ async fn a_sidecar_says_that_it_runs_and_that_it_leaves() {
     let db = Database::with_extension().await;
     let mut sidecar =
         Sidecar::command(&db).env("TRADEFLOW_WORKER", "one").env("TRADEFLOW_KINDS", "email").start();
-    db.until("select exists (select from tradeflow.sidecars where worker = 'one' and kinds = '{email}' and concurrency = 32)").await;
+    db.until("select exists (select from tradeflow.sidecars where worker = 'one' and kinds = '{email}' and concurrency = 128)").await;
     sidecar.terminate();
     assert_eq!(sidecar.wait(Duration::from_secs(10)), 0);
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.sidecars").await, 0);

@@ -76,7 +76,7 @@ async fn counts_what_happened() {
     assert_eq!(is(r#"tradeflow_target_paused{target="there"}"#), 0.0);
     assert_eq!(is(r#"tradeflow_target_breaker{target="there"}"#), 0.0);
     assert_eq!(is("tradeflow_sidecars"), 1.0);
-    assert_eq!(is("tradeflow_concurrency"), 32.0);
+    assert_eq!(is("tradeflow_concurrency"), 128.0);
     let extension: String = db.one("select tradeflow.version()").await;
     assert!(
         found

@@ -11,7 +11,7 @@ select jsonb_build_object(
       union all
       select h.id, h.firing_id, h.rule, h.subject, h.occurrence, h.event, h.edge, h.step, h.action, h.kind, h.target, h.state, h.reason,
              h.run_at, h.created_at, h.steps = '{}'
-      from tradeflow.outbox_history h where h.id > $1 or h.id = any ($2)) x
+      from tradeflow.outbox_history h where h.finished_at >= $5 and (h.id > $1 or h.id = any ($2))) x
     order by x.id limit 1000) b),
   'ended', (select coalesce(jsonb_agg(to_jsonb(e) order by e.finished_at, e.id), '[]') from (
     select h.id, h.firing_id, h.rule, h.subject, h.occurrence, h.step, h.action, h.kind, h.target, h.state, h.reason, h.attempt, h.worker,

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# What runs once before the others, and again at each `up`, when it finds everything done.
+#
+#   setup.sh secrets    passwords that nobody needs to know, one a file in /run/secrets; those that are there stay
+#   setup.sh database   schema, the sidecar's login, the mail server; TRADEFLOW_SAMPLE=yes: the sample store, with rules
+set -euo pipefail
+
+share=/usr/local/share/tradeflow
+secrets=/run/secrets
+
+make_secrets() {
+  local name
+  # The group may read: the server of Postgres is another user (compose.yaml: group_add).
+  umask 027
+  for name in postgres_password sidecar_password; do
+    if [ ! -s "$secrets/$name" ]; then
+      head -c 24 /dev/urandom | base64 | tr '+/' '-_' >"$secrets/$name.new"
+      mv "$secrets/$name.new" "$secrets/$name"
+      echo "made $secrets/$name"
+    fi
+  done
+}
+
+make_database() {
+  export PGHOST=postgres PGUSER=postgres PGDATABASE=$TRADEFLOW_DATABASE PGOPTIONS='-c client_min_messages=warning'
+  PGPASSWORD=$(head -n 1 "$secrets/postgres_password")
+  export PGPASSWORD
+  export TRADEFLOW_DATABASE_URL="postgres://$PGUSER@$PGHOST/$PGDATABASE" TRADEFLOW_DATABASE_PASSWORD_FILE=$secrets/postgres_password
+  sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@"; }
+
+  tradeflow init
+  sql --single-transaction --file "$share/setup/login.sql" --file "$share/setup/target.sql"
+  if [ "${TRADEFLOW_SAMPLE:-yes}" != yes ]; then
+    echo "no sample store (TRADEFLOW_SAMPLE is not yes)"
+  elif [ "$(sql --tuples-only --no-align --command 'select exists (select from tradeflow.rules)')" = t ]; then
+    echo "the sample store and its rules are there: left as they are"
+  else
+    # The rules come last and together: they say that the sample is whole. Rows that are there fire nothing.
+    tradeflow load "$share/store"
+    local file files=()
+    for file in "$share"/rules/*.sql; do files+=(--file "$file"); done
+    sql --single-transaction "${files[@]}"
+    sql --command 'select name as rule, description from tradeflow.rules order by name'
+  fi
+}
+
+case ${1:-} in
+  secrets) make_secrets ;;
+  database) make_database ;;
+  *)
+    echo "usage: setup.sh secrets|database" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,325 @@
+//! One run of one resource: fetching and writing side by side.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::fetch::{Batch, Fetch};
+use super::report::{Outcome, Summary};
+use super::state::{self, Incident, State};
+use super::{sweep, Error, Resource};
+use crate::bigcommerce::Client;
+use crate::config::{Config, FirstLoad};
+use crate::db;
+use crate::store::record::Findings;
+use crate::store::report::Report;
+use crate::store::{self, Origin, Writer};
+
+/// What every run needs.
+#[derive(Clone)]
+pub struct Env {
+    pub pool: db::Pool,
+    pub client: Arc<Client>,
+    pub overlap: TimeDelta,
+    pub sweep_interval: Duration,
+    pub sweep_max_deleted: u8,
+    pub first_load: FirstLoad,
+    pub details_at_once: usize,
+}
+
+impl Env {
+    /// As the configuration says.
+    pub fn new(config: &Config, pool: db::Pool) -> Result<Env, Error> {
+        Ok(Env {
+            pool,
+            client: Arc::new(Client::new(config)?),
+            overlap: TimeDelta::from_std(config.sync.overlap).unwrap_or_default(),
+            sweep_interval: config.sync.sweep_interval,
+            sweep_max_deleted: config.sync.sweep_max_deleted,
+            first_load: config.sync.first_load,
+            details_at_once: config.sync.details_at_once,
+        })
+    }
+}
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Read what changed since then, whatever is remembered.
+    pub since: Option<DateTime<Utc>>,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Read everything and delete what is gone, whenever that was done last.
+    pub sweep: bool,
+    /// Fire nothing; `Some(false)`: fire, also at a first load.
+    pub silent: Option<bool>,
+    /// Draw progress bars on a terminal.
+    pub progress: bool,
+}
+
+/// Payloads written in one transaction at most; pages are smaller, and a page is a transaction.
+const BATCH: usize = 1000;
+
+/// Batches fetched ahead of the writing. Memory holds so many and no more, however long the list is.
+const AHEAD: usize = 2;
+
+/// Runs resources once, one after the other: they share the store's budget of requests.
+pub async fn once(env: &Env, resources: &[Resource], options: &Options) -> Summary {
+    let bars = if options.progress {
+        MultiProgress::new()
+    } else {
+        MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())
+    };
+    let mut summary = Summary { dry_run: options.dry_run, resources: Vec::new() };
+    for resource in resources {
+        let bar = bars.add(bar(*resource));
+        summary.resources.push(run(env, *resource, options, &bar).await);
+        bar.finish_and_clear();
+    }
+    summary
+}
+
+fn bar(resource: Resource) -> ProgressBar {
+    let look = "{prefix:16} {bar:30} {pos}/{len} {elapsed} {msg}";
+    let style = ProgressStyle::with_template(look).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::no_length().with_style(style).with_prefix(resource.name())
+}
+
+/// Runs a resource once. What goes wrong is in the outcome, in `sync_state` and in an incident.
+pub async fn run(env: &Env, resource: Resource, options: &Options, bar: &ProgressBar) -> Outcome {
+    let began = Instant::now();
+    let requests = env.client.requests();
+    let mut outcome = Outcome { resource: resource.name(), ..Outcome::default() };
+    let done = attempt(env, resource, options, bar, &mut outcome).await;
+    outcome.requests = env.client.requests() - requests;
+    outcome.seconds = began.elapsed().as_secs_f64();
+    let mut passing = false;
+    let at = match done {
+        Ok(at) => at,
+        Err((at, error)) => {
+            warn!(resource = outcome.resource, %error, "sync failed");
+            outcome.error = Some(error.to_string());
+            passing = error.passes();
+            at
+        }
+    };
+    if let Some(at) = at.filter(|_| !options.dry_run && !outcome.busy) {
+        if let Err(error) = note(env, &outcome, at, passing).await {
+            warn!(resource = outcome.resource, %error, "what the sync did could not be noted");
+            outcome.error.get_or_insert(error.to_string());
+        }
+    }
+    if outcome.error.is_none() && !outcome.busy {
+        info!(
+            resource = outcome.resource,
+            read = outcome.read,
+            inserted = outcome.inserted,
+            updated = outcome.updated,
+            deleted = outcome.deleted,
+            requests = outcome.requests,
+            seconds = outcome.seconds,
+            "synced"
+        );
+    }
+    outcome
+}
+
+/// What may pass by itself becomes an incident only when it happens so often in a row.
+const PATIENCE: i32 = 3;
+
+async fn note(env: &Env, outcome: &Outcome, began: DateTime<Utc>, passing: bool) -> Result<(), Error> {
+    let client = env.pool.get().await?;
+    let failures = state::finish(&client, outcome, began).await?;
+    if let Some(error) = outcome.error.as_ref().filter(|_| !passing || failures >= PATIENCE) {
+        let (message, hint) =
+            error.split_once("\nhint: ").map_or((error.as_str(), None), |(m, h)| (m, Some(h)));
+        let incident = Incident {
+            kind: "sync_error",
+            resource: outcome.resource,
+            subject: None,
+            message,
+            detail: None,
+            hint: hint.or(Some("the next run goes on where this one stopped")),
+        };
+        state::incident(&client, incident).await?;
+    }
+    Ok(())
+}
+
+/// The database's time at which the run began, with the error if there was one.
+type Failed = (Option<DateTime<Utc>>, Error);
+
+async fn attempt(
+    env: &Env,
+    resource: Resource,
+    options: &Options,
+    bar: &ProgressBar,
+    outcome: &mut Outcome,
+) -> Result<Option<DateTime<Utc>>, Failed> {
+    let before = |error: Error| (None, error);
+    let mut writer = Writer::new(&env.pool, BATCH, options.dry_run).await.map_err(|e| before(e.into()))?;
+    if !state::lock(writer.client(), resource).await.map_err(before)? {
+        outcome.busy = true;
+        return Ok(None);
+    }
+    let (state, began) = state::begin(writer.client(), resource, options.dry_run).await.map_err(before)?;
+    let failed = |error: Error| (Some(began), error);
+    outcome.silent = match options.silent {
+        Some(silent) => silent,
+        None => !state.loaded && env.first_load == FirstLoad::Silent,
+    };
+    if outcome.silent {
+        silence(writer.client()).await.map_err(failed)?;
+    }
+    let sweep = is_due(env, &state, options, began);
+    let from = match (options.since, sweep) {
+        (Some(since), _) => Some(since),
+        (None, true) => None,
+        (None, false) => state.watermark.map(|watermark| watermark - env.overlap),
+    };
+    let (batches, received) = mpsc::channel(AHEAD);
+    let fetch = Fetch {
+        client: &env.client,
+        pool: &env.pool,
+        from,
+        position: state.position.clone(),
+        overlap: env.overlap,
+        sweep,
+        at_once: env.details_at_once,
+        batches,
+    };
+    let writing = Writing { writer: &mut writer, resource, options, bar, outcome, sweep, began };
+    // The sender goes when the fetching ends, and with it the writing.
+    let fetching = async move { fetch.run(resource).await };
+    let (fetched, written) = tokio::join!(fetching, writing.run(received));
+    let seen = written.map_err(failed)?;
+    fetched.map_err(failed)?;
+    // Reps are read whole each time.
+    if sweep || resource == Resource::SalesStaff {
+        let most = env.sweep_max_deleted;
+        outcome.deleted +=
+            sweep::sweep(writer.client(), resource, &seen, began, most).await.map_err(failed)?;
+        outcome.swept = sweep;
+    }
+    let mut report = Report::new(options.dry_run);
+    writer.finish(&mut report).await.map_err(|e| failed(e.into()))?;
+    Ok(Some(began))
+}
+
+/// Whether everything is to be read. The first load is no sweep: there is nothing to compare with.
+fn is_due(env: &Env, state: &State, options: &Options, now: DateTime<Utc>) -> bool {
+    let overdue = || {
+        let last = state.swept_at.or(state.finished_at);
+        let age = last.map(|last| (now - last).to_std().unwrap_or_default());
+        state.loaded && age.is_some_and(|age| age >= env.sweep_interval)
+    };
+    options.since.is_none() && (options.sweep || overdue())
+}
+
+async fn silence(client: &tokio_postgres::Client) -> Result<(), Error> {
+    let (allowed, user) = state::may_be_silent(client).await?;
+    if !allowed {
+        return Err(Error::NotSilent { user });
+    }
+    client.batch_execute("set tradeflow.mode = 'silent'").await?;
+    Ok(())
+}
+
+/// The writing half.
+struct Writing<'a> {
+    writer: &'a mut Writer,
+    resource: Resource,
+    options: &'a Options,
+    bar: &'a ProgressBar,
+    outcome: &'a mut Outcome,
+    sweep: bool,
+    began: DateTime<Utc>,
+}
+
+impl Writing<'_> {
+    /// Writes what comes; returns the ids that the source has, when they are wanted.
+    async fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Result<Vec<i64>, Error> {
+        let mut seen = Vec::new();
+        while let Some(batch) = batches.recv().await {
+            if self.sweep || self.resource == Resource::SalesStaff {
+                seen.extend(&batch.seen);
+            }
+            self.write(batch).await?;
+        }
+        Ok(seen)
+    }
+
+    async fn write(&mut self, batch: Batch) -> Result<(), Error> {
+        let Batch { rows, origin, watermark, position, prune, total, .. } = batch;
+        let mut report = Report::new(self.options.dry_run);
+        let count = rows.len() as u64;
+        if let Some(total) = total {
+            self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position() + count).max(total));
+        }
+        for (place, (kind, payload)) in rows.into_iter().enumerate() {
+            let origin = Origin { file: origin.to_owned(), line: None, pointer: format!("/{place}") };
+            let mut findings = Findings::default();
+            let entity = store::read(kind, payload, origin.clone(), &mut findings);
+            if !findings.problems.is_empty() {
+                report.reject(kind, &origin, findings.problems);
+            }
+            if let Some(entity) = entity {
+                self.writer.push(entity, &mut report).await?;
+            }
+        }
+        self.writer.flush(&mut report).await?;
+        self.outcome.read += count;
+        for counts in report.all_counts() {
+            self.outcome.add(counts);
+        }
+        self.reject(&report).await?;
+        if let Some((list, variants)) = prune {
+            self.outcome.deleted += sweep::prices(self.writer.client(), list, &variants, self.began).await?;
+        }
+        self.bar.inc(count);
+        // A run that reads a part of its own choosing says nothing about the rest.
+        if !self.options.dry_run && self.options.since.is_none() {
+            state::advance(self.writer.client(), self.resource, watermark, position.as_ref()).await?;
+        }
+        self.outcome.watermark = self.outcome.watermark.max(watermark);
+        Ok(())
+    }
+
+    /// What could not be stored is told to people; the rest goes on.
+    async fn reject(&mut self, report: &Report) -> Result<(), Error> {
+        for rejected in &report.rejected {
+            self.outcome.rejected += 1;
+            let Some(problem) = rejected.problems.first() else { continue };
+            warn!(
+                resource = self.outcome.resource,
+                from = rejected.file,
+                at = problem.pointer,
+                expected = problem.expected,
+                found = problem.found,
+                "payload rejected"
+            );
+            if self.options.dry_run {
+                continue;
+            }
+            let message = format!(
+                "a payload of GET {} was not stored: {} expected, found {}",
+                rejected.file, problem.expected, problem.found
+            );
+            let detail = serde_json::to_string(&rejected.problems).unwrap_or_default();
+            let incident = Incident {
+                kind: "sync_rejected",
+                resource: self.outcome.resource,
+                subject: None,
+                message: &message,
+                detail: Some(&detail),
+                hint: Some(&problem.mend),
+            };
+            state::incident(self.writer.client(), incident).await?;
+        }
+        Ok(())
+    }
+}
