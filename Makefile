@@ -1,7 +1,7 @@
 # Each habit is one word. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help setup build install demo test regress docker-test lint bench clean
+.PHONY: help setup build install demo test chaos regress docker-test lint bench clean
 
 # The Postgres to build for and install into; tests and demo use it too.
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
@@ -32,6 +32,9 @@ demo: setup ## Show it working: a private Postgres, a mail server, the sidecar, 
 test: ## All tests (ARGS='word' for some)
 	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
+
+chaos: setup ## The storm and the model at full length: 100,000 actions, minutes (TRADEFLOW_CHAOS_ACTIONS, _SEED)
+	@scripts/chaos.sh
 
 regress: setup ## Rewrite the golden files with what is there now; review the difference
 	@BLESS=1 scripts/test.sh --test regress

@@ -139,9 +139,16 @@ TRADEFLOW_DATABASE_URL=$sidecar_url TRADEFLOW_LOG=info TRADEFLOW_LISTEN_ADDRESS=
 sidecar=$!
 note "mails can be seen at $bold$mails_url$plain"
 
-title "Three rules, from sql/examples/ (the rows already there fire nothing)"
-for file in sql/examples/*.sql; do psql_demo -f "$file"; done
-psql_demo -At -F ' · ' -c "select name, 'on ' || source, description from tradeflow.rules order by name" | sed 's/^/  /'
+title "A project with three recipes (the rows already there fire nothing)"
+rm -rf "$run/shop"
+"$run/tradeflow" new "$run/shop" >/dev/null
+in_shop() { (cd "$run/shop" && "$run/tradeflow" "$@"); }
+in_shop recipe add quote_below_base_price --set discount_warn_percent=20 >/dev/null
+in_shop recipe add quote_expiry_reminder --set reminder_days=3 >/dev/null
+in_shop recipe add welcome_company_user >/dev/null
+in_shop apply | sed 's/^/  /'
+note "Its files are in $run/shop: change one, then try plan, test, preview and apply there."
+psql_demo -At -F ' · ' -c "select name, 'on ' || coalesce(source, view), description from tradeflow.rules order by name" | sed 's/^/  /'
 
 title "Now the store changes"
 # The first open quotes whose line is near its base price, so that the demo is the same every time.

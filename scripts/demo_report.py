@@ -25,7 +25,7 @@ def milliseconds(action, mail):
 def main():
     mails = by_action(sys.argv[1])
     actions = [json.loads(line) for line in sys.stdin if line.strip()]
-    verbs = {"insert": "a new row in", "update": "a change in", "delete": "a deletion in"}
+    verbs = {"insert": "a new row in", "update": "a change in", "delete": "a deletion in", "view": "a new member of"}
     times = []
     for action in actions:
         mail = mails.get(action["id"])

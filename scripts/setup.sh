@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine that has Rust: Postgres with its headers, clang for the bindings
-# of those headers, and the Python mail server of the demo and the tests. Says what it installs; installs nothing
-# twice. Further words add what some habits need: lint, test (the pooler of the tests), docker (make docker-test), bench
-# (what installs the peers of the benchmark).
+# of those headers, the Python mail server of the demo and the tests, and what lets a test set a sidecar's clock. Says
+# what it installs; installs nothing twice. A further word adds what a habit needs: lint, test (the pooler of the tests),
+# docker (make docker-test), bench (what installs the peers of the benchmark).
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-packages=(build-essential pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd)
+packages=(build-essential openssl pkg-config clang libclang-dev postgresql-15 postgresql-server-dev-15 python3 python3-aiosmtpd libfaketime)
 case ${1:-} in
   lint) packages+=(shellcheck) ;;
   test) packages+=(pgbouncer) ;;

@@ -106,3 +106,8 @@ comment on function tradeflow._run_schedule(text) is
 create function tradeflow._backfill(rule text, "where" text, "limit" int, mode text) returns int
 language c as 'MODULE_PATHNAME', 'tradeflow_backfill';
 comment on function tradeflow._backfill(text, text, int, text) is 'Internal. What tradeflow.backfill() does.';
+
+create function tradeflow._call(owner regrole, search_path text, call text) returns jsonb
+language c strict as 'MODULE_PATHNAME', 'tradeflow_call';
+comment on function tradeflow._call(regrole, text, text) is
+  'Internal. What the call of a function (schema.function(…)) returns, as this owner, in a security-restricted operation; its deferred constraints and triggers run before it returns. Errors: the function''s own.';

@@ -6,9 +6,11 @@ create table tradeflow.targets (
   base_url        text not null check (base_url !~ '^[a-z]+://[^/]*@'),
   secret          text check (secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'),
   username        text,
-  auth            text not null default 'none' check (auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'),
+  auth            text not null default 'none' check (auth ~ '^(none|bearer|basic|oauth2|header:[A-Za-z0-9-]+)$'),
   sender          text,
   signing_secret  text check (signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'),
+  token_url       text check (token_url ~ '^https?://' and token_url !~ '^[a-z]+://[^/]*@'),
+  scope           text,
   headers         jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
   allow_private   boolean not null default false,
   timeout         interval not null default '30 seconds' check (timeout > '0'),
@@ -30,8 +32,10 @@ comment on column tradeflow.targets.name is 'What actions.target says.';
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 comment on column tradeflow.targets.base_url is 'http(s)://host/path: requests go nowhere else. smtp://host:port (plain), smtp://host:port?tls=starttls (required), smtps://host:port. Without user or password.';
 comment on column tradeflow.targets.secret is 'Where the password or token is: env:NAME or file:/path.';
-comment on column tradeflow.targets.username is 'User name for auth basic.';
-comment on column tradeflow.targets.auth is 'none, bearer, basic, or header:<Name> (the secret is that header''s value).';
+comment on column tradeflow.targets.username is 'User name for auth basic; the client''s id for oauth2.';
+comment on column tradeflow.targets.auth is 'none, bearer, basic, oauth2 (client credentials: username is the client''s id, secret its secret), or header:<Name> (the secret is that header''s value). The vendors'' systems have ways of their own: leave it none.';
+comment on column tradeflow.targets.token_url is 'Where tokens are fetched for auth oauth2.';
+comment on column tradeflow.targets.scope is 'The scope to ask for with auth oauth2.';
 comment on column tradeflow.targets.sender is 'Sender of mails: "Name <address>".';
 comment on column tradeflow.targets.signing_secret is 'Where the Standard Webhooks secret is; requests are signed with it.';
 comment on column tradeflow.targets.headers is 'Headers of every request. Not for secrets.';

@@ -43,6 +43,18 @@ grant execute on function
 to tradeflow_author;
 grant execute on function tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb) to tradeflow_operator;
 
+-- Projects: what apply keeps, decision tables, pools.
+grant select, insert, update, delete on tradeflow.projects, tradeflow.project_objects, tradeflow.pools, tradeflow.pool_members,
+  tradeflow.assignments to tradeflow_author;
+grant execute on function
+  tradeflow._statements(text), tradeflow.pick(text, text, text[]), tradeflow.release(text, text)
+to tradeflow_author;
+-- Criteria of decision tables, in anybody's statement.
+grant execute on function
+  tradeflow.matches(anycompatible, anycompatible), tradeflow.matches(anycompatiblearray, anycompatible),
+  tradeflow.matches(anycompatiblerange, anycompatible)
+to public;
+
 -- Sidecars: the executor API, and what rendering and delivering needs to read.
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
   tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock,
@@ -65,7 +77,8 @@ grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
-  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
+  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text),
+  tradeflow.release(text, text)
 to tradeflow_operator;
 
 -- Whoever may read the outbox may ask about it.

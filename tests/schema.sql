@@ -2925,6 +2925,12 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) IS 'Internal. Takes tokens for claimed executions and counts them as running; an open breaker becomes half-open.';
 
+CREATE FUNCTION tradeflow._statements(source text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT
+    AS '$libdir/tradeflow', 'tradeflow_statements';
+
+COMMENT ON FUNCTION tradeflow._statements(source text) IS 'Internal. What the statements of a text are, as JSON: {"statements": [{"tag", "at", "end", …}]} with offsets in bytes, or {"error": {"message", "hint", "sqlstate", "position"}} where it does not parse. Nothing is run.';
+
 CREATE FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) RETURNS jsonb
     LANGUAGE c STRICT
     AS '$libdir/tradeflow', 'tradeflow_still';
@@ -3716,6 +3722,24 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.inspect(id bigint) IS 'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
 
+CREATE FUNCTION tradeflow.matches(wanted anycompatible, given anycompatible) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ select wanted is null or coalesce(wanted = given, false) $$;
+
+COMMENT ON FUNCTION tradeflow.matches(wanted anycompatible, given anycompatible) IS 'Whether a criterion of a decision table''s line lets a value pass: NULL is any, else they must be equal. A value that is NULL passes NULL only.';
+
+CREATE FUNCTION tradeflow.matches(wanted anycompatiblearray, given anycompatible) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ select wanted is null or coalesce(given = any (wanted), false) $$;
+
+COMMENT ON FUNCTION tradeflow.matches(wanted anycompatiblearray, given anycompatible) IS 'The same for a list: the value must be one of it.';
+
+CREATE FUNCTION tradeflow.matches(wanted anycompatiblerange, given anycompatible) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ select wanted is null or coalesce(wanted @> given, false) $$;
+
+COMMENT ON FUNCTION tradeflow.matches(wanted anycompatiblerange, given anycompatible) IS 'The same for a range: the value must lie in it.';
+
 CREATE FUNCTION tradeflow.next_due(kinds text[] DEFAULT NULL::text[]) RETURNS interval
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3811,6 +3835,49 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.pause_target(target text, reason text) IS 'Sends nothing more to a target: its actions stay as they are, and rules go on firing. What is being executed ends. False: it is paused already. Errors: 42704 no such target.';
 
+CREATE FUNCTION tradeflow.pick(pool text, subject text, candidates text[] DEFAULT NULL::text[]) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  reached  numeric;
+  chosen   record;
+begin
+  if subject is null or pool is null then
+    raise exception 'pick() needs a pool and a subject' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.pick(''reps'', ''17'');';
+  end if;
+  -- One pick of a pool at a time, so that shares are exact; the lock lasts until the caller commits.
+  select p.pass into reached from tradeflow.pools p where p.name = pick.pool for update;
+  if not found then
+    raise exception 'there is no pool "%"', pick.pool
+      using errcode = 'undefined_object',
+            hint = coalesce('pools: ' || (select string_agg(p.name, ', ' order by p.name) from tradeflow.pools p),
+                            format('insert into tradeflow.pools (name) values (%L);', pick.pool));
+  end if;
+  select a.member into chosen from tradeflow.assignments a where a.pool = pick.pool and a.subject = pick.subject;
+  if found then
+    return chosen.member;
+  end if;
+
+  select m.member, greatest(m.pass, reached) as at, m.weight into chosen
+  from tradeflow.pool_members m
+  where m.pool = pick.pool and m.weight > 0 and not m.absent @> tradeflow.now()
+    and (candidates is null or m.member = any (candidates))
+    and (m.cap is null or m.cap > (select count(*) from tradeflow.assignments a where a.pool = m.pool and a.member = m.member))
+  order by greatest(m.pass, reached), m.weight desc, m.member
+  limit 1;
+  if not found then
+    return null;
+  end if;
+  update tradeflow.pool_members m set pass = chosen.at + 1.0 / chosen.weight where m.pool = pick.pool and m.member = chosen.member;
+  update tradeflow.pools p set pass = chosen.at where p.name = pick.pool and p.pass <> chosen.at;
+  insert into tradeflow.assignments (pool, subject, member) values (pick.pool, pick.subject, chosen.member);
+  return chosen.member;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.pick(pool text, subject text, candidates text[]) IS 'Who of a pool gets this subject: who has it already, else the next by weight among those present, below their cap and, if given, among the candidates. NULL: nobody is left; the caller decides what then. Picks of one pool wait for each other until their transactions end. Errors: 42704 no such pool, 22004 no pool or subject.';
+
 CREATE FUNCTION tradeflow.present(worker text, kinds text[], version text DEFAULT NULL::text, concurrency integer DEFAULT NULL::integer) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3823,6 +3890,15 @@ CREATE FUNCTION tradeflow.present(worker text, kinds text[], version text DEFAUL
 $$;
 
 COMMENT ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) IS 'A sidecar says that it runs, and which kinds it executes: at its start, then about every 10 seconds. Without it nothing changes but what people are told: kinds that nobody executes are found by it.';
+
+CREATE FUNCTION tradeflow.release(pool text, subject text) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  delete from tradeflow.assignments a where a.pool = release.pool and a.subject = release.subject returning a.member
+$$;
+
+COMMENT ON FUNCTION tradeflow.release(pool text, subject text) IS 'Ends an assignment, so that the next pick chooses anew. Returns who had it; NULL: nobody.';
 
 CREATE FUNCTION tradeflow.release_held(rule text DEFAULT NULL::text, ids bigint[] DEFAULT NULL::bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -4350,6 +4426,23 @@ COMMENT ON COLUMN tradeflow.actions.on_dead IS 'What a dead or uncertain action 
 
 COMMENT ON COLUMN tradeflow.actions.recheck IS 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
+CREATE TABLE tradeflow.assignments (
+    pool text NOT NULL,
+    subject text NOT NULL,
+    member text NOT NULL,
+    assigned_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.assignments IS 'Who was picked for whom. It stays until release() or until the member leaves the pool.';
+
+COMMENT ON COLUMN tradeflow.assignments.pool IS 'The pool.';
+
+COMMENT ON COLUMN tradeflow.assignments.subject IS 'For whom: the key of a company, of a quote.';
+
+COMMENT ON COLUMN tradeflow.assignments.member IS 'Who was picked.';
+
+COMMENT ON COLUMN tradeflow.assignments.assigned_at IS 'When.';
+
 CREATE TABLE tradeflow.change_log (
     id bigint NOT NULL,
     source text NOT NULL,
@@ -4829,6 +4922,94 @@ ALTER TABLE tradeflow.outbox ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE tradeflow.pool_members (
+    pool text NOT NULL,
+    member text NOT NULL,
+    weight integer DEFAULT 1 NOT NULL,
+    cap integer,
+    absent tstzmultirange DEFAULT '{}'::tstzmultirange NOT NULL,
+    pass numeric DEFAULT 0 NOT NULL,
+    CONSTRAINT pool_members_cap_check CHECK ((cap >= 0)),
+    CONSTRAINT pool_members_member_check CHECK ((member <> ''::text)),
+    CONSTRAINT pool_members_weight_check CHECK (((weight >= 0) AND (weight <= 10000)))
+);
+
+COMMENT ON TABLE tradeflow.pool_members IS 'A row is one who may be picked.';
+
+COMMENT ON COLUMN tradeflow.pool_members.pool IS 'The pool.';
+
+COMMENT ON COLUMN tradeflow.pool_members.member IS 'Who: an id or a mail address, as the pick''s user needs it.';
+
+COMMENT ON COLUMN tradeflow.pool_members.weight IS 'The share: 2 gets twice as many as 1, 0 gets none.';
+
+COMMENT ON COLUMN tradeflow.pool_members.cap IS 'At most as many assignments at a time. NULL: no limit.';
+
+COMMENT ON COLUMN tradeflow.pool_members.absent IS 'When not to be picked: {[2026-12-21,2027-01-04)}. What is assigned already stays.';
+
+COMMENT ON COLUMN tradeflow.pool_members.pass IS 'How much was picked so far, in 1/weight. Written by pick().';
+
+CREATE TABLE tradeflow.pools (
+    name text NOT NULL,
+    description text,
+    pass numeric DEFAULT 0 NOT NULL,
+    CONSTRAINT pools_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text))
+);
+
+COMMENT ON TABLE tradeflow.pools IS 'A row is a group of people, or of anything, one of whom tradeflow.pick() chooses.';
+
+COMMENT ON COLUMN tradeflow.pools.name IS 'What pick() is called with.';
+
+COMMENT ON COLUMN tradeflow.pools.description IS 'For people.';
+
+COMMENT ON COLUMN tradeflow.pools.pass IS 'The pass at which the last pick was made. Written by pick().';
+
+CREATE TABLE tradeflow.project_objects (
+    project text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    file text NOT NULL,
+    definition jsonb NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    applied_by name DEFAULT SESSION_USER NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.project_objects IS 'What a project''s files define, as the last apply left it. A difference to what is there now was made in the database; what is here and in no file any more is removed by apply --prune. One project at most defines an object.';
+
+COMMENT ON COLUMN tradeflow.project_objects.project IS 'The project.';
+
+COMMENT ON COLUMN tradeflow.project_objects.kind IS 'rule, input, action, template, setting, target, pool, pool member, row (of a decision table), view, function, table.';
+
+COMMENT ON COLUMN tradeflow.project_objects.name IS 'Which of its kind.';
+
+COMMENT ON COLUMN tradeflow.project_objects.file IS 'The file that defines it, within the project.';
+
+COMMENT ON COLUMN tradeflow.project_objects.definition IS 'What it was after the last apply that changed it.';
+
+COMMENT ON COLUMN tradeflow.project_objects.applied_at IS 'When that was.';
+
+COMMENT ON COLUMN tradeflow.project_objects.applied_by IS 'Who did it.';
+
+CREATE TABLE tradeflow.projects (
+    name text NOT NULL,
+    schema name NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    applied_by name DEFAULT SESSION_USER NOT NULL,
+    applied_with text NOT NULL,
+    CONSTRAINT projects_name_check CHECK ((name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'::text))
+);
+
+COMMENT ON TABLE tradeflow.projects IS 'A row is a project: files that define rules, written here by tradeflow apply.';
+
+COMMENT ON COLUMN tradeflow.projects.name IS 'What rules.project says.';
+
+COMMENT ON COLUMN tradeflow.projects.schema IS 'Where its views, functions and decision tables are.';
+
+COMMENT ON COLUMN tradeflow.projects.applied_at IS 'When it was applied last.';
+
+COMMENT ON COLUMN tradeflow.projects.applied_by IS 'Who did.';
+
+COMMENT ON COLUMN tradeflow.projects.applied_with IS 'The version of the program that did.';
 
 CREATE VIEW tradeflow.queue_health AS
  SELECT o.state,
@@ -5388,6 +5569,9 @@ ALTER TABLE ONLY tradeflow.actions
 ALTER TABLE ONLY tradeflow.actions
     ADD CONSTRAINT actions_rule_edge_name_key UNIQUE (rule, edge, name);
 
+ALTER TABLE ONLY tradeflow.assignments
+    ADD CONSTRAINT assignments_pkey PRIMARY KEY (pool, subject);
+
 ALTER TABLE ONLY tradeflow.channels
     ADD CONSTRAINT channels_pkey PRIMARY KEY (kind, target);
 
@@ -5408,6 +5592,18 @@ ALTER TABLE ONLY tradeflow.members
 
 ALTER TABLE ONLY tradeflow.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY tradeflow.pool_members
+    ADD CONSTRAINT pool_members_pkey PRIMARY KEY (pool, member);
+
+ALTER TABLE ONLY tradeflow.pools
+    ADD CONSTRAINT pools_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tradeflow.project_objects
+    ADD CONSTRAINT project_objects_pkey PRIMARY KEY (kind, name);
+
+ALTER TABLE ONLY tradeflow.projects
+    ADD CONSTRAINT projects_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY tradeflow.rule_failures
     ADD CONSTRAINT rule_failures_pkey PRIMARY KEY (rule);
@@ -5454,6 +5650,8 @@ ALTER TABLE ONLY tradeflow.view_checks
 ALTER TABLE ONLY tradeflow.watched_tables
     ADD CONSTRAINT watched_tables_pkey PRIMARY KEY (name);
 
+CREATE INDEX assignments_member ON tradeflow.assignments USING btree (pool, member);
+
 CREATE INDEX change_log_default_source_subject_idx ON tradeflow.change_log_default USING btree (source, subject);
 
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
@@ -5481,6 +5679,8 @@ CREATE INDEX outbox_timer ON tradeflow.outbox USING btree (rule, subject) WHERE 
 CREATE INDEX outbox_timer_key ON tradeflow.outbox USING btree (rule, key) WHERE (state = 'waiting'::text);
 
 CREATE INDEX outbox_waiting ON tradeflow.outbox USING btree (run_at) WHERE (state = 'waiting'::text);
+
+CREATE INDEX project_objects_project ON tradeflow.project_objects USING btree (project);
 
 CREATE INDEX recent_firings_about ON tradeflow.recent_firings USING btree (about, at);
 
@@ -5599,8 +5799,17 @@ ALTER TABLE tradeflow.view_checks ENABLE ALWAYS TRIGGER view_checks_settle;
 ALTER TABLE ONLY tradeflow.actions
     ADD CONSTRAINT actions_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
+ALTER TABLE ONLY tradeflow.assignments
+    ADD CONSTRAINT assignments_pool_member_fkey FOREIGN KEY (pool, member) REFERENCES tradeflow.pool_members(pool, member) ON UPDATE CASCADE ON DELETE CASCADE;
+
 ALTER TABLE ONLY tradeflow.members
     ADD CONSTRAINT members_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY tradeflow.pool_members
+    ADD CONSTRAINT pool_members_pool_fkey FOREIGN KEY (pool) REFERENCES tradeflow.pools(name) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY tradeflow.project_objects
+    ADD CONSTRAINT project_objects_project_fkey FOREIGN KEY (project) REFERENCES tradeflow.projects(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
 ALTER TABLE ONLY tradeflow.rule_dependencies
     ADD CONSTRAINT rule_dependencies_rule_fkey FOREIGN KEY (rule) REFERENCES tradeflow.rules(name) ON UPDATE CASCADE ON DELETE CASCADE;
@@ -5877,6 +6086,9 @@ GRANT ALL ON FUNCTION tradeflow._simulated(firing bigint, incident bigint) TO tr
 
 REVOKE ALL ON FUNCTION tradeflow._spend(target text, claimed integer, now timestamp with time zone, lease interval) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._statements(source text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._statements(source text) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._still(rule text, key jsonb, subject text, occurrence text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._sweep_channels() FROM PUBLIC;
@@ -5976,8 +6188,15 @@ GRANT ALL ON FUNCTION tradeflow.pause_kind(kind text, reason text) TO tradeflow_
 REVOKE ALL ON FUNCTION tradeflow.pause_target(target text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.pause_target(target text, reason text) TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow.pick(pool text, subject text, candidates text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pick(pool text, subject text, candidates text[]) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.release(pool text, subject text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.release(pool text, subject text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.release(pool text, subject text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.release_held(rule text, ids bigint[]) TO tradeflow_operator;
@@ -6040,6 +6259,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.actions TO tradeflow_author
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_operator;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.assignments TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.assignments TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.change_log TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.change_log_default TO tradeflow_operator;
@@ -6072,6 +6294,18 @@ GRANT SELECT ON TABLE tradeflow.members TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.members TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.outbox_history_default TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.pool_members TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.pool_members TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.pools TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.pools TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.project_objects TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.project_objects TO tradeflow_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.projects TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.projects TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_executor;

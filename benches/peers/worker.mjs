@@ -43,14 +43,14 @@ const graphile = (batching) => ({
 
 // pg-boss: a table of its own for the queue, woken by NOTIFY, batches that follow one another without a pause while
 // they come back full, and no statistics or schedules beside the work. Batch size and number of workers: what was fastest
-// of 100 to 5,000 jobs and 1 to 8 workers (see benches/README.md).
+// of 100 to 5,000 jobs and 1 to 4 workers (benches/README.md).
 const boss = () => {
   const it = new PgBoss({ connectionString, max: 10, useListenNotify: true, schedule: false, supervise: false });
   it.on("error", (error) => console.error(String(error)));
   return it;
 };
-const batchSize = Number(process.env.PG_BOSS_BATCH ?? 1000);
-const localConcurrency = Number(process.env.PG_BOSS_WORKERS ?? 2);
+const batchSize = Number(process.env.PG_BOSS_BATCH ?? 2000);
+const localConcurrency = Number(process.env.PG_BOSS_WORKERS ?? 4);
 
 if (queue === "pg-boss") {
   const it = boss();

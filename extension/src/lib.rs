@@ -14,11 +14,13 @@
 //! Rules over several rows ask a view, at the end of the transaction: [`view`]. What failed becomes an [`incident`].
 //!
 //! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
-//! [`check`], [`still`] and [`template`] are what the SQL API calls when a rule is written or a timer is due.
+//! [`call`] runs the function of an action of kind `sql`. [`check`], [`still`] and [`template`] are what the SQL API calls when a rule
+//! is written or a timer is due; [`statements`] reads the files of a project.
 //!
 //! The SQL side is in `sql/` at the root, one topic a file; nothing here creates SQL objects.
 
 mod cache;
+mod call;
 mod change;
 mod change_log;
 mod check;
@@ -45,6 +47,7 @@ mod replay;
 mod results;
 mod schedule;
 mod spi;
+mod statements;
 mod still;
 mod subtransaction;
 mod template;

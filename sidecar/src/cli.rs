@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use tradeflow_sidecar::config::{Config, LogFormat, Sources};
+use tradeflow_sidecar::project::Project;
 use tradeflow_sidecar::{db, telemetry};
 
+pub mod apply;
 pub mod backtest;
 mod change;
 pub mod config;
@@ -20,8 +22,12 @@ pub mod hooks;
 pub mod incidents;
 pub mod init;
 pub mod load;
+pub mod new;
 pub mod outbox;
+pub mod plan;
+pub mod preview;
 mod query;
+pub mod recipe;
 pub mod rules;
 pub mod run;
 mod select;
@@ -30,6 +36,7 @@ pub mod sync;
 mod table;
 pub mod tail;
 pub mod targets;
+pub mod test;
 mod when;
 
 /// Flags as configuration keys with their values.
@@ -79,6 +86,12 @@ impl Context {
     /// Connections to the database that the configuration names; instead of [`Context::config`].
     pub fn pool(&self) -> anyhow::Result<db::Pool> {
         Ok(db::Pool::new(&self.config()?)?)
+    }
+
+    /// The project of the folder, and connections to its database; instead of [`Context::config`].
+    pub fn project(&self) -> anyhow::Result<(Project, db::Pool)> {
+        let config = self.config()?;
+        Ok((Project::open(&config)?, db::Pool::new(&config)?))
     }
 }
 

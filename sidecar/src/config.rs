@@ -53,10 +53,15 @@ pub struct Config {
     pub secrets: Secrets,
     pub email: Email,
     pub http: Http,
+    pub storefront: Storefront,
     pub bigcommerce: BigCommerce,
     pub sync: Sync,
     pub hooks: Hooks,
     pub traces: Traces,
+    pub project: Project,
+    /// The file that was read, where there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Where traces go.
@@ -87,6 +92,17 @@ pub struct Secrets {
 #[serde(deny_unknown_fields)]
 pub struct Email {
     pub connections: u32,
+    pub attachment_hosts: Vec<String>,
+    pub attachment_limit: usize,
+}
+
+/// What the storefront may ask for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storefront {
+    pub origins: Vec<String>,
+    pub client_id: String,
+    pub client_secret: String,
 }
 
 /// Settings of kind `http`.
@@ -94,6 +110,14 @@ pub struct Email {
 #[serde(deny_unknown_fields)]
 pub struct Http {
     pub response_limit: usize,
+}
+
+/// Which project's files lie beside the configuration file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    pub name: String,
+    pub schema: String,
 }
 
 /// How log lines look.
@@ -167,9 +191,10 @@ impl Config {
         let known = known_keys()?;
         let mut builder =
             config::Config::builder().add_source(File::from_str(DEFAULT_FILE, FileFormat::Toml));
-        if let Some(path) = file_to_read(sources.file)? {
+        let path = file_to_read(sources.file)?;
+        if let Some(path) = &path {
             let file = File::from(path.clone()).format(FileFormat::Toml);
-            refuse_unknown(&file.collect()?, "", &known, &path)?;
+            refuse_unknown(&file.collect()?, "", &known, path)?;
             builder = builder.add_source(file);
         }
         refuse_misspelt(&sources.env, &known)?;
@@ -189,7 +214,8 @@ impl Config {
             let default = known.iter().find(|(k, _)| k == key).map_or(&ValueKind::Nil, |(_, kind)| kind);
             builder = builder.set_override(key, value("a flag", &text, default))?;
         }
-        let config: Config = builder.build()?.try_deserialize()?;
+        let mut config: Config = builder.build()?.try_deserialize()?;
+        config.file = path;
         config.check()?;
         Ok(config)
     }
@@ -282,7 +308,7 @@ fn refuse_misspelt(env: &[(String, String)], known: &[(String, ValueKind)]) -> R
 }
 
 /// The most similar of some names, at most so many letters away.
-fn nearest(name: &str, names: impl Iterator<Item = String>, most: usize) -> Option<String> {
+pub(crate) fn nearest(name: &str, names: impl Iterator<Item = String>, most: usize) -> Option<String> {
     let distances = names.map(|other| (strsim::damerau_levenshtein(name, &other), other));
     distances.min().filter(|(distance, _)| *distance <= most).map(|(_, other)| other)
 }

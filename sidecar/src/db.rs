@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Config as PgConfig, Host, SslMode};
 
@@ -13,6 +13,10 @@ use crate::tls::{self, PostgresTls};
 
 /// How a running sidecar calls itself in pg_stat_activity, for those who look there.
 pub const SIDECAR: &str = "tradeflow-sidecar";
+
+/// A connection not heard of for so long is asked whether it still is one, before it is used: a network may forget a
+/// connection and tell nobody. It is not long, so that one with an unanswered question is never handed on.
+const UNHEARD: Duration = Duration::from_secs(1);
 
 /// A connection taken from the pool.
 pub type Client = deadpool_postgres::Client;
@@ -46,6 +50,8 @@ pub enum Error {
     Query(#[from] tokio_postgres::Error),
     #[error("no connection was free or could be opened in time: {0}")]
     Pool(String),
+    #[error("the database did not answer within {}", humantime::format_duration(*.0))]
+    Silent(Duration),
 }
 
 /// What the connected user may not do of what a sidecar does.
@@ -116,17 +122,41 @@ impl Pool {
             true => tls::client_config(roots)?,
             false => tls::unverified_client_config()?,
         };
-        let tls = PostgresTls::new(tls);
+        Pool::connecting(pg, PostgresTls::new(tls), config.database_pool_size)
+    }
+
+    /// The same server and user, another database.
+    pub fn for_database(&self, name: &str) -> Result<Pool, Error> {
+        let mut pg = self.config.clone();
+        pg.dbname(name);
+        Pool::connecting(pg, self.tls.clone(), self.inner.status().max_size)
+    }
+
+    fn connecting(pg: PgConfig, tls: PostgresTls, size: usize) -> Result<Pool, Error> {
         let manager = Manager::from_config(
             pg.clone(),
             tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let create_timeout = pg.get_connect_timeout().map(|t| *t * 2);
         let inner = deadpool_postgres::Pool::builder(manager)
-            .max_size(config.database_pool_size)
+            .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(30)))
-            .create_timeout(Some(config.database_connect_timeout * 2))
+            .create_timeout(create_timeout)
+            .pre_recycle(Hook::async_fn(|client, metrics| {
+                let unheard = metrics.last_used() >= UNHEARD;
+                Box::pin(async move {
+                    if !unheard {
+                        return Ok(());
+                    }
+                    match tokio::time::timeout(UNHEARD, client.simple_query("")).await {
+                        Ok(Ok(_)) => Ok(()),
+                        Ok(Err(error)) => Err(HookError::Backend(error)),
+                        Err(_) => Err(HookError::message("the connection fell silent")),
+                    }
+                })
+            }))
             .build()
             .map_err(|e| Error::Pool(e.to_string()))?;
         Ok(Pool { inner, config: pg, tls })
@@ -172,6 +202,11 @@ impl Pool {
     /// Host and database, without user or password: fit for messages.
     pub fn describe(&self) -> String {
         describe_config(&self.config)
+    }
+
+    /// Closes what is idle; nothing more is opened.
+    pub fn close(&self) {
+        self.inner.close();
     }
 
     /// Connections open and idle now.

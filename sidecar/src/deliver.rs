@@ -6,12 +6,22 @@ use futures_util::future::BoxFuture;
 use minijinja::value::Value;
 use serde_json::Value as Json;
 
+use crate::api;
+use crate::db;
 use crate::render::{self, Renderer};
 use crate::secret::{self, Secrets};
 
+mod batch;
+pub mod bigcommerce;
 pub mod email;
 pub mod http;
+pub mod hubspot;
+pub mod in_database;
+mod lock;
 pub mod noop;
+mod params;
+pub mod sheets;
+pub mod strategy;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -44,6 +54,32 @@ pub struct Action {
     pub name: Option<String>,
     pub kind: String,
     pub idempotency_key: String,
+    /// When it fired.
+    pub created_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// What all kinds share that speak to an API or need the database.
+pub struct Tools {
+    pub clients: api::Clients,
+    pub pool: db::Pool,
+    pub locks: lock::Locks,
+}
+
+impl Tools {
+    /// `holder` signs locks; `lease` is how long one is held without a sign of life.
+    pub fn new(clients: api::Clients, pool: db::Pool, holder: &str, lease: Duration) -> Tools {
+        let locks = lock::Locks::new(pool.clone(), holder, lease);
+        Tools { clients, pool, locks }
+    }
+}
+
+/// An executed action.
+#[derive(Debug)]
+pub enum Done {
+    /// The result, a JSON object whose key `request` is the request without secrets; `links` and `pushed` are remembered.
+    Result(Json),
+    /// The effect is in the database, and the completion with it.
+    Recorded,
 }
 
 /// Says in the database that something irreversible begins.
@@ -57,16 +93,25 @@ pub trait Deliver: Send + Sync {
     /// The name in `action_kinds`.
     fn kind(&self) -> &'static str;
 
-    /// The system a target of this kind must be of.
-    fn system(&self) -> System;
+    /// The system a target of this kind must be of; none: it has no target.
+    fn system(&self) -> Option<System>;
+
+    /// What keeps a repeat from harming, as `action_kinds.delivery` says it: the name of its [`strategy::Strategy`], or
+    /// `idempotency_key`, where the other side is told what a repeat is.
+    fn delivery(&self) -> &'static str;
 
     /// Parameters that are templates of HTML: values are escaped in them.
     fn html_params(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Executes. The result is a JSON object whose key `request` is the request without secrets.
-    fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>>;
+    /// What executing would send, without secrets and without sending it: the key `request` of the result.
+    fn preview(&self, job: &Job<'_>) -> Result<Json, Failure> {
+        Ok(job.params.clone())
+    }
+
+    /// Executes.
+    fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Done, Failure>>;
 }
 
 /// What becomes of a failed attempt.
@@ -101,27 +146,35 @@ pub struct Failure {
     pub message: String,
     /// Not before this long, when the other side said so.
     pub retry_after: Option<Duration>,
+    /// The other side asked not to be called at all meanwhile.
+    pub throttle: bool,
 }
 
 impl Failure {
+    fn new(outcome: Outcome, message: impl Into<String>) -> Failure {
+        Failure { outcome, message: message.into(), retry_after: None, throttle: false }
+    }
+
+    /// Not before this long.
+    pub fn after(mut self, wait: Duration) -> Failure {
+        self.retry_after = Some(wait);
+        self
+    }
+
     pub fn retry(message: impl Into<String>) -> Failure {
-        Failure { outcome: Outcome::Retry, message: message.into(), retry_after: None }
+        Failure::new(Outcome::Retry, message)
     }
 
     pub fn dead(message: impl Into<String>) -> Failure {
-        Failure { outcome: Outcome::Dead, message: message.into(), retry_after: None }
+        Failure::new(Outcome::Dead, message)
     }
 
     pub fn uncertain(message: impl Into<String>) -> Failure {
-        Failure { outcome: Outcome::Uncertain, message: message.into(), retry_after: None }
+        Failure::new(Outcome::Uncertain, message)
     }
 
     pub fn lost() -> Failure {
-        Failure {
-            outcome: Outcome::Lost,
-            message: "the lease was lost before it began".into(),
-            retry_after: None,
-        }
+        Failure::new(Outcome::Lost, "the lease was lost before it began")
     }
 }
 
@@ -137,4 +190,50 @@ impl From<secret::Error> for Failure {
     fn from(error: secret::Error) -> Failure {
         Failure::retry(error.to_string())
     }
+}
+
+/// An operator can mend a token while the action waits; meanwhile nothing else need try. What is known to be wrong is
+/// dead; all else passes.
+impl From<api::Error> for Failure {
+    fn from(error: api::Error) -> Failure {
+        let outcome = match error.kind {
+            api::Kind::Refused(_) => Outcome::Dead,
+            _ => Outcome::Retry,
+        };
+        let mut failure = Failure::new(outcome, error.to_string());
+        failure.retry_after = error.wait;
+        match error.kind {
+            api::Kind::Throttled => failure.throttle = true,
+            api::Kind::Denied(_) => {
+                failure.throttle = true;
+                failure.retry_after = Some(DENIED);
+            }
+            _ => {}
+        }
+        failure
+    }
+}
+
+/// How long a target is left alone whose token was refused.
+const DENIED: Duration = Duration::from_secs(60);
+
+/// The database is away for a while.
+impl From<db::Error> for Failure {
+    fn from(error: db::Error) -> Failure {
+        Failure::retry(error.to_string())
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        db::Error::from(error).into()
+    }
+}
+
+/// Tells secrets apart without keeping one.
+fn fingerprint(secret: &secrecy::SecretString) -> String {
+    use secrecy::ExposeSecret;
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(secret.expose_secret().as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,7 @@
 //! No transaction is open while something is sent. What the database does not hear of within the lease, because
 //! this process died or the network did, it gives to somebody else, or to a person.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,25 +17,30 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::api::Clients;
 use crate::config::Config;
 use crate::db;
-use crate::deliver::{email::Email, http::Http, noop::Noop, Deliver};
+use crate::deliver::{
+    bigcommerce, email::Email, http::Http, hubspot, in_database::InDatabase, noop::Noop, sheets, Deliver,
+    Tools,
+};
 use crate::metrics;
 use crate::secret::Secrets;
 use crate::server;
+use crate::storefront;
 use crate::sync::{self, hooks};
 use crate::tls;
 use crate::trace;
 
-mod catalog;
-mod claim;
-mod context;
+pub(crate) mod catalog;
+pub(crate) mod claim;
+pub(crate) mod context;
 mod dispatch;
 mod hands;
 mod heartbeat;
 mod listen;
 mod presence;
-mod raw;
+pub(crate) mod raw;
 mod report;
 mod running;
 mod tick;
@@ -61,8 +67,6 @@ pub enum Error {
     Trace(#[from] trace::Error),
     #[error("configuration: kinds: there is no kind \"{kind}\"; this sidecar knows {known}")]
     Kind { kind: String, known: String },
-    #[error("configuration: kinds is empty: there would be nothing to do")]
-    NoKinds,
 }
 
 /// What all parts of the executor share.
@@ -70,6 +74,8 @@ pub(crate) struct Shared {
     pub pool: db::Pool,
     pub worker: String,
     pub lease: Duration,
+    /// How long an answer of the database is waited for.
+    pub patience: Duration,
     pub kinds: Vec<Box<dyn Deliver>>,
     pub catalog: catalog::Catalog,
     pub secrets: Secrets,
@@ -83,18 +89,36 @@ pub(crate) struct Shared {
     pub health: Arc<Health>,
 }
 
+impl Shared {
+    /// The database's answer, or an error when none comes: a network may forget a connection and tell neither side. Whoever
+    /// asks, asks again; what was asked for may have been done all the same, as with any answer that is lost.
+    pub async fn answer<T>(&self, asked: impl Future<Output = Result<T, db::Error>>) -> Result<T, db::Error> {
+        answer_within(self.patience, asked).await
+    }
+}
+
+/// The same with another patience.
+pub(crate) async fn answer_within<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, db::Error>>,
+) -> Result<T, db::Error> {
+    tokio::time::timeout(patience, asked).await.unwrap_or(Err(db::Error::Silent(patience)))
+}
+
 /// Runs until `stop` is cancelled, then drains. `halt` ends the draining at once.
 pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationToken) -> Result<(), Error> {
     let pool = db::Pool::named(config, db::SIDECAR)?;
-    let kinds = kinds(config)?;
+    let worker = worker_name(&config.worker);
+    let kinds = kinds(config, &pool, &worker)?;
     trace::start(config)?;
     let health = Arc::new(Health::default());
     let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
     let (report, completions) = report::channel(config.completion_batch);
     let shared = Arc::new(Shared {
         pool: pool.clone(),
-        worker: worker_name(&config.worker),
+        worker,
         lease: config.lease,
+        patience: (config.lease / 3).clamp(Duration::from_secs(1), Duration::from_secs(20)),
         kinds,
         catalog,
         secrets: Secrets::new(&config.secrets),
@@ -120,8 +144,11 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
             concurrency: config.concurrency,
         };
         let recorder = metrics::install();
+        let storefront = storefront::router(pool.clone(), &config.storefront, &config.secrets);
         let address = &config.listen_address;
-        background.spawn(server::start(address, serving, recorder, hooks.clone(), helpers.clone()).await?);
+        background.spawn(
+            server::start(address, serving, recorder, hooks.clone(), storefront, helpers.clone()).await?,
+        );
     }
     if let Some(receiver) = hooks {
         if config.listen_address.is_empty() {
@@ -194,19 +221,26 @@ async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt:
     heartbeat::give_back(shared, unfinished.not_started).await;
 }
 
-fn kinds(config: &Config) -> Result<Vec<Box<dyn Deliver>>, Error> {
+/// The kinds of action this sidecar executes, as the configuration says.
+pub(crate) fn kinds(config: &Config, pool: &db::Pool, worker: &str) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
-    let http = Http::new(tls::client_config(roots.clone())?, config.http.response_limit)?;
-    let known: Vec<Box<dyn Deliver>> =
-        vec![Box::new(Email::new(config.email.connections as usize, roots)), Box::new(http), Box::new(Noop)];
+    let clients = Clients::new(tls::client_config(roots.clone())?)?;
+    let tools = Arc::new(Tools::new(clients.clone(), pool.clone(), worker, config.lease));
+    let mut known: Vec<Box<dyn Deliver>> = vec![
+        Box::new(Email::new(&tools, &config.email, roots)),
+        Box::new(Http::new(clients, config.http.response_limit)),
+        Box::new(Noop),
+    ];
+    known.extend(InDatabase::kinds(&tools, config.lease / 2));
+    known.extend(bigcommerce::kinds(&tools));
+    known.extend(hubspot::kinds(&tools));
+    known.extend(sheets::kinds(&tools));
     let names: Vec<&str> = known.iter().map(|k| k.kind()).collect();
     if let Some(kind) = config.kinds.iter().find(|k| !names.contains(&k.as_str())) {
         return Err(Error::Kind { kind: kind.clone(), known: names.join(", ") });
     }
-    if config.kinds.is_empty() {
-        return Err(Error::NoKinds);
-    }
-    Ok(known.into_iter().filter(|k| config.kinds.iter().any(|name| name == k.kind())).collect())
+    let wanted = |kind: &str| config.kinds.is_empty() || config.kinds.iter().any(|name| name == kind);
+    Ok(known.into_iter().filter(|k| wanted(k.kind())).collect())
 }
 
 /// Who holds the lease, for people who ask: host, process, and what tells two lives of one process id apart.
@@ -218,4 +252,57 @@ fn worker_name(configured: &str) -> String {
     let host = hostname::get().map(|h| h.to_string_lossy().into_owned()).unwrap_or_else(|_| "sidecar".into());
     let random = std::hash::RandomState::new().build_hasher().finish() as u16;
     format!("{host}-{}-{random:04x}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Sources;
+
+    /// What the SQL of the kinds says of system and delivery, by name: `('http', 'http', 'idempotency_key', true, …`.
+    fn declared() -> BTreeMap<String, (String, String)> {
+        let files = [
+            include_str!("../../sql/24_kinds_general.sql"),
+            include_str!("../../sql/24_kinds_bigcommerce.sql"),
+            include_str!("../../sql/24_kinds_hubspot.sql"),
+            include_str!("../../sql/24_kinds_google.sql"),
+        ];
+        let mut kinds = BTreeMap::new();
+        for line in files.iter().flat_map(|text| text.lines()) {
+            let words: Vec<&str> = line.trim_start_matches("  (").split(", ").collect();
+            let [name, system, delivery, repeatable, ..] = words.as_slice() else { continue };
+            let quoted = |text: &str| text.strip_prefix('\'')?.strip_suffix('\'').map(str::to_owned);
+            if !["true", "false"].contains(repeatable) {
+                continue;
+            }
+            if let (Some(name), Some(system), Some(delivery)) =
+                (quoted(name), quoted(system), quoted(delivery))
+            {
+                kinds.insert(name, (system, delivery));
+            }
+        }
+        // These three are one statement there.
+        for record in ["deal", "contact", "company"] {
+            kinds.insert(format!("hubspot.upsert_{record}"), ("hubspot".into(), "upsert_by_key".into()));
+        }
+        kinds
+    }
+
+    #[tokio::test]
+    async fn the_sidecar_does_what_the_database_says_of_each_kind() {
+        let flags = vec![("database_url", "postgres://nobody@localhost/nowhere".to_owned())];
+        let config = Config::load(Sources { file: None, env: vec![], flags }).unwrap();
+        let pool = db::Pool::new(&config).unwrap();
+        let known = kinds(&config, &pool, "test").unwrap();
+        let known: BTreeMap<String, (String, String)> = known
+            .iter()
+            .map(|kind| {
+                let system = kind.system().map_or("none", |system| system.as_str());
+                (kind.kind().to_owned(), (system.to_owned(), kind.delivery().to_owned()))
+            })
+            .collect();
+        assert_eq!(known, declared());
+    }
 }

@@ -19,7 +19,8 @@ A first run, with the database's address in the environment:
   tradeflow run                         sends what rules fire
   tradeflow doctor                      what is wrong, and how to mend it
 
-Exit codes of every command: 0 done, 1 it failed or found something wrong, 2 the command line is wrong.")]
+Exit codes of every command: 0 done, 1 it failed or found something wrong, 2 the command line is wrong, 3 (plan) there are
+changes to apply.")]
 struct Cli {
     #[command(flatten)]
     global: cli::Global,
@@ -32,6 +33,12 @@ enum Command {
     Run(cli::run::Args),
     Init(cli::init::Args),
     Load(cli::load::Args),
+    New(cli::new::Args),
+    Recipe(cli::recipe::Args),
+    Plan(cli::plan::Args),
+    Apply(cli::apply::Args),
+    Test(cli::test::Args),
+    Preview(cli::preview::Args),
     Sync(cli::sync::Args),
     Hooks(cli::hooks::Args),
     Doctor(cli::doctor::Args),
@@ -52,6 +59,12 @@ impl Command {
             Command::Run(args) => cli::run::run(args, context).await,
             Command::Init(args) => cli::init::run(args, context).await,
             Command::Load(args) => cli::load::run(args, context).await,
+            Command::New(args) => cli::new::run(args),
+            Command::Recipe(args) => cli::recipe::run(args, context),
+            Command::Plan(args) => cli::plan::run(args, context).await,
+            Command::Apply(args) => cli::apply::run(args, context).await,
+            Command::Test(args) => cli::test::run(args, context).await,
+            Command::Preview(args) => cli::preview::run(args, context).await,
             Command::Sync(args) => cli::sync::run(args, context).await,
             Command::Hooks(args) => cli::hooks::run(args, context).await,
             Command::Doctor(args) => cli::doctor::run(args, context).await,

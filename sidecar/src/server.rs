@@ -61,6 +61,7 @@ pub async fn start(
     serving: Serving,
     recorder: Option<PrometheusHandle>,
     hooks: Option<Arc<hooks::Receiver>>,
+    storefront: Option<Router>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()>, Error> {
     let wrong = |e: std::io::Error| Error { address: address.to_owned(), reason: e.to_string() };
@@ -79,6 +80,7 @@ pub async fn start(
             .with_state(receiver);
         router = router.merge(hooks);
     }
+    router = router.merge(storefront.unwrap_or_default());
     Ok(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         let served = tokio::select! {

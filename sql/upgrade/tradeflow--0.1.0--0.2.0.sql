@@ -48,6 +48,10 @@ alter table tradeflow.action_kinds drop column required, drop column optional;
 alter table tradeflow.targets
   drop constraint targets_system_check,
   add constraint targets_system_check check (system in ('smtp', 'http', 'bigcommerce', 'hubspot', 'google')),
+  drop constraint targets_auth_check,
+  add constraint targets_auth_check check (auth ~ '^(none|bearer|basic|oauth2|header:[A-Za-z0-9-]+)$'),
+  add column token_url text check (token_url ~ '^https?://' and token_url !~ '^[a-z]+://[^/]*@'),
+  add column scope text,
   add column rate_limit int check (rate_limit > 0),
   add column rate_period interval not null default '1 second' check (rate_period > '0'),
   add column burst int check (burst > 0),
@@ -218,6 +222,12 @@ create function tradeflow._backfill(rule text, "where" text, "limit" int, mode t
 language c as 'MODULE_PATHNAME', 'tradeflow_backfill';
 
 comment on function tradeflow._backfill(text, text, int, text) is 'Internal. What tradeflow.backfill() does.';
+
+create function tradeflow._call(owner regrole, search_path text, call text) returns jsonb
+language c strict as 'MODULE_PATHNAME', 'tradeflow_call';
+
+comment on function tradeflow._call(regrole, text, text) is
+  'Internal. What the call of a function (schema.function(…)) returns, as this owner, in a security-restricted operation; its deferred constraints and triggers run before it returns. Errors: the function''s own.';
 
 comment on column tradeflow.watched_tables.log is 'Whether old and new of each change are kept in change_log.';
 
@@ -1008,6 +1018,143 @@ create trigger action_kinds_check before insert or update on tradeflow.action_ki
   for each row execute function tradeflow._action_kinds_before_write();
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('bigcommerce.update_quote', 'bigcommerce', 'absolute_set', true, 'Changes a quote: notes, message, expiry, whether it may be checked out; archives it. Read back afterwards.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id"], "minProperties": 2,
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "allow_checkout": false, "notes": "Below the minimum price."}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created: the store wants to know; taken from the facts of a quote by itself"},
+      "notes": {"type": ["string", "null"], "description": "note to the buyer"},
+      "legal_terms": {"type": ["string", "null"]},
+      "message": {"type": ["string", "null"], "description": "posted to the buyer, once"},
+      "expires_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "allow_checkout": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "whether the buyer may take it to the checkout"},
+      "display_discount": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$"},
+      "title": {"type": ["string", "null"]},
+      "reference_number": {"type": ["string", "null"]},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}, "description": "names and values; the others stay"},
+      "archive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: for good"}
+    }}$schema$),
+  ('bigcommerce.link_order_to_quote', 'bigcommerce', 'look_up_first', true, 'Makes a quote Ordered, with the order that came of it. It cannot be changed any more then.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id", "bc_order_id"],
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created"},
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id, which the buyer sees"}
+    }}$schema$),
+  ('bigcommerce.set_company_status', 'bigcommerce', 'absolute_set', true, 'Approves, rejects, deactivates a company, or makes it wait.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "status"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "status": "approved"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
+    }}$schema$),
+  ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["days"]}, {"required": ["enabled"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "days": 30}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "days": {"enum": [0, 5, 15, 30, 45, 60, "0", "5", "15", "30", "45", "60", null], "description": "0, 5, 15, 30, 45 or 60"},
+      "enabled": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: the store's terms count"}
+    }}$schema$),
+  ('bigcommerce.update_company_extra_fields', 'bigcommerce', 'absolute_set', true, 'Sets extra fields of a company; up to ten companies go into one request.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "fields"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "fields": {"Segment": "gold"}}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                 "description": "labels and values; null empties; the others stay"}
+    }}$schema$),
+  ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["sales_staff_id"]}, {"required": ["email"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "sales_staff_id": "{{ steps.pick.value }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
+      "email": {"type": "string", "description": "the rep's address, instead of the id"},
+      "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
+    }}$schema$),
+  ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "amount": "{{ facts.total * 0.02 }}", "key": "loyalty order {{ facts.bc_order_id }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "amount": {"type": ["number", "string"], "pattern": "^-?[0-9]+([.][0-9]+)?$", "description": "added; negative: taken away, down to nothing"},
+      "key": {"type": ["string", "null"], "description": "what it is for; counts once, whoever asks; default: this action"},
+      "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
+      "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
+      "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
+    }}$schema$),
+  ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
+    }$schema$),
+  ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "number": {"type": ["string", "null"], "description": "the same at every attempt; default: made of the action's id"},
+      "amount": {"type": ["number", "string"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "what is to be paid"},
+      "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217 code"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "order_number": {"type": ["string", "integer", "null"]},
+      "purchase_order_number": {"type": ["string", "integer", "null"]},
+      "external_id": {"type": ["string", "integer", "null"]},
+      "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
+      "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
+    }}$schema$),
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
+    }}$schema$),
+  ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["name"],
+    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
+    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "properties": {
+      "name": {"type": "string"},
+      "email": {"type": ["string", "null"], "description": "the company's; default: none"},
+      "phone": {"type": ["string", "number", "null"]},
+      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
+        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
+        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
+      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+        "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
+      "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
+      "catalog_id": {"type": ["integer", "string", "null"]},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "match": {"type": ["string", "null"], "description": "the extra field whose value tells companies apart; without it the admin's address does"},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the admin"}
+    }}$schema$),
+  ('bigcommerce.create_company_user', 'bigcommerce', 'look_up_first', true, 'Adds a buyer to a company, unless the address is its already. A consumer with the address is converted.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "email", "first_name", "last_name"],
+    "examples": [{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "role": "junior"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "email": {"type": "string"},
+      "first_name": {"type": "string"},
+      "last_name": {"type": "string"},
+      "phone": {"type": ["string", "number", "null"]},
+      "role": {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2, "pattern": "(?i)^(admin|senior|junior|[0-2])$", "description": "admin, senior or junior (the default)"},
+      "company_role_id": {"type": ["integer", "string", "null"], "description": "wins over role"},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}, "description": "default: [1]"},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the buyer"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
   ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["to"],
     "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
@@ -1022,7 +1169,15 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
       "html": {"type": ["string", "null"], "description": "replaces the template's"},
-      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"}
+      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
+      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
+        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
+          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
+      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
+      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
+      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
+        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
+      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
     }}$schema$),
   ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
     "type": "object", "additionalProperties": false,
@@ -1038,11 +1193,132 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
                  "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
       "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
     }}$schema$),
+  ('sql', 'none', 'in_database', true, 'Calls a function as the rule''s owner, in the transaction of the action''s own completion: exactly once. What it returns is the result''s value.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["function"],
+    "examples": [{"function": "sales.pick_rep", "args": {"company": "{{ facts.company_id }}"}}],
+    "properties": {
+      "function": {"type": "string", "literal": true, "pattern": "^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$", "description": "schema.function"},
+      "args": {"type": ["object", "string", "null"], "description": "its arguments by name"}
+    }}$schema$),
+  ('task', 'none', 'in_database', true, 'Asks a person: a row of tradeflow.tasks, to be decided with tradeflow.decide().', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["pool", "title"],
+    "examples": [{"pool": "sales", "title": "Approve {{ facts.company_name }}?", "options": ["approve", "reject"], "due_in": "2 days"}],
+    "properties": {
+      "pool": {"type": "string", "description": "who should look: a team's name"},
+      "title": {"type": "string", "description": "what is to be done, in one line"},
+      "body": {"type": ["string", "null"], "description": "more about it"},
+      "options": {"type": ["array", "string", "null"], "items": {"type": "string"}, "description": "the outcomes to choose from; without it any word is one"},
+      "due_in": {"type": ["string", "null"], "description": "an interval such as \"2 days\""},
+      "due_at": {"type": ["string", "null"], "description": "a time; wins over due_in"}
+    }}$schema$),
+  ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false,
+    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
+    "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
+    "properties": {
+      "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
+      "customer_id": {"type": ["integer", "string", "null"], "description": "for this core customer"},
+      "company_id": {"type": ["integer", "string", "null"], "description": "for every buyer of this company"},
+      "email": {"type": ["string", "null"], "description": "for the customer with this address"},
+      "page": {"type": ["string", "null"], "description": "where it is shown: quote:48002, cart, …; default: everywhere"},
+      "level": {"enum": ["info", "success", "warning", "error", null], "description": "info by default"},
+      "text": {"type": ["string", "null"], "description": "plain text"},
+      "data": {"description": "more, for the theme's own script"},
+      "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
+      "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
+      "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
+    }}$schema$),
   ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
     "type": "object", "additionalProperties": false, "examples": [{}]
     }$schema$);
 
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('sheets.upsert_rows', 'google', 'upsert_by_key', true, 'Writes rows, found by the values of their key columns; adds those that are not there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "rows"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Quotes", "key": "Quote", "rows": {"Quote": "{{ facts.quote_number }}", "Total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}, "description": "the key column's header, or several"},
+      "rows": {"type": ["object", "array", "string"], "items": {"type": ["object", "string"]}, "description": "one row or a list: headers and values; null leaves a cell as it is"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"},
+      "create": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: makes the tab when it is not there"}
+    }}$schema$),
+  ('sheets.delete_rows', 'google', 'upsert_by_key', true, 'Takes rows away that have these values, but for those to keep.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "where"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Lines", "where": {"Quote": "{{ facts.quote_number }}"}, "key": "Line", "keep": "{{ facts.line_keys }}"}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "where": {"type": ["object", "string"], "minProperties": 1, "description": "headers and the values that rows must have"},
+      "key": {"type": ["string", "null"], "description": "with keep: the column whose values are compared"},
+      "keep": {"type": ["array", "string", "null"], "description": "rows whose key is among these stay"}
+    }}$schema$),
+  ('sheets.write_back', 'google', 'upsert_by_key', true, 'Writes cells of a row that is there: what became of it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "value", "set"],
+    "examples": [{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.sheet_name }}", "key": "Company", "value": "{{ facts.name }}", "set": {"Id": "{{ steps.company.company_id }}", "Error": ""}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": "string", "description": "the key column's header"},
+      "value": {"type": ["string", "number", "boolean"], "description": "its value in the row that is meant"},
+      "set": {"type": ["object", "string"], "minProperties": 1, "description": "headers and values; \"\" empties a cell"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
+select
+  'hubspot.upsert_' || o.singular, 'hubspot', 'upsert_by_key', true,
+  format('Creates or changes a %s under a unique property of ours; up to 100 go into one request.', o.singular), true,
+  jsonb_build_object(
+    'type', 'object', 'additionalProperties', false, 'required', '["key"]'::jsonb,
+    'examples', jsonb_build_array(o.example::jsonb),
+    'properties', $schema${
+      "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
+      "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
+      "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
+      "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
+      "associate": {"type": ["array", "string"], "description": "records to be associated with",
+        "items": {"type": "object", "additionalProperties": false, "required": ["to"], "properties": {
+          "to": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+          "id": {"type": ["string", "integer", "null"], "description": "the record's id"},
+          "key": {"type": ["string", "integer", "null"], "description": "or the value of its unique property"},
+          "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+          "required": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "false: does not wait for it"}}}},
+      "always": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: also when nothing differs from what was written last"}
+    }$schema$::jsonb || o.more::jsonb)
+from (values
+  ('deal', '{"key": "{{ facts.quote_id }}", "properties": {"dealname": "{{ facts.quote_number }}", "amount": "{{ facts.grand_total }}"}, "stage": "Quote sent", "forward_only": true}',
+   '{"pipeline": {"type": ["string", "null"], "description": "id or label; default: whichever has the stage"},
+     "stage": {"type": ["string", "null"], "description": "id or label"},
+     "forward_only": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: a deal never goes back, and a closed one stays"}}'),
+  ('contact', '{"key": "{{ facts.b2b_user_id }}", "properties": {"email": "{{ facts.email }}", "firstname": "{{ facts.first_name }}", "lastname": "{{ facts.last_name }}"}, "associate": [{"to": "companies", "key": "{{ facts.company_id }}"}]}', '{}'),
+  ('company', '{"key": "{{ facts.company_id }}", "properties": {"name": "{{ facts.company_name }}"}}', '{}')
+) o(singular, example, more);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["object"],
+    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
+    "properties": {
+      "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+      "id": {"type": ["string", "integer"], "description": "the record's id"},
+      "key": {"type": ["string", "integer"], "description": "or the value of its unique property"},
+      "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+      "owner_email": {"type": ["string", "null"], "description": "the user's address; empty: nobody"},
+      "owner_id": {"type": ["string", "integer"], "description": "or HubSpot's id of the owner"}
+    }}$schema$);
+
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
+
+comment on column tradeflow.targets.username is 'User name for auth basic; the client''s id for oauth2.';
+
+comment on column tradeflow.targets.auth is 'none, bearer, basic, oauth2 (client credentials: username is the client''s id, secret its secret), or header:<Name> (the secret is that header''s value). The vendors'' systems have ways of their own: leave it none.';
+
+comment on column tradeflow.targets.token_url is 'Where tokens are fetched for auth oauth2.';
+
+comment on column tradeflow.targets.scope is 'The scope to ask for with auth oauth2.';
 
 comment on column tradeflow.targets.rate_limit is 'At most so many executions per rate_period, all sidecars together: a token bucket. NULL: no limit.';
 
@@ -1938,6 +2214,110 @@ comment on column tradeflow.firings.event is 'insert, update, delete, view, sche
 
 comment on column tradeflow.firings.edge is 'enter: the answer became yes; leave: it is yes no longer.';
 
+create table tradeflow.ledger_entries (
+  id             bigint generated by default as identity primary key,
+  account        text not null,
+  key            text not null,
+  amount         numeric not null,
+  currency       text,
+  reason         text,
+  outbox_id      bigint,
+  balance_before numeric,
+  balance_after  numeric,
+  sent_at        timestamptz,
+  settled_at     timestamptz,
+  created_at     timestamptz not null default now(),
+  unique (account, key)
+);
+
+create index ledger_entries_open on tradeflow.ledger_entries (account) where settled_at is null and sent_at is not null;
+
+select pg_catalog.pg_extension_config_dump('tradeflow.ledger_entries', '');
+
+select pg_catalog.pg_extension_config_dump('tradeflow.ledger_entries_id_seq', '');
+
+comment on table tradeflow.ledger_entries is 'Signed amounts on an account, each under a key that counts once. Kind bigcommerce.add_company_credit writes here before it writes to the store, and settles after it has read back; rules may add entries of their own.';
+
+comment on column tradeflow.ledger_entries.id is 'Identifies the entry.';
+
+comment on column tradeflow.ledger_entries.account is 'Whose: for company credit "<target>:company_credit:<company id>".';
+
+comment on column tradeflow.ledger_entries.key is 'What it is for. A second entry of the account under the same key is the first one.';
+
+comment on column tradeflow.ledger_entries.amount is 'Added (or, negative, taken away), in currency.';
+
+comment on column tradeflow.ledger_entries.currency is 'ISO 4217 code.';
+
+comment on column tradeflow.ledger_entries.reason is 'For people.';
+
+comment on column tradeflow.ledger_entries.outbox_id is 'The action that made it.';
+
+comment on column tradeflow.ledger_entries.balance_before is 'What the other side had when the new balance was about to be sent.';
+
+comment on column tradeflow.ledger_entries.balance_after is 'The balance that was about to be sent.';
+
+comment on column tradeflow.ledger_entries.sent_at is 'When that was. NULL: nothing was sent.';
+
+comment on column tradeflow.ledger_entries.settled_at is 'When the other side was seen to have it. NULL while that is open.';
+
+comment on column tradeflow.ledger_entries.created_at is 'When it was written.';
+
+create function tradeflow.ledger_enter(
+  account text, key text, amount numeric, currency text default null, cap numeric default null, reason text default null, outbox_id bigint default null
+) returns tradeflow.ledger_entries
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  entry  tradeflow.ledger_entries;
+  total  numeric;
+begin
+  if coalesce(account, '') = '' or coalesce(key, '') = '' or amount is null then
+    raise exception 'an entry needs an account, a key and an amount' using errcode = 'invalid_parameter_value';
+  end if;
+  -- Entries of an account one after another: the cap is a sum over all of them.
+  perform pg_advisory_xact_lock(hashtextextended('tradeflow.ledger ' || account, 0));
+  select * into entry from tradeflow.ledger_entries e where e.account = ledger_enter.account and e.key = ledger_enter.key;
+  if found then
+    return entry;
+  end if;
+  if cap is not null and amount > 0 then
+    select coalesce(sum(e.amount), 0) into total from tradeflow.ledger_entries e where e.account = ledger_enter.account;
+    amount := greatest(least(amount, cap - total), 0);
+  end if;
+  insert into tradeflow.ledger_entries (account, key, amount, currency, reason, outbox_id)
+  values (ledger_enter.account, ledger_enter.key, ledger_enter.amount, ledger_enter.currency, ledger_enter.reason, ledger_enter.outbox_id)
+  returning * into entry;
+  return entry;
+end
+$$;
+
+comment on function tradeflow.ledger_enter(text, text, numeric, text, numeric, text, bigint) is
+  'Writes an entry, or returns the one that is under the key already. With cap a positive amount is cut so that the account''s entries sum up to no more. Errors: 22023 without account, key or amount.';
+
+create function tradeflow.ledger_sending(id bigint, before numeric, after numeric) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  update tradeflow.ledger_entries e
+  set balance_before = ledger_sending.before, balance_after = ledger_sending.after, sent_at = clock_timestamp()
+  where e.id = ledger_sending.id and e.settled_at is null
+$$;
+
+comment on function tradeflow.ledger_sending(bigint, numeric, numeric) is 'Notes the balances before and after, committed before the new one is sent: who comes later can tell whether it arrived.';
+
+create function tradeflow.ledger_settle(id bigint, arrived boolean) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  update tradeflow.ledger_entries e
+  set settled_at = case when ledger_settle.arrived then clock_timestamp() end,
+      sent_at = case when ledger_settle.arrived then e.sent_at end
+  where e.id = ledger_settle.id and e.settled_at is null
+$$;
+
+comment on function tradeflow.ledger_settle(bigint, boolean) is 'Notes that the other side has it; or (false) that it did not arrive, so that it may be sent again.';
+
 create unlogged table tradeflow.recent_firings (
   about  bigint not null,
   at     timestamptz not null
@@ -2198,6 +2578,115 @@ $$;
 
 comment on function tradeflow._run_schedules() is 'Internal. Part of tick(): runs the schedules that are due. Returns how many.';
 
+create table tradeflow.links (
+  source      text not null,
+  subject     text not null,
+  target      text not null,
+  object      text not null,
+  other_id    text not null,
+  outbox_id   bigint,
+  created_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now(),
+  primary key (source, subject, target, object)
+);
+
+create index links_other on tradeflow.links (target, object, other_id);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.links', '');
+
+comment on table tradeflow.links is 'Our subject and the other system''s id of it. Written with the completion of the action that learned it; queries of rules may read it.';
+
+comment on column tradeflow.links.source is 'Our table: store.quotes.';
+
+comment on column tradeflow.links.subject is 'Who of it: the key as text.';
+
+comment on column tradeflow.links.target is 'The target that the other system is.';
+
+comment on column tradeflow.links.object is 'What it is there: deal, contact, invoice, …';
+
+comment on column tradeflow.links.other_id is 'Its id there.';
+
+comment on column tradeflow.links.outbox_id is 'The action that wrote this.';
+
+comment on column tradeflow.links.created_at is 'When it was first known.';
+
+comment on column tradeflow.links.updated_at is 'When it last became another id.';
+
+create table tradeflow.pushes (
+  target     text not null,
+  object     text not null,
+  object_id  text not null,
+  hash       text not null,
+  written    jsonb not null,
+  outbox_id  bigint,
+  pushed_at  timestamptz not null default now(),
+  primary key (target, object, object_id)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.pushes', '');
+
+comment on table tradeflow.pushes is 'What we last wrote to a thing in another system. Our own writes come back as changes: an action that would write the same again writes nothing, which ends the loop.';
+
+comment on column tradeflow.pushes.target is 'The target.';
+
+comment on column tradeflow.pushes.object is 'What it is there: deal, company, quote, …';
+
+comment on column tradeflow.pushes.object_id is 'Its id, or the value of its unique property.';
+
+comment on column tradeflow.pushes.hash is 'SHA-256 of the values, as the sidecar computes it.';
+
+comment on column tradeflow.pushes.written is 'The values.';
+
+comment on column tradeflow.pushes.outbox_id is 'The action that wrote them.';
+
+comment on column tradeflow.pushes.pushed_at is 'When its completion was accepted.';
+
+create function tradeflow.pushed(target text, object text, object_id text) returns jsonb
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$ select p.written from tradeflow.pushes p where p.target = pushed.target and p.object = pushed.object and p.object_id = pushed.object_id $$;
+
+comment on function tradeflow.pushed(text, text, text) is 'What we last wrote to a thing in another system. For conditions that must not answer to our own write coming back. NULL: nothing.';
+
+create function tradeflow._remember(ids bigint[], attempts int[], results jsonb[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
+    return;
+  end if;
+  -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
+  perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
+  where o.state = 'running' order by o.id for update of o;
+  insert into tradeflow.links as l (source, subject, target, object, other_id, outbox_id)
+  select distinct on (1, 2, 3, 4)
+    coalesce(e.link ->> 'source', o.source), coalesce(e.link ->> 'subject', o.subject), coalesce(e.link ->> 'target', o.target, ''),
+    e.link ->> 'object', e.link ->> 'id', o.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
+  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'links') when 'array' then c.result -> 'links' else '[]' end) e(link)
+  where e.link ->> 'object' <> '' and e.link ->> 'id' <> ''
+  order by 1, 2, 3, 4, o.id desc
+  on conflict (source, subject, target, object) do update
+    set other_id = excluded.other_id, outbox_id = excluded.outbox_id,
+        updated_at = case when l.other_id = excluded.other_id then l.updated_at else excluded.updated_at end;
+  insert into tradeflow.pushes (target, object, object_id, hash, written, outbox_id)
+  select distinct on (1, 2, 3)
+    coalesce(o.target, ''), e.push ->> 'object', e.push ->> 'id', e.push ->> 'hash', e.push -> 'values', o.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
+  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'pushed') when 'array' then c.result -> 'pushed' else '[]' end) e(push)
+  where e.push ->> 'object' <> '' and e.push ->> 'id' <> '' and e.push ? 'values' and e.push ->> 'hash' <> ''
+  order by 1, 2, 3, o.id desc
+  on conflict (target, object, object_id) do update
+    set hash = excluded.hash, written = excluded.written, outbox_id = excluded.outbox_id, pushed_at = excluded.pushed_at;
+end
+$$;
+
+comment on function tradeflow._remember(bigint[], int[], jsonb[]) is
+  'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';
+
 create function tradeflow.revert(rule text, version int) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2244,6 +2733,42 @@ as $$ select tradeflow._backfill(rule, "where", "limit", mode) $$;
 comment on function tradeflow.backfill(text, text, int, text) is
   'Fires a rule for what is there already, as if each row had just become so. where: a condition over the source''s (or the view''s) columns; limit: at most so many, in the order of the key; mode: NULL as the rule''s own, shadow (only recorded), held (executed when released), live. The question is asked with the caller''s rights. More than max_firings are held. Returns how many fired. Errors: 42704 no such rule; 42501 no member of its owner; 55000 it is off, paused or invalid, or has a schedule; 54000 more than 100,000 at once.';
 
+create unlogged table tradeflow.locks (
+  name    text primary key,
+  holder  text not null,
+  until   timestamptz not null
+);
+
+comment on table tradeflow.locks is 'Who holds what, until when by the database''s clock: a sheet that has one writer, a company whose credit is being written. A crash empties it.';
+
+comment on column tradeflow.locks.name is 'What is held.';
+
+comment on column tradeflow.locks.holder is 'Who holds it.';
+
+comment on column tradeflow.locks.until is 'Until when, unless it is prolonged.';
+
+create function tradeflow.lock(name text, holder text, lease interval) returns boolean
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with taken as (
+    insert into tradeflow.locks as l (name, holder, until) values (lock.name, lock.holder, clock_timestamp() + lock.lease)
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+      where l.holder = excluded.holder or l.until < clock_timestamp()
+    returning 1
+  )
+  select exists (select from taken)
+$$;
+
+comment on function tradeflow.lock(text, text, interval) is 'Takes or prolongs a lock. False: somebody else holds it.';
+
+create function tradeflow.unlock(name text, holder text) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$ delete from tradeflow.locks l where l.name = unlock.name and l.holder = unlock.holder $$;
+
+comment on function tradeflow.unlock(text, text) is 'Gives a lock back.';
+
 create or replace function tradeflow.started(id bigint, attempt int) returns boolean
 language sql security definer
 set search_path = pg_catalog, pg_temp
@@ -2276,6 +2801,7 @@ begin
   elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
     raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
   end if;
+  perform tradeflow._remember(ids, attempts, results);
   select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
   perform tradeflow._answered(targets);
   if cardinality(good) = cardinality(ids) then
@@ -2854,6 +3380,350 @@ $$;
 
 comment on function tradeflow.claim(text, int, interval, text[], jsonb) is
   'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. room: how many of which target the worker takes, {"hubspot": 12, "*": 64}; "" is for actions without a target, * for targets not named. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Targets give no more than their limits allow. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
+
+create table tradeflow.tasks (
+  id          bigint generated by default as identity primary key,
+  pool        text not null,
+  title       text not null,
+  body        text,
+  rule        text,
+  source      text,
+  subject     text,
+  facts       jsonb,
+  options     text[],
+  due_at      timestamptz,
+  outcome     text,
+  note        text,
+  decided_by  name,
+  decided_at  timestamptz,
+  outbox_id   bigint unique,
+  created_at  timestamptz not null default now()
+);
+
+create index tasks_open on tradeflow.tasks (pool, due_at) where decided_at is null;
+
+select pg_catalog.pg_extension_config_dump('tradeflow.tasks', '');
+
+select pg_catalog.pg_extension_config_dump('tradeflow.tasks_id_seq', '');
+
+comment on table tradeflow.tasks is 'Something a person must do or decide (kind task). It may be watched like any table: a rule on it answers to a decision, or to a due time that passes.';
+
+comment on column tradeflow.tasks.id is 'Identifies the task.';
+
+comment on column tradeflow.tasks.pool is 'Who should look: a team''s name.';
+
+comment on column tradeflow.tasks.title is 'What is to be done, in one line.';
+
+comment on column tradeflow.tasks.body is 'More about it.';
+
+comment on column tradeflow.tasks.rule is 'The rule that asked for it.';
+
+comment on column tradeflow.tasks.source is 'The table of the row it is about.';
+
+comment on column tradeflow.tasks.subject is 'Who it is about.';
+
+comment on column tradeflow.tasks.facts is 'The facts of the firing.';
+
+comment on column tradeflow.tasks.options is 'Outcomes there are to choose from. NULL: any.';
+
+comment on column tradeflow.tasks.due_at is 'When it should be decided. NULL: whenever.';
+
+comment on column tradeflow.tasks.outcome is 'What was decided. NULL: nothing yet.';
+
+comment on column tradeflow.tasks.note is 'Why.';
+
+comment on column tradeflow.tasks.decided_by is 'Who decided.';
+
+comment on column tradeflow.tasks.decided_at is 'When. NULL: it is open.';
+
+comment on column tradeflow.tasks.outbox_id is 'The action that made it.';
+
+comment on column tradeflow.tasks.created_at is 'When it was made.';
+
+create function tradeflow.decide(id bigint, outcome text, note text default null) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  task tradeflow.tasks;
+begin
+  select * into task from tradeflow.tasks t where t.id = decide.id for update;
+  if not found then
+    raise exception 'there is no task %', decide.id using errcode = 'undefined_object';
+  elsif coalesce(outcome, '') = '' or not (task.options is null or outcome = any (task.options)) then
+    raise exception 'task %: % is no outcome', task.id, coalesce(quote_literal(outcome), 'NULL')
+      using errcode = 'invalid_parameter_value', hint = 'outcomes: ' || coalesce(array_to_string(task.options, ', '), 'any word');
+  elsif task.decided_at is not null then
+    return false;
+  end if;
+  update tradeflow.tasks t
+  set outcome = decide.outcome, note = decide.note, decided_by = session_user, decided_at = clock_timestamp()
+  where t.id = task.id;
+  return true;
+end
+$$;
+
+comment on function tradeflow.decide(bigint, text, text) is
+  'Decides a task. False: somebody did already, and that stays. Errors: 42704 no such task, 22023 an outcome that is none of its options.';
+
+create table tradeflow.storefront_messages (
+  id           bigint generated by default as identity primary key,
+  key          text not null unique,
+  customer_id  bigint,
+  company_id   bigint,
+  email        text,
+  page         text,
+  level        text not null default 'info' check (level in ('info', 'success', 'warning', 'error')),
+  text         text not null,
+  data         jsonb,
+  expires_at   timestamptz,
+  outbox_id    bigint,
+  created_at   timestamptz not null default now(),
+  check (num_nonnulls(customer_id, company_id, email) >= 1)
+);
+
+create index storefront_messages_customer on tradeflow.storefront_messages (customer_id) where customer_id is not null;
+
+create index storefront_messages_company on tradeflow.storefront_messages (company_id) where company_id is not null;
+
+create index storefront_messages_email on tradeflow.storefront_messages (lower(email)) where email is not null;
+
+select pg_catalog.pg_extension_config_dump('tradeflow.storefront_messages', '');
+
+select pg_catalog.pg_extension_config_dump('tradeflow.storefront_messages_id_seq', '');
+
+comment on table tradeflow.storefront_messages is 'What the storefront shows to a buyer (kind storefront_message); the sidecar serves it at GET /storefront/messages.';
+
+comment on column tradeflow.storefront_messages.id is 'Identifies the message.';
+
+comment on column tradeflow.storefront_messages.key is 'A later message under the same key replaces it, or takes it away.';
+
+comment on column tradeflow.storefront_messages.customer_id is 'For this core customer.';
+
+comment on column tradeflow.storefront_messages.company_id is 'For every buyer of this company.';
+
+comment on column tradeflow.storefront_messages.email is 'For the customer with this address.';
+
+comment on column tradeflow.storefront_messages.page is 'Where it is shown: quote:48002, cart, … NULL: everywhere.';
+
+comment on column tradeflow.storefront_messages.level is 'info, success, warning or error.';
+
+comment on column tradeflow.storefront_messages.text is 'What is shown, as plain text.';
+
+comment on column tradeflow.storefront_messages.data is 'More, for a theme''s own script.';
+
+comment on column tradeflow.storefront_messages.expires_at is 'Shown until then. NULL: until it is taken away.';
+
+comment on column tradeflow.storefront_messages.outbox_id is 'The action that wrote it.';
+
+comment on column tradeflow.storefront_messages.created_at is 'When it was written.';
+
+create function tradeflow.messages_for(customer bigint, email text, page text default null) returns setof tradeflow.storefront_messages
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  company bigint;
+begin
+  -- The synced tables are no part of the extension: without them there are no companies to know.
+  if to_regclass('store.company_users') is not null then
+    execute 'select u.company_id from store.company_users u where u.bc_customer_id = $1 limit 1' into company using customer;
+  end if;
+  return query
+  select * from tradeflow.storefront_messages m
+  where (m.customer_id = messages_for.customer or m.company_id = company or lower(m.email) = lower(messages_for.email))
+    and (m.page is null or messages_for.page is null or m.page = messages_for.page)
+    and (m.expires_at is null or m.expires_at > tradeflow.now())
+  order by m.created_at desc, m.id desc
+  limit 50;
+end
+$$;
+
+comment on function tradeflow.messages_for(bigint, text, text) is 'The messages a customer of the store may see, the latest first; page: those of one page, and those for everywhere.';
+
+create function tradeflow._do_sql(o tradeflow.outbox, params jsonb) returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_rule  tradeflow.rules;
+  name      text := params ->> 'function';
+  call      text;
+begin
+  if coalesce(name, '') !~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$' then
+    raise exception 'params.function: % is no name of a function', coalesce(quote_literal(name), 'NULL')
+      using errcode = 'invalid_parameter_value', hint = 'write schema.function.';
+  end if;
+  select * into strict the_rule from tradeflow.rules r where r.name = o.rule;
+  -- A value is written as a literal without a type: it becomes what the function's argument is.
+  select string_agg(format('%I => %s', a.key, case jsonb_typeof(a.value) when 'null' then 'null' else quote_literal(a.value #>> '{}') end), ', ')
+  into call from jsonb_each(coalesce(params -> 'args', '{}')) a;
+  call := format('%s(%s)', name, coalesce(call, ''));
+  return tradeflow._call(the_rule.owner::regrole, the_rule.search_path, call);
+end
+$$;
+
+comment on function tradeflow._do_sql(tradeflow.outbox, jsonb) is 'Internal. Kind sql: calls the function as the rule''s owner. Errors: the function''s own; 22023.';
+
+create function tradeflow._do_task(o tradeflow.outbox, params jsonb) returns jsonb
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  insert into tradeflow.tasks (pool, title, body, rule, source, subject, facts, options, due_at, outbox_id)
+  values (
+    params ->> 'pool', params ->> 'title', params ->> 'body', o.rule, o.source, o.subject, o.facts,
+    case when jsonb_typeof(params -> 'options') = 'array' then array(select jsonb_array_elements_text(params -> 'options')) end,
+    coalesce((params ->> 'due_at')::timestamptz, tradeflow.now() + (params ->> 'due_in')::interval), o.id)
+  returning jsonb_build_object('task_id', tasks.id)
+$$;
+
+comment on function tradeflow._do_task(tradeflow.outbox, jsonb) is 'Internal. Kind task: makes the task.';
+
+create function tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  made     bigint;
+begin
+  if params -> 'remove' in ('true', '"true"') then
+    delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
+    return jsonb_build_object('key', its_key, 'removed', made is not null);
+  end if;
+  insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
+  values (
+    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
+    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
+  on conflict (key) do update
+    set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
+        level = excluded.level, text = excluded.text, data = excluded.data, expires_at = excluded.expires_at,
+        outbox_id = excluded.outbox_id, created_at = excluded.created_at
+  returning m.id into made;
+  return jsonb_build_object('key', its_key, 'message_id', made);
+end
+$$;
+
+comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away.';
+
+create function tradeflow.execute(id bigint, attempt int, params jsonb) returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+declare
+  o         tradeflow.outbox;
+  result    jsonb;
+  accepted  boolean;
+begin
+  select * into o from tradeflow.outbox x where x.id = execute.id and x.attempt = execute.attempt and x.state = 'running';
+  if not found then
+    return null;
+  end if;
+  -- The row is not locked meanwhile: what prolongs the lease must not wait for a slow function.
+  case o.kind
+    when 'sql' then result := jsonb_build_object('value', tradeflow._do_sql(o, params));
+    when 'task' then result := tradeflow._do_task(o, params);
+    when 'storefront_message' then result := tradeflow._do_storefront_message(o, params);
+    else raise exception 'kind "%" is not executed in the database', o.kind using errcode = 'invalid_parameter_value';
+  end case;
+  select c.accepted into accepted
+  from tradeflow.complete(array[o.id], array[o.attempt], array[result || jsonb_build_object('request', params)]) c;
+  if not accepted then
+    -- Somebody else has it now: what was done here is undone.
+    raise exception 'the lease of action % was lost', o.id using errcode = 'TF001';
+  end if;
+  return result;
+end
+$$;
+
+comment on function tradeflow.execute(bigint, int, jsonb) is
+  'Executes a leased action of kind sql, task or storefront_message with its rendered parameters, and completes it in the same transaction. NULL: refused, the attempt does not hold the lease. Errors: those of what is executed; TF001 when the lease was lost meanwhile (everything is undone).';
+
+create table tradeflow.suppressions (
+  address     text primary key check (address = lower(address)),
+  reason      text,
+  created_by  name not null default session_user,
+  created_at  timestamptz not null default now()
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.suppressions', '');
+
+comment on table tradeflow.suppressions is 'Addresses that kind email never sends to, unless its parameter transactional is true.';
+
+comment on column tradeflow.suppressions.address is 'The address, in lower case.';
+
+comment on column tradeflow.suppressions.reason is 'Why: unsubscribed, bounced, …';
+
+comment on column tradeflow.suppressions.created_by is 'Who added it.';
+
+comment on column tradeflow.suppressions.created_at is 'When.';
+
+create function tradeflow.suppress(address text, reason text default null) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with added as (
+    insert into tradeflow.suppressions (address, reason) values (lower(trim(suppress.address)), suppress.reason)
+    on conflict do nothing returning 1
+  )
+  select exists (select from added)
+$$;
+
+comment on function tradeflow.suppress(text, text) is 'No more mail to this address. False: it was so already.';
+
+create table tradeflow.mail_sends (
+  outbox_id  bigint not null,
+  address    text not null,
+  topic      text not null,
+  sent_at    timestamptz not null,
+  primary key (address, topic, sent_at, outbox_id)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
+
+comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+
+comment on column tradeflow.mail_sends.outbox_id is 'The action.';
+
+comment on column tradeflow.mail_sends.address is 'The recipient, in lower case.';
+
+comment on column tradeflow.mail_sends.topic is 'What the cap counts.';
+
+comment on column tradeflow.mail_sends.sent_at is 'When, by tradeflow.now().';
+
+create function tradeflow.may_mail(id bigint, addresses text[], topic text, most int, period interval) returns table (address text, reason text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  one  text;
+begin
+  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
+    address := one;
+    reason := null;
+    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
+    if reason is null and may_mail.most is not null then
+      -- Two mails to one address at the same moment are counted one after the other.
+      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
+      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
+        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
+          reason := format('had %s within %s', may_mail.most, may_mail.period);
+        else
+          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
+        end if;
+      end if;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tradeflow.may_mail(bigint, text[], text, int, interval) is
+  'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
 
 create unlogged table tradeflow.upkeep (
   task     text primary key,
@@ -4046,6 +4916,202 @@ $$;
 comment on function tradeflow.backtest(jsonb, timestamptz, timestamptz) is
   'The same for a draft: {"source": "store.quotes", "condition": "…"}, with any column of tradeflow.rules. With the name of a stored rule it is laid over that one, and compared with what that one fired. Runs as the caller.';
 
+create function tradeflow._statements(source text) returns text
+language c immutable strict as 'MODULE_PATHNAME', 'tradeflow_statements';
+
+comment on function tradeflow._statements(text) is
+  'Internal. What the statements of a text are, as JSON: {"statements": [{"tag", "at", "end", …}]} with offsets in bytes, or {"error": {"message", "hint", "sqlstate", "position"}} where it does not parse. Nothing is run.';
+
+create table tradeflow.projects (
+  name          text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
+  schema        name not null,
+  applied_at    timestamptz not null default now(),
+  applied_by    name not null default session_user,
+  applied_with  text not null
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.projects', '');
+
+comment on table tradeflow.projects is 'A row is a project: files that define rules, written here by tradeflow apply.';
+
+comment on column tradeflow.projects.name is 'What rules.project says.';
+
+comment on column tradeflow.projects.schema is 'Where its views, functions and decision tables are.';
+
+comment on column tradeflow.projects.applied_at is 'When it was applied last.';
+
+comment on column tradeflow.projects.applied_by is 'Who did.';
+
+comment on column tradeflow.projects.applied_with is 'The version of the program that did.';
+
+create table tradeflow.project_objects (
+  project     text not null references tradeflow.projects (name) on update cascade on delete cascade,
+  kind        text not null,
+  name        text not null,
+  file        text not null,
+  definition  jsonb not null,
+  applied_at  timestamptz not null default now(),
+  applied_by  name not null default session_user,
+  primary key (kind, name)
+);
+
+create index project_objects_project on tradeflow.project_objects (project);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.project_objects', '');
+
+comment on table tradeflow.project_objects is 'What a project''s files define, as the last apply left it. A difference to what is there now was made in the database; what is here and in no file any more is removed by apply --prune. One project at most defines an object.';
+
+comment on column tradeflow.project_objects.project is 'The project.';
+
+comment on column tradeflow.project_objects.kind is 'rule, input, action, template, setting, target, pool, pool member, row (of a decision table), view, function, table.';
+
+comment on column tradeflow.project_objects.name is 'Which of its kind.';
+
+comment on column tradeflow.project_objects.file is 'The file that defines it, within the project.';
+
+comment on column tradeflow.project_objects.definition is 'What it was after the last apply that changed it.';
+
+comment on column tradeflow.project_objects.applied_at is 'When that was.';
+
+comment on column tradeflow.project_objects.applied_by is 'Who did it.';
+
+create function tradeflow.matches(wanted anycompatible, given anycompatible) returns boolean
+language sql immutable parallel safe
+as $$ select wanted is null or coalesce(wanted = given, false) $$;
+
+comment on function tradeflow.matches(anycompatible, anycompatible) is
+  'Whether a criterion of a decision table''s line lets a value pass: NULL is any, else they must be equal. A value that is NULL passes NULL only.';
+
+create function tradeflow.matches(wanted anycompatiblearray, given anycompatible) returns boolean
+language sql immutable parallel safe
+as $$ select wanted is null or coalesce(given = any (wanted), false) $$;
+
+comment on function tradeflow.matches(anycompatiblearray, anycompatible) is 'The same for a list: the value must be one of it.';
+
+create function tradeflow.matches(wanted anycompatiblerange, given anycompatible) returns boolean
+language sql immutable parallel safe
+as $$ select wanted is null or coalesce(wanted @> given, false) $$;
+
+comment on function tradeflow.matches(anycompatiblerange, anycompatible) is 'The same for a range: the value must lie in it.';
+
+create table tradeflow.pools (
+  name         text primary key check (name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$'),
+  description  text,
+  pass         numeric not null default 0
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.pools', '');
+
+comment on table tradeflow.pools is 'A row is a group of people, or of anything, one of whom tradeflow.pick() chooses.';
+
+comment on column tradeflow.pools.name is 'What pick() is called with.';
+
+comment on column tradeflow.pools.description is 'For people.';
+
+comment on column tradeflow.pools.pass is 'The pass at which the last pick was made. Written by pick().';
+
+create table tradeflow.pool_members (
+  pool    text not null references tradeflow.pools (name) on update cascade on delete cascade,
+  member  text not null check (member <> ''),
+  weight  int not null default 1 check (weight between 0 and 10000),
+  cap     int check (cap >= 0),
+  absent  tstzmultirange not null default '{}',
+  pass    numeric not null default 0,
+  primary key (pool, member)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.pool_members', '');
+
+comment on table tradeflow.pool_members is 'A row is one who may be picked.';
+
+comment on column tradeflow.pool_members.pool is 'The pool.';
+
+comment on column tradeflow.pool_members.member is 'Who: an id or a mail address, as the pick''s user needs it.';
+
+comment on column tradeflow.pool_members.weight is 'The share: 2 gets twice as many as 1, 0 gets none.';
+
+comment on column tradeflow.pool_members.cap is 'At most as many assignments at a time. NULL: no limit.';
+
+comment on column tradeflow.pool_members.absent is 'When not to be picked: {[2026-12-21,2027-01-04)}. What is assigned already stays.';
+
+comment on column tradeflow.pool_members.pass is 'How much was picked so far, in 1/weight. Written by pick().';
+
+create table tradeflow.assignments (
+  pool         text not null,
+  subject      text not null,
+  member       text not null,
+  assigned_at  timestamptz not null default now(),
+  primary key (pool, subject),
+  foreign key (pool, member) references tradeflow.pool_members (pool, member) on update cascade on delete cascade
+);
+
+create index assignments_member on tradeflow.assignments (pool, member);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.assignments', '');
+
+comment on table tradeflow.assignments is 'Who was picked for whom. It stays until release() or until the member leaves the pool.';
+
+comment on column tradeflow.assignments.pool is 'The pool.';
+
+comment on column tradeflow.assignments.subject is 'For whom: the key of a company, of a quote.';
+
+comment on column tradeflow.assignments.member is 'Who was picked.';
+
+comment on column tradeflow.assignments.assigned_at is 'When.';
+
+create function tradeflow.pick(pool text, subject text, candidates text[] default null) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reached  numeric;
+  chosen   record;
+begin
+  if subject is null or pool is null then
+    raise exception 'pick() needs a pool and a subject' using errcode = 'null_value_not_allowed', hint = 'select tradeflow.pick(''reps'', ''17'');';
+  end if;
+  -- One pick of a pool at a time, so that shares are exact; the lock lasts until the caller commits.
+  select p.pass into reached from tradeflow.pools p where p.name = pick.pool for update;
+  if not found then
+    raise exception 'there is no pool "%"', pick.pool
+      using errcode = 'undefined_object',
+            hint = coalesce('pools: ' || (select string_agg(p.name, ', ' order by p.name) from tradeflow.pools p),
+                            format('insert into tradeflow.pools (name) values (%L);', pick.pool));
+  end if;
+  select a.member into chosen from tradeflow.assignments a where a.pool = pick.pool and a.subject = pick.subject;
+  if found then
+    return chosen.member;
+  end if;
+
+  select m.member, greatest(m.pass, reached) as at, m.weight into chosen
+  from tradeflow.pool_members m
+  where m.pool = pick.pool and m.weight > 0 and not m.absent @> tradeflow.now()
+    and (candidates is null or m.member = any (candidates))
+    and (m.cap is null or m.cap > (select count(*) from tradeflow.assignments a where a.pool = m.pool and a.member = m.member))
+  order by greatest(m.pass, reached), m.weight desc, m.member
+  limit 1;
+  if not found then
+    return null;
+  end if;
+  update tradeflow.pool_members m set pass = chosen.at + 1.0 / chosen.weight where m.pool = pick.pool and m.member = chosen.member;
+  update tradeflow.pools p set pass = chosen.at where p.name = pick.pool and p.pass <> chosen.at;
+  insert into tradeflow.assignments (pool, subject, member) values (pick.pool, pick.subject, chosen.member);
+  return chosen.member;
+end
+$$;
+
+comment on function tradeflow.pick(text, text, text[]) is
+  'Who of a pool gets this subject: who has it already, else the next by weight among those present, below their cap and, if given, among the candidates. NULL: nobody is left; the caller decides what then. Picks of one pool wait for each other until their transactions end. Errors: 42704 no such pool, 22004 no pool or subject.';
+
+create function tradeflow.release(pool text, subject text) returns text
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from tradeflow.assignments a where a.pool = release.pool and a.subject = release.subject returning a.member
+$$;
+
+comment on function tradeflow.release(text, text) is 'Ends an assignment, so that the next pick chooses anew. Returns who had it; NULL: nobody.';
+
 create table tradeflow.sync_state (
   resource     text primary key,
   watermark    timestamptz,
@@ -4593,6 +5659,18 @@ to tradeflow_author;
 
 grant execute on function tradeflow.explain(text, text), tradeflow.explain(text, bigint), tradeflow.explain(text, jsonb) to tradeflow_operator;
 
+grant select, insert, update, delete on tradeflow.projects, tradeflow.project_objects, tradeflow.pools, tradeflow.pool_members,
+  tradeflow.assignments to tradeflow_author;
+
+grant execute on function
+  tradeflow._statements(text), tradeflow.pick(text, text, text[]), tradeflow.release(text, text)
+to tradeflow_author;
+
+grant execute on function
+  tradeflow.matches(anycompatible, anycompatible), tradeflow.matches(anycompatiblearray, anycompatible),
+  tradeflow.matches(anycompatiblerange, anycompatible)
+to public;
+
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
   tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock,
   tradeflow.sidecars to tradeflow_executor;
@@ -4618,10 +5696,31 @@ grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
-  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text)
+  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text),
+  tradeflow.release(text, text)
 to tradeflow_operator;
 
 grant execute on function tradeflow.inspect(bigint), tradeflow.waits_for(bigint), tradeflow._kinds_executed() to tradeflow_author, tradeflow_operator;
+
+grant execute on function
+  tradeflow.ledger_enter(text, text, numeric, text, numeric, text, bigint), tradeflow.ledger_sending(bigint, numeric, numeric), tradeflow.ledger_settle(bigint, boolean),
+  tradeflow.pushed(text, text, text), tradeflow.lock(text, text, interval), tradeflow.unlock(text, text),
+  tradeflow.execute(bigint, int, jsonb), tradeflow.messages_for(bigint, text, text), tradeflow.may_mail(bigint, text[], text, int, interval)
+to tradeflow_executor;
+
+grant select on tradeflow.ledger_entries, tradeflow.links, tradeflow.pushes to tradeflow_executor;
+
+grant select on tradeflow.ledger_entries, tradeflow.links, tradeflow.pushes, tradeflow.tasks, tradeflow.storefront_messages, tradeflow.suppressions to tradeflow_author;
+
+grant execute on function tradeflow.pushed(text, text, text), tradeflow.ledger_enter(text, text, numeric, text, numeric, text, bigint) to tradeflow_author;
+
+grant insert, update, delete on tradeflow.suppressions, tradeflow.links to tradeflow_operator;
+
+grant update (outcome, note, decided_by, decided_at) on tradeflow.tasks to tradeflow_operator;
+
+grant delete on tradeflow.tasks, tradeflow.storefront_messages, tradeflow.pushes to tradeflow_operator;
+
+grant execute on function tradeflow.decide(bigint, text, text), tradeflow.suppress(text, text), tradeflow.pushed(text, text, text), tradeflow.ledger_settle(bigint, boolean) to tradeflow_operator;
 
 -- Up to here: written by scripts/upgrade_script.py
 

@@ -6,6 +6,7 @@
 //! | [`database`] | a database of one's own, copied from a template, dropped at the end |
 //! | [`sidecar`] | the `tradeflow` binary: run once, or kept running, killed, told to stop |
 //! | [`mail`] | a real SMTP server that keeps what it gets and misbehaves on request |
+//! | [`proxy`] | a TCP proxy that cuts and silences connections |
 //! | [`http`] | an HTTP server that records requests and gives scripted answers |
 //! | [`rules`] | tables with rules, and what fired |
 //! | [`jobs`] | a table each change of which is an action |
@@ -34,5 +35,7 @@ pub mod http;
 pub mod jobs;
 pub mod mail;
 pub mod process;
+pub mod project;
+pub mod proxy;
 pub mod rules;
 pub mod sidecar;

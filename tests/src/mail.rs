@@ -47,6 +47,8 @@ pub struct Mail {
     pub tls: bool,
     /// The user who logged in.
     pub login: Option<String>,
+    /// When the server had it, RFC 3339.
+    pub received_at: String,
     /// The file with the source.
     pub file: PathBuf,
 }
@@ -203,6 +205,7 @@ impl From<&Value> for Mail {
             headers: mail["headers"].clone(),
             tls: mail["tls"].as_bool().unwrap_or_default(),
             login: text("login"),
+            received_at: text("received_at").unwrap_or_default(),
             file: text("file").unwrap_or_default().into(),
         }
     }

@@ -28,13 +28,8 @@ pub async fn waiting(figure: &mut Figure, cluster: &Cluster, options: &Options) 
         eprint!("\r{written} of {rows} waiting rows");
     }
     eprintln!();
-    let (mut quiet_rates, mut rates) = (Vec::new(), Vec::new());
-    for _ in 0..options.rounds() {
-        let mut quiet = Queue::create(cluster, Contender::Tradeflow, None).await?;
-        quiet_rates.push(drain(&mut quiet, 1, options.jobs()).await?.per_second);
-        rates.push(drain(&mut full, 1, options.jobs()).await?.per_second);
-    }
-    judge(figure, Contender::Tradeflow, &quiet_rates, &rates, format!("{rows} rows waiting"));
+    let (quiet, rates) = in_turn(&mut full, cluster, options).await?;
+    judge(figure, Contender::Tradeflow, &quiet, &rates, format!("{rows} rows waiting"));
     Ok(())
 }
 
@@ -51,20 +46,34 @@ pub async fn snapshot(figure: &mut Figure, cluster: &Cluster, options: &Options)
             .batch_execute("begin isolation level repeatable read; select count(*) from pg_catalog.pg_class")
             .await?;
         let over_time = work_for(&mut held, options.hold()).await?;
-        let (mut quiet_rates, mut rates) = (Vec::new(), Vec::new());
-        for _ in 0..options.rounds() {
-            let mut quiet = Queue::create(cluster, *contender, None).await?;
-            quiet_rates.push(drain(&mut quiet, 1, options.jobs()).await?.per_second);
-            rates.push(drain(&mut held, 1, options.jobs()).await?.per_second);
-        }
+        let (quiet, rates) = in_turn(&mut held, cluster, options).await?;
         holder.batch_execute("commit").await?;
         let note = format!("a transaction open for {} s before", options.hold().as_secs());
-        judge(figure, *contender, &quiet_rates, &rates, note);
+        judge(figure, *contender, &quiet, &rates, note);
         if let Some(line) = figure.lines.last_mut() {
             line.over_time = over_time;
         }
     }
     autovacuum(&admin, "off").await
+}
+
+/// Drains a quiet queue and this one, in turn: the rates of both. The first round warms up.
+async fn in_turn(
+    queue: &mut Queue<'_>,
+    cluster: &Cluster,
+    options: &Options,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let mut quiet = Queue::create(cluster, queue.contender, None).await?;
+    let (mut quiet_rates, mut rates) = (Vec::new(), Vec::new());
+    for round in 0..=options.rounds() {
+        let quiet_rate = drain(&mut quiet, 1, options.jobs()).await?.per_second;
+        let rate = drain(queue, 1, options.jobs()).await?.per_second;
+        if round > 0 {
+            quiet_rates.push(quiet_rate);
+            rates.push(rate);
+        }
+    }
+    Ok((quiet_rates, rates))
 }
 
 /// A steady load, and what it leaves in the tables.

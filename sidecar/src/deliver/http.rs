@@ -1,82 +1,79 @@
 //! Kind `http`: one request to the target's host, its response as the result.
-//!
-//! Redirects are not followed and proxies not used: both would lead elsewhere than the target says.
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rustls::ClientConfig;
 use serde_json::{json, Value as Json};
 
-use super::{Deliver, Failure, Job, System, Target};
+use super::{Deliver, Done, Failure, Job, System, Target};
+use crate::api::address::Refused;
+use crate::api::Clients;
 use crate::db::reason;
 
-mod address;
+mod oauth;
 mod probe;
 mod request;
 mod response;
 
-pub use address::Refused;
 pub use probe::Answered;
+pub use response::retry_after;
 
 /// Sends HTTP requests over connections kept open.
 pub struct Http {
-    /// Refuses private addresses, also those a name resolves to.
-    public: reqwest::Client,
-    /// For targets that allow private addresses.
-    anywhere: reqwest::Client,
+    clients: Clients,
+    tokens: oauth::Tokens,
     response_limit: usize,
 }
 
 impl Http {
     /// Reads at most `response_limit` bytes of a response.
-    pub fn new(tls: ClientConfig, response_limit: usize) -> Result<Http, reqwest::Error> {
-        let builder = || {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .connect_timeout(Duration::from_secs(10))
-                .user_agent(concat!("tradeflow/", env!("CARGO_PKG_VERSION")))
-        };
-        Ok(Http {
-            public: builder().dns_resolver(Arc::new(address::PublicOnly)).build()?,
-            anywhere: builder().build()?,
-            response_limit,
-        })
-    }
-
-    /// The client that may go where the target allows.
-    fn client(&self, target: &Target) -> &reqwest::Client {
-        match target.allow_private {
-            true => &self.anywhere,
-            false => &self.public,
-        }
+    pub fn new(clients: Clients, response_limit: usize) -> Http {
+        Http { clients, tokens: oauth::Tokens::default(), response_limit }
     }
 
     async fn send(&self, job: Job<'_>) -> Result<Json, Failure> {
-        let prepared = request::prepare(&job)?;
-        let client = self.client(job.target);
-        let sending = async {
-            let sent = client
-                .request(prepared.method, prepared.url)
-                .headers(prepared.headers)
-                .body(prepared.body)
-                .send()
-                .await
-                .map_err(|e| failure(&job.target.name, &e))?;
-            response::read(sent, self.response_limit).await.map_err(|e| failure(&job.target.name, &e))
+        let mut prepared = request::prepare(&job)?;
+        let client = self.clients.of(job.target.allow_private);
+        let oauth = job.target.auth == "oauth2";
+        let mut again = oauth;
+        let received = loop {
+            if oauth {
+                let token = self.tokens.token(client, &job).await?;
+                request::bear(&mut prepared.headers, &token, job.target)?;
+            }
+            let received = self.exchange(client, &prepared, job.target).await?;
+            // A token may be taken back before its time: one more try with a new one.
+            if received.status != 401 || !again {
+                break received;
+            }
+            again = false;
+            self.tokens.forget(job.target);
         };
-        let received = tokio::time::timeout(prepared.timeout, sending).await.map_err(|_| {
-            let limit = humantime::format_duration(prepared.timeout);
-            Failure::retry(format!("target \"{}\" did not answer within {limit}", job.target.name))
-        })??;
         response::judge(&received, &prepared.expect, &job.target.name)?;
         Ok(json!({
             "status": received.status, "headers": received.headers, "body": received.body,
             "truncated": received.truncated, "request": prepared.shown,
         }))
+    }
+
+    async fn exchange(
+        &self,
+        client: &reqwest::Client,
+        prepared: &request::Prepared,
+        target: &Target,
+    ) -> Result<response::Received, Failure> {
+        let sending = async {
+            let sent = client
+                .request(prepared.method.clone(), prepared.url.clone())
+                .headers(prepared.headers.clone())
+                .body(prepared.body.clone())
+                .send()
+                .await
+                .map_err(|e| failure(&target.name, &e))?;
+            response::read(sent, self.response_limit).await.map_err(|e| failure(&target.name, &e))
+        };
+        tokio::time::timeout(prepared.timeout, sending).await.map_err(|_| {
+            let limit = humantime::format_duration(prepared.timeout);
+            Failure::retry(format!("target \"{}\" did not answer within {limit}", target.name))
+        })?
     }
 }
 
@@ -98,11 +95,19 @@ impl Deliver for Http {
         "http"
     }
 
-    fn system(&self) -> System {
-        System::Http
+    fn system(&self) -> Option<System> {
+        Some(System::Http)
     }
 
-    fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>> {
-        Box::pin(self.send(job))
+    fn preview(&self, job: &Job<'_>) -> Result<Json, Failure> {
+        Ok(request::build(job)?.shown)
+    }
+
+    fn delivery(&self) -> &'static str {
+        "idempotency_key"
+    }
+
+    fn deliver<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Done, Failure>> {
+        Box::pin(async { self.send(job).await.map(Done::Result) })
     }
 }

@@ -1,9 +1,9 @@
 //! Kind `noop`: nothing, for trying rules out and for measuring the outbox.
 
 use futures_util::future::BoxFuture;
-use serde_json::{json, Value as Json};
+use serde_json::json;
 
-use super::{Deliver, Failure, Job, System};
+use super::{Deliver, Done, Failure, Job, System};
 
 /// Does nothing, at once.
 pub struct Noop;
@@ -13,12 +13,16 @@ impl Deliver for Noop {
         "noop"
     }
 
-    fn system(&self) -> System {
-        System::Http
+    fn system(&self) -> Option<System> {
+        Some(System::Http)
     }
 
-    fn deliver<'a>(&'a self, _: Job<'a>) -> BoxFuture<'a, Result<Json, Failure>> {
-        Box::pin(async { Ok(json!({})) })
+    fn delivery(&self) -> &'static str {
+        "idempotency_key"
+    }
+
+    fn deliver<'a>(&'a self, _: Job<'a>) -> BoxFuture<'a, Result<Done, Failure>> {
+        Box::pin(async { Ok(Done::Result(json!({}))) })
     }
 }
 
@@ -30,6 +34,7 @@ mod tests {
     #[tokio::test]
     async fn it_is_done_and_asks_nobody() {
         let bench = Bench::new(System::Http, "http://127.0.0.1:1");
-        assert_eq!(Noop.deliver(bench.job(json!({}))).await, Ok(json!({})));
+        let done = Noop.deliver(bench.job(json!({}))).await;
+        assert!(matches!(done, Ok(Done::Result(result)) if result == json!({})));
     }
 }

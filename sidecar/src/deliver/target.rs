@@ -9,6 +9,9 @@ use serde_json::Value as Json;
 pub enum System {
     Smtp,
     Http,
+    BigCommerce,
+    HubSpot,
+    Google,
 }
 
 impl System {
@@ -17,7 +20,16 @@ impl System {
         match self {
             System::Smtp => "smtp",
             System::Http => "http",
+            System::BigCommerce => "bigcommerce",
+            System::HubSpot => "hubspot",
+            System::Google => "google",
         }
+    }
+
+    /// The system that `targets.system` names.
+    pub fn named(name: &str) -> Option<System> {
+        let all = [System::Smtp, System::Http, System::BigCommerce, System::HubSpot, System::Google];
+        all.into_iter().find(|system| system.as_str() == name)
     }
 }
 
@@ -33,7 +45,32 @@ pub struct Target {
     pub auth: String,
     pub sender: Option<String>,
     pub signing_secret: Option<String>,
+    /// Where tokens of OAuth 2 come from, and which scope is asked for.
+    pub token_url: Option<String>,
+    pub scope: Option<String>,
     pub headers: Json,
     pub allow_private: bool,
     pub timeout: Duration,
+}
+
+impl Target {
+    /// What kinds without a target are given.
+    pub fn none() -> Target {
+        Target {
+            name: String::new(),
+            revision: String::new(),
+            system: System::Http,
+            base_url: String::new(),
+            secret: None,
+            username: None,
+            auth: "none".into(),
+            sender: None,
+            signing_secret: None,
+            token_url: None,
+            scope: None,
+            headers: Json::Null,
+            allow_private: false,
+            timeout: Duration::from_secs(30),
+        }
+    }
 }

@@ -36,6 +36,7 @@ impl Bench {
                 step: 1,
                 name: None,
                 kind: "any".into(),
+                created_at: chrono::Utc::now(),
                 idempotency_key: "2f1e-7".into(),
             },
             target: Target {
@@ -48,6 +49,8 @@ impl Bench {
                 auth: "none".into(),
                 sender: Some("Shop <shop@example.com>".into()),
                 signing_secret: None,
+                token_url: None,
+                scope: None,
                 headers: json!({}),
                 allow_private: false,
                 timeout: Duration::from_secs(30),

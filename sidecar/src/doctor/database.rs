@@ -139,7 +139,7 @@ pub async fn queue(client: &Client, config: &Config, findings: &mut Vec<Finding>
             format!("{ready} actions are ready, the oldest for {age}"),
             format!(
                 "look at its log; is its kind among the sidecar's (here: {}), are concurrency and targets' speed enough?",
-                config.kinds.join(", ")
+                if config.kinds.is_empty() { "all".to_owned() } else { config.kinds.join(", ") }
             ),
         )),
         // Each holds a few connections, so their number says nothing.

@@ -5,6 +5,7 @@ use rustls::pki_types::CertificateDer;
 use tokio_postgres::Client;
 
 use super::Finding;
+use crate::api::Clients;
 use crate::config::Config;
 use crate::db;
 use crate::deliver::email::{probe, Address, Encryption};
@@ -55,7 +56,8 @@ impl Examiner {
     pub fn new(config: &Config) -> Result<Examiner, String> {
         let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref()).map_err(|e| e.to_string())?;
         let client = tls::client_config(roots.clone()).map_err(|e| e.to_string())?;
-        let http = Http::new(client, config.http.response_limit).map_err(|e| e.to_string())?;
+        let clients = Clients::new(client).map_err(|e| e.to_string())?;
+        let http = Http::new(clients, config.http.response_limit);
         Ok(Examiner { secrets: Secrets::new(&config.secrets), roots, http })
     }
 
@@ -73,7 +75,7 @@ impl Examiner {
         }
         let reached = match target.system {
             System::Smtp => self.reach_smtp(&target).await,
-            System::Http => self.http.probe(&target, &self.secrets).await.map(Some),
+            _ => self.http.probe(&target, &self.secrets).await.map(Some),
         };
         findings.push(match reached {
             Ok(None) => {
@@ -104,7 +106,14 @@ impl Examiner {
     /// Whether all secrets that the target names, and needs, can be read.
     fn secrets(&self, target: &Target, findings: &mut Vec<Finding>) -> bool {
         let before = findings.iter().filter(|f| f.hint.is_some()).count();
-        if target.auth != "none" && target.secret.is_none() {
+        let vendor = matches!(target.system, System::BigCommerce | System::HubSpot | System::Google);
+        if vendor && target.secret.is_none() {
+            findings.push(Finding::problem(
+                "secrets",
+                format!("target \"{}\" of system {} names no secret", target.name, target.system.as_str()),
+                format!("update tradeflow.targets set secret = 'env:NAME' where name = '{}';", target.name),
+            ));
+        } else if target.auth != "none" && target.secret.is_none() {
             findings.push(Finding::problem(
                 "secrets",
                 format!("target \"{}\" has auth {}, but names no secret", target.name, target.auth),
@@ -135,7 +144,9 @@ fn ok(target: &Target, what: &str) -> Finding {
 fn judge(target: &Target, Answered { method, status, location }: &Answered) -> Finding {
     let said = format!("\"{}\" at {} answers {method} with {status}", target.name, target.base_url);
     match status.as_u16() {
-        401 | 403 if target.auth == "none" => {
+        // Google's answers to who it asked nothing of; its token takes a signature.
+        _ if target.system == System::Google => ok(target, "is reached"),
+        401 | 403 if target.auth == "none" && target.system == System::Http => {
             Finding::notice("targets", said, "it seems to want credentials: set auth and secret of the target")
         }
         401 | 403 => Finding::problem(

@@ -113,13 +113,10 @@ impl Catalog {
 /// A row of targets.sql; none when its system is one this sidecar does not know.
 pub fn target(row: &Row) -> Option<Target> {
     let name: String = row.get("name");
-    let system = match row.get::<_, &str>("system") {
-        "smtp" => System::Smtp,
-        "http" => System::Http,
-        other => {
-            warn!(target = name, system = other, "this sidecar does not know the system of a target");
-            return None;
-        }
+    let written: &str = row.get("system");
+    let Some(system) = System::named(written) else {
+        warn!(target = name, system = written, "this sidecar does not know the system of a target");
+        return None;
     };
     Some(Target {
         name,
@@ -131,6 +128,8 @@ pub fn target(row: &Row) -> Option<Target> {
         auth: row.get("auth"),
         sender: row.get("sender"),
         signing_secret: row.get("signing_secret"),
+        token_url: row.get("token_url"),
+        scope: row.get("scope"),
         headers: row.get("headers"),
         allow_private: row.get("allow_private"),
         timeout: Duration::try_from_secs_f64(row.get("timeout")).unwrap_or(Duration::from_secs(30)),

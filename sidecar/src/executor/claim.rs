@@ -60,7 +60,7 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
             return;
         }
         let want = room.min(config.claim_batch);
-        let pause = match claim(&shared, want).await {
+        let pause = match shared.answer(claim(&shared, want)).await {
             Ok(claimed) => {
                 backoff = self::backoff();
                 // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
@@ -96,8 +96,11 @@ async fn until_due(shared: &Shared) -> Option<Duration> {
         let row = client.query_typed_one(include_str!("../db/next_due.sql"), &values).await?;
         Ok::<_, db::Error>(row.try_get::<_, Option<f64>>("seconds")?)
     };
-    let seconds =
-        asking.await.inspect_err(|error| debug!(%error, "what is due next is not known")).ok()??;
+    let seconds = shared
+        .answer(asking)
+        .await
+        .inspect_err(|error| debug!(%error, "what is due next is not known"))
+        .ok()??;
     // Not at once: what was due just now and was not given is somebody else's.
     Some(Duration::try_from_secs_f64(seconds).ok()?.max(SHORTEST))
 }
@@ -180,7 +183,8 @@ fn waited(row: &Row) -> Result<Duration, db::Error> {
     Ok((claimed - due.max(fired)).to_std().unwrap_or_default())
 }
 
-fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
+/// A row of claim.sql.
+pub(crate) fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
     Ok(Claimed {
         action: Action {
             id: row.try_get("id")?,
@@ -190,6 +194,7 @@ fn read(row: &Row, at: Instant) -> Result<Claimed, db::Error> {
             name: row.try_get("action")?,
             kind: row.try_get("kind")?,
             idempotency_key: row.try_get("idempotency_key")?,
+            created_at: row.try_get("created_at")?,
         },
         rule_version: row.try_get("rule_version")?,
         source: row.try_get("source")?,

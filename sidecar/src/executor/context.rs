@@ -20,6 +20,7 @@ const NAMES: &[&str] = &[
     "occurrence",
     "action",
     "idempotency_key",
+    "attempt",
 ];
 
 /// What the templates of one action read.
@@ -54,6 +55,7 @@ impl Object for Context {
             "occurrence" => claimed.occurrence.as_str().into(),
             "action" => action.name.as_deref().into(),
             "idempotency_key" => action.idempotency_key.as_str().into(),
+            "attempt" => action.attempt.into(),
             _ => return None,
         })
     }

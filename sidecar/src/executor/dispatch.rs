@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::future::BoxFuture;
-use serde_json::Value as Json;
 use tokio_postgres::types::{ToSql, Type};
 use tracing::{debug, warn};
 
 use super::claim::Claimed;
 use super::{context, Shared};
 use crate::db;
-use crate::deliver::{Action, Failure, Job, Outcome, Start};
+use crate::deliver::{Action, Done, Failure, Job, Start, Target};
 use crate::metrics;
 use crate::trace::Execution;
 
@@ -27,7 +26,7 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
     shared.hands.executed(target, began.elapsed());
     traced.end(result.as_ref().err().map(|failure| (failure.outcome.as_str(), failure.message.as_str())));
     match result {
-        Ok(result) => {
+        Ok(done) => {
             metrics::delivered(&action.kind, target, began.elapsed(), waited + began.elapsed());
             debug!(
                 id = action.id,
@@ -42,7 +41,14 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
             );
             // From here on it is done, whatever the database hears of it.
             shared.running.mark_started(action.id);
-            shared.report.complete(action, result).await;
+            match done {
+                Done::Result(result) => shared.report.complete(action, result).await,
+                Done::Recorded => {
+                    shared.running.remove(action.id, action.attempt);
+                    // What it held up in its lane may go on.
+                    shared.wake.notify_one();
+                }
+            }
         }
         Err(failure) => {
             let (outcome, took) = (failure.outcome.as_str(), began.elapsed());
@@ -69,7 +75,7 @@ async fn execute(
     shared: &Shared,
     claimed: &Arc<Claimed>,
     traceparent: Option<&str>,
-) -> Result<Json, Failure> {
+) -> Result<Done, Failure> {
     let action = &claimed.action;
     let kind = shared
         .kinds
@@ -81,27 +87,33 @@ async fn execute(
         .as_ref()
         .map(|raw| shared.catalog.params(raw))
         .ok_or_else(|| Failure::dead("the action was deleted from tradeflow.actions after it fired"))?;
-    let name = claimed
-        .target
-        .as_deref()
-        .ok_or_else(|| Failure::dead(format!("an action of kind \"{}\" needs a target", action.kind)))?;
-    let target = shared.catalog.target(name).ok_or_else(|| {
-        Failure::retry(format!("there is no target \"{name}\"; insert it into tradeflow.targets"))
-    })?;
-    if target.system != kind.system() {
-        return Err(Failure::dead(format!(
-            "target \"{name}\" is of system {}, but kind \"{}\" needs one of system {}",
-            target.system.as_str(),
-            action.kind,
-            kind.system().as_str()
-        )));
-    }
+    let none = Target::none();
+    let target = match kind.system() {
+        None => None,
+        Some(system) => {
+            let name = claimed.target.as_deref().ok_or_else(|| {
+                Failure::dead(format!("an action of kind \"{}\" needs a target", action.kind))
+            })?;
+            let target = shared.catalog.target(name).ok_or_else(|| {
+                Failure::retry(format!("there is no target \"{name}\"; insert it into tradeflow.targets"))
+            })?;
+            if target.system != system {
+                return Err(Failure::dead(format!(
+                    "target \"{name}\" is of system {}, but kind \"{}\" needs one of system {}",
+                    target.system.as_str(),
+                    action.kind,
+                    system.as_str()
+                )));
+            }
+            Some(target)
+        }
+    };
     let context = context::of(claimed.clone(), shared.catalog.settings());
     let params = shared.catalog.renderer.params(&template, kind.html_params(), &context)?;
     let start = Lease { shared, action, since: claimed.at };
     let job = Job {
         action,
-        target: &target,
+        target: target.as_deref().unwrap_or(&none),
         params,
         context: &context,
         renderer: &shared.catalog.renderer,
@@ -141,15 +153,15 @@ impl Start for Lease<'_> {
         let within = self.shared.lease / 2;
         let since = self.since;
         Box::pin(async move {
-            (|| self.ask())
+            (|| self.shared.answer(self.ask()))
                 .retry(backoff)
                 .when(move |_| since.elapsed() < within)
                 .notify(|error, _| warn!(%error, "the database could not be asked whether the lease holds"))
                 .await
-                .map_err(|error| Failure {
-                    outcome: Outcome::Retry,
-                    message: format!("nothing was sent, since the database could not be asked whether the lease holds: {error}"),
-                    retry_after: None,
+                .map_err(|error| {
+                    Failure::retry(format!(
+                        "nothing was sent, since the database could not be asked whether the lease holds: {error}"
+                    ))
                 })
         })
     }

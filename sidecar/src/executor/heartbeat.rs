@@ -25,7 +25,7 @@ pub async fn run(shared: Arc<Shared>) {
             continue;
         }
         let at = Instant::now();
-        match extend(&shared, &long, shared.lease).await {
+        match shared.answer(extend(&shared, &long, shared.lease)).await {
             Ok(refused) => {
                 debug!(actions = long.len(), "leases extended");
                 for (id, _) in long.iter().filter(|(id, _)| !refused.contains(id)) {

@@ -1,14 +1,18 @@
 //! Waits for the database's word that something is ready. Without it, polling finds the same a little later.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio_postgres::AsyncMessage;
+use tokio_postgres::{AsyncMessage, Client};
 use tracing::{debug, warn};
 
 use super::Shared;
 use crate::db;
+
+/// How often the listening connection is asked whether it still is one.
+const PROBE: Duration = Duration::from_secs(30);
 
 /// Listens, and connects again whenever the connection is lost.
 pub async fn run(shared: Arc<Shared>) {
@@ -37,15 +41,7 @@ async fn listen(shared: &Shared, connected: &mut bool) -> db::Error {
         Err(error) => return error,
     };
     // The connection moves only while it is polled, so the command and the waiting go on side by side.
-    let command = async {
-        client.batch_execute("listen tradeflow").await?;
-        debug!("listening");
-        *connected = true;
-        // Between the last connection and this one something may have become ready.
-        shared.wake.notify_one();
-        // The client must live as long as the connection shall.
-        std::future::pending::<Result<(), tokio_postgres::Error>>().await
-    };
+    let command = listen_on(shared, &client, connected);
     let messages = async {
         loop {
             match std::future::poll_fn(|context| connection.poll_message(context)).await {
@@ -57,7 +53,21 @@ async fn listen(shared: &Shared, connected: &mut bool) -> db::Error {
         }
     };
     tokio::select! {
-        Err(error) = command => db::Error::Query(error),
+        Err(error) = command => error,
         error = messages => error,
+    }
+}
+
+/// Gives the command, and asks from time to time whether the connection still is one: of one that the network forgot nothing
+/// is heard. Ends when it is not.
+async fn listen_on(shared: &Shared, client: &Client, connected: &mut bool) -> Result<Infallible, db::Error> {
+    shared.answer(async { Ok(client.batch_execute("listen tradeflow").await?) }).await?;
+    debug!("listening");
+    *connected = true;
+    // Between the last connection and this one something may have become ready.
+    shared.wake.notify_one();
+    loop {
+        tokio::time::sleep(PROBE).await;
+        shared.answer(async { Ok(client.batch_execute("").await?) }).await?;
     }
 }

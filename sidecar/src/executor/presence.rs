@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Says so forever. That the database is away is for others to say.
 pub async fn run(shared: Arc<Shared>, concurrency: usize) {
     loop {
-        if let Err(error) = present(&shared, concurrency).await {
+        if let Err(error) = shared.answer(present(&shared, concurrency)).await {
             debug!(%error, "the database did not hear that this sidecar runs");
         }
         tokio::time::sleep(EVERY).await;

@@ -10,6 +10,11 @@ use tokio_postgres::types::{accepts, FromSql, Type};
 pub struct RawJson(Box<str>);
 
 impl RawJson {
+    /// For what was not claimed.
+    pub fn of(json: &Json) -> RawJson {
+        RawJson(json.to_string().into())
+    }
+
     pub fn text(&self) -> &str {
         &self.0
     }

@@ -126,7 +126,7 @@ async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error
             [(&ids, Type::INT8_ARRAY), (&attempts, Type::INT4_ARRAY), (&results, Type::JSONB_ARRAY)];
         Ok(client.query_typed(include_str!("../db/complete.sql"), &values).await?)
     };
-    let rows = once
+    let rows = (|| shared.answer(once()))
         .retry(forever())
         .when(|error: &db::Error| !is_about_data(error))
         .notify(|error, pause| warn!(%error, completions = batch.len(), retry_in_ms = pause.as_millis() as u64, "completions could not be written yet"))
@@ -158,17 +158,18 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<
         let once = || async {
             let client = shared.pool.get().await?;
             let outcome = failure.outcome.as_str();
-            let values: [(&(dyn ToSql + Sync), Type); 5] = [
+            let values: [(&(dyn ToSql + Sync), Type); 6] = [
                 (&action.id, Type::INT8),
                 (&action.attempt, Type::INT4),
                 (&message, Type::TEXT),
                 (&outcome, Type::TEXT),
                 (&wait, Type::FLOAT8),
+                (&failure.throttle, Type::BOOL),
             ];
             let row = client.query_typed_one(include_str!("../db/fail.sql"), &values).await?;
             Ok(row.try_get::<_, Option<String>>(0)?)
         };
-        let state = once
+        let state = (|| shared.answer(once()))
             .retry(forever())
             .when(|error: &db::Error| !is_about_data(error))
             .notify(|error, pause| warn!(%error, id = action.id, retry_in_ms = pause.as_millis() as u64, "a failure could not be written yet"))

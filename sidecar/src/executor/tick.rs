@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 use tracing::{debug, warn};
 
-use super::Shared;
+use super::{answer_within, Shared};
 use crate::db;
 
 /// How the sidecar does, for `/healthz` and `/metrics`.
@@ -43,7 +43,8 @@ pub async fn run(shared: Arc<Shared>, every: Duration) {
     let mut failing = false;
     loop {
         clock.tick().await;
-        match tick(&shared).await {
+        // It may have much to do; but while none is answered, nobody here takes back leases that ended.
+        match answer_within(shared.lease, tick(&shared)).await {
             Ok(done) => {
                 shared.health.ticked();
                 if failing {

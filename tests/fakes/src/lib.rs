@@ -7,6 +7,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`bigcommerce`] | BigCommerce core V2/V3 and B2B Edition's management API, with webhooks |
+//! | [`google`] | Google: service accounts, Sheets v4, a file's version in Drive |
+//! | [`hubspot`] | HubSpot's CRM: records under unique properties, owners, pipelines, associations |
 //! | [`server`] | the server all vendors share: a port, a thread, the record of requests |
 //! | [`request`], [`reply`] | a request as it came, an answer as it goes out |
 //! | [`fault`] | what goes wrong on purpose |
@@ -28,6 +30,8 @@ pub mod bigcommerce;
 pub mod clock;
 pub mod fault;
 pub mod form;
+pub mod google;
+pub mod hubspot;
 pub mod reply;
 pub mod request;
 pub mod server;

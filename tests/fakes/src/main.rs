@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use tradeflow_fakes::bigcommerce::{BigCommerce, Limits, Settings};
+use tradeflow_fakes::google::Google;
+use tradeflow_fakes::hubspot::HubSpot;
 
 /// Stand-ins for the vendors' APIs, with state, on free ports of this machine.
 #[derive(Parser)]
@@ -31,6 +33,12 @@ struct Args {
     /// Listen for BigCommerce's clients here; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     bigcommerce: String,
+    /// Listen for HubSpot's clients here too
+    #[arg(long, value_name = "HOST:PORT")]
+    hubspot: Option<String>,
+    /// Listen for Google's clients here too; the service account's key is written to google-key.json in the working folder
+    #[arg(long, value_name = "HOST:PORT")]
+    google: Option<String>,
     /// The access token
     #[arg(long, default_value = "bc-test-token")]
     token: String,
@@ -69,6 +77,17 @@ fn main() -> anyhow::Result<()> {
         shop.store_hash(),
         shop.client_secret()
     );
+    // They end with the process.
+    let crm = args.hubspot.as_deref().map(HubSpot::on).transpose()?;
+    if let Some(crm) = &crm {
+        println!("hubspot url={} token={}", crm.url(), crm.token());
+    }
+    let office = args.google.as_deref().map(Google::on).transpose()?;
+    if let Some(office) = &office {
+        std::fs::write("google-key.json", office.key_file())?;
+        office.spreadsheet("demo", "Quotes", serde_json::json!([["Quote", "Company", "Total"]]));
+        println!("google url={} key=google-key.json spreadsheet=demo", office.url());
+    }
     shop.join();
     Ok(())
 }

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`monitor`] | the promises, as a machine that is told every event and says which promise one breaks |
 //! | [`outbox`] | the database's half: the SQL functions, one step each |
+//! | [`state`] | a moment of the whole: table, workers, network |
 //! | [`system`] | workers that crash, a network that loses and delays, people; everything that can happen, for the checker |
+//! | [`properties`] | what the checker is asked about them |
 //! | [`broken`] | the same system with one thing done wrong: proof that the search finds what it looks for |
 //!
 //! The crash tests tell the same monitor what happened to a real outbox (`tests/tests/chaos/trace.rs`).
@@ -13,4 +15,6 @@
 pub mod broken;
 pub mod monitor;
 pub mod outbox;
+pub mod properties;
+pub mod state;
 pub mod system;

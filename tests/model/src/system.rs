@@ -2,8 +2,10 @@
 //! lost, comes late, comes twice; leases end whenever they like; people interfere. The checker tries every order.
 
 use crate::broken::Broken;
-use crate::monitor::{Event, Failed, Kind, Monitor, Violation};
+use crate::monitor::{Failed, Kind, Monitor};
 use crate::outbox::{Outbox, Rules, State as RowState};
+use crate::properties::{possibilities, promises};
+use crate::state::{Execution, Message, Phase, Report, State, NOBODY};
 use stateright::{Model, Property};
 use std::collections::BTreeSet;
 
@@ -19,58 +21,6 @@ pub struct System {
     /// Retries and cancellations by people.
     pub interventions: u8,
     pub broken: Option<Broken>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    pub outbox: Outbox,
-    /// What each worker is at.
-    workers: Vec<Vec<Execution>>,
-    /// On the way to the database. It outlives its sender.
-    network: BTreeSet<Message>,
-    /// What time shall wake, where the broken system keeps it: who wakes it.
-    woken_by: Vec<Option<usize>>,
-    pub monitor: Monitor,
-    pub violation: Option<Violation>,
-    /// A report that came too late was refused.
-    refused: bool,
-    crashes: u8,
-    losses: u8,
-    interventions: u8,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Execution {
-    action: usize,
-    attempt: u32,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Phase {
-    /// It has the lease, as far as it knows.
-    Claimed,
-    /// It has asked whether it may begin.
-    Asking,
-    /// It may begin.
-    Permitted,
-    /// It says, again and again until it is answered, what became of it.
-    Reporting(Report),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Report {
-    Complete,
-    Fail(Failed),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Message {
-    worker: usize,
-    action: usize,
-    attempt: u32,
-    /// None: it asks whether it may begin.
-    report: Option<Report>,
 }
 
 /// How a delivery ends.
@@ -96,7 +46,6 @@ pub enum Step {
     },
     /// The lease is given, and the answer lost.
     ClaimUnheard {
-        worker: usize,
         action: usize,
     },
     Ask {
@@ -158,11 +107,11 @@ impl Step {
 }
 
 impl System {
-    fn rules(&self) -> Rules<'_> {
+    pub(crate) fn rules(&self) -> Rules<'_> {
         Rules { kinds: &self.kinds, broken: self.broken }
     }
 
-    fn is(&self, broken: Broken) -> bool {
+    pub(crate) fn is(&self, broken: Broken) -> bool {
         self.broken == Some(broken)
     }
 
@@ -189,7 +138,7 @@ impl System {
         }
     }
 
-    fn report_of(&self, action: usize, how: Sending) -> Report {
+    pub(crate) fn report_of(&self, action: usize, how: Sending) -> Report {
         match how {
             Sending::Arrives => Report::Complete,
             Sending::RefusedForNow => Report::Fail(Failed::Ready),
@@ -198,69 +147,6 @@ impl System {
                 let careful = self.kinds[action].irreversible && !self.is(Broken::UnknownIsFailure);
                 Report::Fail(if careful { Failed::Uncertain } else { Failed::Ready })
             }
-        }
-    }
-}
-
-impl State {
-    fn see(&mut self, event: Option<Event>) -> bool {
-        let Some(event) = event else { return false };
-        if let Err(violation) = self.monitor.see(event) {
-            self.violation.get_or_insert(violation);
-        }
-        true
-    }
-
-    fn execution(&mut self, worker: usize, action: usize) -> Option<&mut Execution> {
-        self.workers[worker].iter_mut().find(|e| e.action == action)
-    }
-
-    fn drop_execution(&mut self, worker: usize, action: usize, attempt: u32) {
-        self.workers[worker].retain(|e| (e.action, e.attempt) != (action, attempt));
-    }
-
-    /// The database takes a message; `heard`: the sender gets the answer.
-    fn receive(&mut self, system: &System, message: Message, heard: bool) {
-        let Message { worker, action, attempt, report } = message;
-        let rules = system.rules();
-        self.network.remove(&message);
-        let event = match report {
-            None => self.outbox.started(rules, action, attempt),
-            Some(Report::Complete) => self.outbox.complete(rules, action, attempt),
-            Some(Report::Fail(outcome)) => self.outbox.fail(rules, action, attempt, outcome),
-        };
-        if let (true, Some(Event::Failed { to: Failed::Ready, .. })) =
-            (system.is(Broken::RetryInMemory), event)
-        {
-            self.woken_by[action] = Some(worker);
-        }
-        // started() only marks: what it answers is what counts, and an unchecked yes is no event of the holder's.
-        let accepted = match event {
-            Some(Event::Started { .. }) if system.is(Broken::StartedUnchecked) => true,
-            event => self.see(event),
-        };
-        self.refused |= report.is_some() && !accepted;
-        if !heard {
-            return;
-        }
-        match report {
-            None if accepted => {
-                if let Some(e) = self.execution(worker, action).filter(|e| e.attempt == attempt) {
-                    if e.phase == Phase::Asking {
-                        e.phase = Phase::Permitted;
-                    }
-                }
-            }
-            _ => self.drop_execution(worker, action, attempt),
-        }
-    }
-
-    fn send(&mut self, system: &System, worker: usize, action: usize, how: Sending) {
-        let Some(execution) = self.execution(worker, action) else { return };
-        let attempt = execution.attempt;
-        execution.phase = Phase::Reporting(system.report_of(action, how));
-        if matches!(how, Sending::Arrives | Sending::ArrivesUnheard) {
-            self.see(Some(Event::Delivered { action, attempt }));
         }
     }
 }
@@ -298,9 +184,6 @@ impl Model for System {
                 // It keeps one execution of an action at a time.
                 if executions.iter().all(|e| e.action != action) {
                     steps.push(Step::Claim { worker, action });
-                    if state.losses > 0 {
-                        steps.push(Step::ClaimUnheard { worker, action });
-                    }
                 }
             }
             for execution in executions {
@@ -325,6 +208,9 @@ impl Model for System {
                     steps.push(Step::Rescue { action });
                 }
                 RowState::Ready { due: false } => steps.push(Step::BecomesDue { action }),
+                RowState::Ready { due: true } if state.losses > 0 => {
+                    steps.push(Step::ClaimUnheard { action })
+                }
                 _ => {}
             }
             if state.interventions > 0 {
@@ -337,161 +223,101 @@ impl Model for System {
     fn next_state(&self, before: &State, step: Step) -> Option<State> {
         let mut state = before.clone();
         let rules = self.rules();
-        match step {
+        let happens = match step {
             Step::Claim { worker, action } => {
                 let event = state.outbox.claim(rules, action);
-                if !state.see(event) {
-                    return None;
-                }
                 let attempt = state.outbox.rows[action].attempt;
-                state.workers[worker].push(Execution { action, attempt, phase: Phase::Claimed });
+                if event.is_some() {
+                    state.workers[worker].push(Execution { action, attempt, phase: Phase::Claimed });
+                }
+                state.see(event)
             }
-            Step::ClaimUnheard { action, .. } => {
+            Step::ClaimUnheard { action } => {
                 let event = state.outbox.claim(rules, action);
                 state.losses -= 1;
-                if !state.see(event) {
-                    return None;
-                }
+                state.see(event)
             }
             Step::Ask { worker, action } => {
                 let execution = state.execution(worker, action)?;
                 execution.phase = Phase::Asking;
                 let attempt = execution.attempt;
-                state.network.insert(Message { worker, action, attempt, report: None });
+                state.network.insert(Message { worker, action, attempt, report: None })
             }
-            Step::Send { worker, action, how } => state.send(self, worker, action, how),
+            Step::Send { worker, action, how } => {
+                state.send(self, worker, action, how);
+                true
+            }
             Step::Report { worker, action } => {
-                let early = self.is(Broken::ReportsFirst);
-                let execution = state.execution(worker, action)?;
-                let attempt = execution.attempt;
-                let report = match execution.phase {
+                let Execution { attempt, phase, .. } = *state.execution(worker, action)?;
+                let report = match phase {
                     Phase::Reporting(report) => report,
-                    _ if early => Report::Complete,
+                    _ if self.is(Broken::ReportsFirst) => Report::Complete,
                     _ => return None,
                 };
-                state.network.insert(Message { worker, action, attempt, report: Some(report) });
+                state.network.insert(Message { worker, action, attempt, report: Some(report) })
             }
             Step::Extend { worker, action } => {
                 let attempt = state.execution(worker, action)?.attempt;
                 let event = state.outbox.extend(action, attempt);
-                if !state.see(event) {
-                    return None;
-                }
+                state.see(event)
             }
-            Step::Receive(message) => state.receive(self, message, true),
+            Step::Receive(message) => {
+                state.receive(self, message, true);
+                true
+            }
             Step::ReceiveUnheard(message) => {
                 state.losses -= 1;
                 state.receive(self, message, false);
+                true
             }
             Step::Lose(message) => {
                 state.losses -= 1;
-                state.network.remove(&message);
+                state.network.remove(&message)
             }
             Step::Crash { worker } => {
                 state.crashes -= 1;
                 state.workers[worker].clear();
-                for waker in &mut state.woken_by {
-                    if *waker == Some(worker) {
-                        // Nobody will.
-                        *waker = Some(usize::MAX);
-                    }
+                for waker in state.woken_by.iter_mut().filter(|waker| **waker == Some(worker)) {
+                    *waker = NOBODY;
                 }
+                true
             }
             Step::LeaseEnds { action } => {
                 let event = state.outbox.lease_ends(action);
-                if !state.see(event) {
-                    return None;
-                }
+                state.see(event)
             }
             Step::BecomesDue { action } => {
-                if state.woken_by[action] == Some(usize::MAX) || !state.outbox.becomes_due(action) {
-                    return None;
+                state.woken_by[action] != NOBODY && {
+                    state.woken_by[action] = None;
+                    state.outbox.becomes_due(action)
                 }
-                state.woken_by[action] = None;
             }
             Step::Rescue { action } => {
                 let event = state.outbox.rescue(rules, action);
-                if !state.see(event) {
-                    return None;
-                }
+                state.see(event)
             }
             Step::Retry { action } => {
                 let event = state.outbox.retry(action);
                 state.interventions -= 1;
-                if !state.see(event) {
-                    return None;
-                }
+                state.see(event)
             }
             Step::Cancel { action } => {
                 let event = state.outbox.cancel(action);
                 state.interventions -= 1;
-                if !state.see(event) {
-                    return None;
-                }
+                state.see(event)
             }
-        }
-        Some(state)
+        };
+        happens.then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<System>> {
-        fn never(violation: Violation) -> Property<System> {
-            match violation {
-                Violation::DoneUndelivered => Property::always("DoneUndelivered", |_, s: &State| {
-                    s.violation != Some(Violation::DoneUndelivered)
-                }),
-                Violation::StaleReportBelieved => Property::always("StaleReportBelieved", |_, s: &State| {
-                    s.violation != Some(Violation::StaleReportBelieved)
-                }),
-                Violation::TakenFromHolder => Property::always("TakenFromHolder", |_, s: &State| {
-                    s.violation != Some(Violation::TakenFromHolder)
-                }),
-                Violation::OutOfOrder => {
-                    Property::always("OutOfOrder", |_, s: &State| s.violation != Some(Violation::OutOfOrder))
-                }
-                Violation::PassedDead => {
-                    Property::always("PassedDead", |_, s: &State| s.violation != Some(Violation::PassedDead))
-                }
-                Violation::SentTwice => {
-                    Property::always("SentTwice", |_, s: &State| s.violation != Some(Violation::SentTwice))
-                }
-                Violation::DeliveredWithoutAttempt => {
-                    Property::always("DeliveredWithoutAttempt", |_, s: &State| {
-                        s.violation != Some(Violation::DeliveredWithoutAttempt)
-                    })
-                }
-                Violation::EndedAgain => {
-                    Property::always("EndedAgain", |_, s: &State| s.violation != Some(Violation::EndedAgain))
-                }
-                Violation::AttemptReused => Property::always("AttemptReused", |_, s: &State| {
-                    s.violation != Some(Violation::AttemptReused)
-                }),
-                // With nothing left to happen but mishaps and people, everything is at an end or with a person.
-                Violation::Lost => Property::always("Lost", |system: &System, state: &State| {
-                    state.violation.is_some() || state.monitor.unsettled().is_none() || system.goes_on(state)
-                }),
-            }
-        }
-        let mut properties: Vec<_> = Violation::ALL.into_iter().map(never).collect();
-        // What must be possible, or the search would prove nothing.
-        properties.extend([
-            Property::sometimes("everything is done", |_, s: &State| {
-                (0..s.outbox.rows.len()).all(|a| s.monitor.is_done(a))
-            }),
-            Property::sometimes("a late report is refused", |_, s: &State| s.refused),
-            Property::sometimes("something is delivered twice", |_, s: &State| {
-                (0..s.outbox.rows.len()).any(|a| s.monitor.deliveries(a) > 1)
-            }),
-            Property::sometimes("something is uncertain", |_, s: &State| {
-                (0..s.outbox.rows.len()).any(|a| s.monitor.is_uncertain(a))
-            }),
-        ]);
-        properties
+        promises().chain(possibilities()).collect()
     }
 }
 
 impl System {
     /// Whether something happens by itself.
-    fn goes_on(&self, state: &State) -> bool {
+    pub(crate) fn goes_on(&self, state: &State) -> bool {
         let mut steps = Vec::new();
         self.actions(state, &mut steps);
         steps

@@ -1,5 +1,7 @@
 //! From parameters to a mail.
 
+use std::collections::BTreeMap;
+
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes, MultiPart, SinglePart};
 use lettre::Message;
@@ -33,8 +35,44 @@ pub struct Composed {
     pub request: Json,
 }
 
+/// Whom a mail goes to.
+#[derive(Debug, Clone, Default)]
+pub struct Recipients {
+    pub to: Vec<Mailbox>,
+    pub cc: Vec<Mailbox>,
+    pub bcc: Vec<Mailbox>,
+}
+
+impl Recipients {
+    /// All their addresses.
+    pub fn addresses(&self) -> Vec<String> {
+        let all = self.to.iter().chain(&self.cc).chain(&self.bcc);
+        all.map(|mailbox| mailbox.email.to_string().to_lowercase()).collect()
+    }
+
+    /// Takes those away that get none, by their addresses in lower case.
+    pub fn without(&mut self, refused: &BTreeMap<String, String>) {
+        for list in [&mut self.to, &mut self.cc, &mut self.bcc] {
+            list.retain(|mailbox| !refused.contains_key(&mailbox.email.to_string().to_lowercase()));
+        }
+    }
+}
+
+/// Reads whom a mail is to go to: at least one.
+pub fn recipients(params: &Json) -> Result<Recipients, Failure> {
+    let (to, cc, bcc) = (addresses(params, "to")?, addresses(params, "cc")?, addresses(params, "bcc")?);
+    match to.is_empty() {
+        true => Err(Failure::dead("params.to: there is no recipient")),
+        false => Ok(Recipients { to, cc, bcc }),
+    }
+}
+
 /// Builds the mail of a job.
-pub fn compose(job: &Job<'_>) -> Result<Composed, Failure> {
+pub fn compose(
+    job: &Job<'_>,
+    recipients: Recipients,
+    attachments: Vec<SinglePart>,
+) -> Result<Composed, Failure> {
     let params = &job.params;
     let content = content(job)?;
     let from = match (addresses(params, "from")?.as_slice(), &job.target.sender) {
@@ -50,12 +88,10 @@ pub fn compose(job: &Job<'_>) -> Result<Composed, Failure> {
         }
         _ => return Err(Failure::dead("params.from: one address, not several")),
     };
-    let (to, cc, bcc) = (addresses(params, "to")?, addresses(params, "cc")?, addresses(params, "bcc")?);
-    if to.is_empty() {
-        return Err(Failure::dead("params.to: there is no recipient"));
-    }
+    let Recipients { to, cc, bcc } = recipients;
     let reply_to = addresses(params, "reply_to")?;
-    let headers = headers(params)?;
+    let mut headers = headers(params)?;
+    headers.extend(unsubscribe(params)?);
     let id = format!("<{}@{}>", job.action.idempotency_key, from.email.domain());
 
     let mut builder = Message::builder()
@@ -79,11 +115,20 @@ pub fn compose(job: &Job<'_>) -> Result<Composed, Failure> {
     for (name, value) in &headers {
         builder = builder.raw_header(header(name, value)?);
     }
-    let mail = match &content.html {
-        Some(html) => {
-            builder.multipart(MultiPart::alternative_plain_html(content.text.clone(), html.clone()))
+    let alternative = content
+        .html
+        .as_ref()
+        .map(|html| MultiPart::alternative_plain_html(content.text.clone(), html.clone()));
+    let mail = match (alternative, attachments.is_empty()) {
+        (Some(alternative), true) => builder.multipart(alternative),
+        (None, true) => builder.singlepart(SinglePart::plain(content.text.clone())),
+        (alternative, false) => {
+            let mixed = match alternative {
+                Some(alternative) => MultiPart::mixed().multipart(alternative),
+                None => MultiPart::mixed().singlepart(SinglePart::plain(content.text.clone())),
+            };
+            builder.multipart(attachments.into_iter().fold(mixed, MultiPart::singlepart))
         }
-        None => builder.singlepart(SinglePart::plain(content.text.clone())),
     };
     let mail = mail.map_err(|e| Failure::dead(format!("the mail cannot be built: {e}")))?;
     let list = |all: &[Mailbox]| all.iter().map(|m| m.to_string()).collect::<Vec<_>>();
@@ -168,6 +213,25 @@ fn addresses(params: &Json, key: &str) -> Result<Vec<Mailbox>, Failure> {
             Err(Failure::dead(format!("params.{key}: a mail address or a list of them, not {other}")))
         }
     }
+}
+
+/// How to get no more of it: an address of the web, where one click is enough (RFC 8058), or of mail.
+fn unsubscribe(params: &Json) -> Result<Vec<(String, String)>, Failure> {
+    let Some(way) =
+        text(params, "unsubscribe")?.map(|way| way.trim().to_owned()).filter(|way| !way.is_empty())
+    else {
+        return Ok(Vec::new());
+    };
+    if way.contains(['<', '>', ' ', '\r', '\n'])
+        || !(way.starts_with("https://") || way.starts_with("mailto:"))
+    {
+        return Err(Failure::dead(format!("params.unsubscribe: https://… or mailto:…, not \"{way}\"")));
+    }
+    let mut headers = vec![("List-Unsubscribe".to_owned(), format!("<{way}>"))];
+    if way.starts_with("https://") {
+        headers.push(("List-Unsubscribe-Post".to_owned(), "List-Unsubscribe=One-Click".to_owned()));
+    }
+    Ok(headers)
 }
 
 fn headers(params: &Json) -> Result<Vec<(String, String)>, Failure> {

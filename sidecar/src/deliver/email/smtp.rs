@@ -22,7 +22,7 @@ use url::Url;
 
 use super::stream;
 use crate::db::reason;
-use crate::deliver::{Failure, Start, Target};
+use crate::deliver::{Failure, Target};
 use crate::tls;
 
 /// A connection that was idle for longer is not used again: many servers hang up after a minute.
@@ -110,19 +110,20 @@ impl Server {
         })
     }
 
-    /// Sends a mail; the server's words of acceptance.
-    pub async fn send(
+    /// A connection on which sender and recipients were accepted: nothing is sent yet.
+    pub async fn prepare(
         &self,
         mail: &Message,
         password: impl Fn() -> Result<Option<SecretString>, Failure>,
-        start: &(dyn Start + Sync),
-    ) -> Result<String, Failure> {
-        let _slot = self.slots.acquire().await.map_err(|e| Failure::retry(e.to_string()))?;
-        let mut connection = self.introduced(mail, &password).await?;
-        if !start.start().await? {
-            connection.abort().await;
-            return Err(Failure::lost());
-        }
+    ) -> Result<Accepted<'_>, Failure> {
+        let slot = self.slots.acquire().await.map_err(|e| Failure::retry(e.to_string()))?;
+        let connection = self.introduced(mail, &password).await?;
+        Ok(Accepted { connection, _slot: slot })
+    }
+
+    /// Sends the text of a mail whose recipients were accepted; the server's words of acceptance.
+    pub async fn transmit(&self, mail: &Message, accepted: Accepted<'_>) -> Result<String, Failure> {
+        let Accepted { mut connection, _slot } = accepted;
         let deadline = tokio::time::Instant::now() + self.timeout;
         match timeout_at(deadline, connection.command(Data)).await {
             Ok(Ok(_)) => {}
@@ -277,6 +278,19 @@ impl Server {
             "{}: the connection was lost after the mail was sent and before it was confirmed ({why}); it may have arrived",
             self.place()
         ))
+    }
+}
+
+/// A connection that waits for the text of a mail.
+pub struct Accepted<'a> {
+    connection: AsyncSmtpConnection,
+    _slot: tokio::sync::SemaphorePermit<'a>,
+}
+
+impl Accepted<'_> {
+    /// Hangs up: the mail is not sent.
+    pub async fn give_up(mut self) {
+        self.connection.abort().await;
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
-use url::{Host, Url};
+use url::Url;
 
-use super::address::{is_private, Refused};
 use super::{failure, request, Http};
+use crate::api::check_literal;
 use crate::deliver::{Failure, Target};
 use crate::secret::Secrets;
 
@@ -28,17 +28,10 @@ impl Http {
     pub async fn probe(&self, target: &Target, secrets: &Secrets) -> Result<Answered, Failure> {
         let wrong = |why: String| Failure::retry(format!("base_url {} is no URL: {why}", target.base_url));
         let url = Url::parse(&target.base_url).map_err(|e| wrong(e.to_string()))?;
-        // Names are checked when they are resolved; an address never is.
-        let literal = match url.host() {
-            None => return Err(wrong("it names no host".into())),
-            Some(Host::Ipv4(v4)) => Some(v4.into()),
-            Some(Host::Ipv6(v6)) => Some(v6.into()),
-            Some(Host::Domain(_)) => None,
-        };
-        if let Some(address) = literal.filter(|address| !target.allow_private && is_private(*address)) {
-            let host = url.host_str().unwrap_or_default().to_owned();
-            return Err(Failure::dead(Refused { host, address }.to_string()));
+        if url.host().is_none() {
+            return Err(wrong("it names no host".into()));
         }
+        check_literal(&url, target.allow_private).map_err(|refused| Failure::dead(refused.to_string()))?;
         let mut headers = HeaderMap::new();
         request::authorize(target, secrets, &mut headers)?;
         let answered = self.ask(target, &url, &headers, Method::HEAD).await?;
@@ -57,8 +50,12 @@ impl Http {
         headers: &HeaderMap,
         method: Method,
     ) -> Result<Answered, Failure> {
-        let sending =
-            self.client(target).request(method.clone(), url.clone()).headers(headers.clone()).send();
+        let sending = self
+            .clients
+            .of(target.allow_private)
+            .request(method.clone(), url.clone())
+            .headers(headers.clone())
+            .send();
         let limit = target.timeout.min(PATIENCE);
         let response = tokio::time::timeout(limit, sending)
             .await

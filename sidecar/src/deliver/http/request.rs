@@ -7,10 +7,10 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{json, Map, Value as Json};
 use standardwebhooks::Webhook;
-use url::{Host, Url};
+use url::Url;
 
-use super::address::{is_private, Refused};
-use crate::deliver::{Failure, Job, Target};
+use crate::api::check_literal;
+use crate::deliver::{Failure, Job, System, Target};
 use crate::secret::Secrets;
 
 /// Headers that the connection or the target decides.
@@ -40,8 +40,16 @@ pub struct Prepared {
     pub shown: Json,
 }
 
-/// Builds the request of a job.
+/// Builds the request of a job, with its secrets.
 pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
+    let mut prepared = build(job)?;
+    authorize(job.target, job.secrets, &mut prepared.headers)?;
+    sign(job, &prepared.body, &mut prepared.headers)?;
+    Ok(prepared)
+}
+
+/// Builds the request of a job as far as it can be shown.
+pub fn build(job: &Job<'_>) -> Result<Prepared, Failure> {
     let params = &job.params;
     let method = method(params)?;
     let url = url(params, job.target)?;
@@ -64,8 +72,6 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     if let Some(traceparent) = job.traceparent.filter(|_| !headers.contains_key("traceparent")) {
         headers.insert("traceparent", header_value(traceparent, "traceparent")?);
     }
-    authorize(job.target, job.secrets, &mut headers)?;
-    sign(job, &body, &mut headers)?;
     let shown = json!({
         "method": method.as_str(), "url": url.as_str(), "headers": shown_headers,
         "body": params.get("body").cloned().unwrap_or(Json::Null), "idempotency_key": job.action.idempotency_key,
@@ -129,19 +135,9 @@ fn url(params: &Json, target: &Target) -> Result<Url, Failure> {
         url.query_pairs_mut().extend_pairs(query);
     }
     url.set_fragment(None);
-    // Names are checked when they are resolved; an address never is, so it is checked here.
-    let literal = match url.host() {
-        Some(Host::Ipv4(v4)) => Some(v4.into()),
-        Some(Host::Ipv6(v6)) => Some(v6.into()),
-        _ => None,
-    };
-    match literal {
-        Some(address) if !target.allow_private && is_private(address) => {
-            let refused = Refused { host: url.host_str().unwrap_or_default().to_owned(), address };
-            Err(Failure::dead(format!("target \"{}\": {refused}", target.name)))
-        }
-        _ => Ok(url),
-    }
+    check_literal(&url, target.allow_private)
+        .map_err(|refused| Failure::dead(format!("target \"{}\": {refused}", target.name)))?;
+    Ok(url)
 }
 
 /// `https://host/v3` and `quotes/7?full=1` make `https://host/v3/quotes/7?full=1`.
@@ -183,7 +179,9 @@ fn body(params: &Json, headers: &mut HeaderMap) -> Result<Vec<u8>, Failure> {
 
 /// Adds what the target asks of those who call it.
 pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) -> Result<(), Failure> {
-    if target.auth == "none" {
+    // A token of OAuth 2 is fetched when the request is sent; Google's takes a signature.
+    let vendor = matches!(target.system, System::BigCommerce | System::HubSpot);
+    if target.auth == "oauth2" || (target.auth == "none" && !vendor) {
         return Ok(());
     }
     let Some(reference) = &target.secret else {
@@ -194,7 +192,10 @@ pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) ->
     };
     let secret = secrets.read(reference)?;
     let (name, text) = match target.auth.split_once(':') {
-        None if target.auth == "bearer" => ("authorization", format!("Bearer {}", secret.expose_secret())),
+        None if target.system == System::BigCommerce => ("x-auth-token", secret.expose_secret().to_owned()),
+        None if target.auth == "bearer" || target.system == System::HubSpot => {
+            ("authorization", format!("Bearer {}", secret.expose_secret()))
+        }
         None if target.auth == "basic" => {
             let user = target.username.as_deref().unwrap_or_default();
             ("authorization", format!("Basic {}", base64(&format!("{user}:{}", secret.expose_secret()))))
@@ -212,6 +213,19 @@ pub fn authorize(target: &Target, secrets: &Secrets, headers: &mut HeaderMap) ->
     })?;
     value.set_sensitive(true);
     headers.insert(header_name(name, "target.auth")?, value);
+    Ok(())
+}
+
+/// Sends a token with the request.
+pub fn bear(headers: &mut HeaderMap, token: &str, target: &Target) -> Result<(), Failure> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        Failure::retry(format!(
+            "target \"{}\": the token holds a character that no header may have",
+            target.name
+        ))
+    })?;
+    value.set_sensitive(true);
+    headers.insert("authorization", value);
     Ok(())
 }
 

@@ -111,11 +111,13 @@ pub fn judge(received: &Received, expect: &[u16], target: &str) -> Result<(), Fa
         outcome: if passing { Outcome::Retry } else { Outcome::Dead },
         message,
         retry_after: received.retry_after.filter(|_| passing),
+        // Too many requests are too many of all actions together.
+        throttle: status == 429 && received.retry_after.is_some(),
     })
 }
 
 /// `Retry-After`: seconds or a date.
-fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+pub fn retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
         // Longer than a day is a mistake of the other side, not a wish to be honoured.
         return Some(Duration::from_secs(seconds.min(86_400)));

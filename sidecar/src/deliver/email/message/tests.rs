@@ -8,6 +8,10 @@ fn bench() -> Bench {
     Bench::new(System::Smtp, "smtp://localhost:25")
 }
 
+fn compose(job: &Job<'_>) -> Result<Composed, Failure> {
+    super::compose(job, recipients(&job.params)?, Vec::new())
+}
+
 fn formatted(params: Json) -> String {
     String::from_utf8(compose(&bench().job(params)).unwrap().mail.formatted()).unwrap()
 }
@@ -112,4 +116,14 @@ fn a_subject_cannot_begin_a_header() {
     let mail =
         formatted(json!({"to": "a@example.com", "subject": "s\r\nBcc: evil@example.com", "text": "t"}));
     assert!(mail.contains("Subject: s Bcc: evil@example.com\r\n"), "{mail}");
+}
+
+#[test]
+fn a_mail_says_how_to_get_no_more_of_it() {
+    let params = |way: &str| json!({"to": "a@example.com", "subject": "s", "text": "t", "unsubscribe": way});
+    let mail = formatted(params("https://shop.example.com/bye?a=b"));
+    assert!(mail.contains("List-Unsubscribe: <https://shop.example.com/bye?a=b>\r\n"), "{mail}");
+    assert!(mail.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"), "{mail}");
+    assert!(!formatted(params("mailto:bye@example.com")).contains("One-Click"));
+    assert!(failure(params("http://x")).message.contains("https://… or mailto:…"));
 }

@@ -1,0 +1,135 @@
+//! `bigcommerce.update_company_extra_fields`: up to ten companies go into one request.
+//!
+//! Fields are addressed by their names, values are strings, and when any is sent all required ones must be: so what is there
+//! is read, and sent along.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{json, Map, Value as Json};
+
+use super::company::pairs;
+use super::{data, store};
+use crate::api::Kind as Problem;
+use crate::bigcommerce::{value, Area, Store};
+use crate::deliver::batch::Batcher;
+use crate::deliver::params::{self, Id, Text};
+use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
+use crate::deliver::{Failure, Job, System, Tools};
+
+/// More than ten are answered with 413.
+const BULK: usize = 10;
+
+/// How long the first of a batch waits for others: a request costs a 150th of the store's minute.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// All sidecar's batches, by target.
+fn batches() -> &'static Arc<Batcher<(i64, Json), ()>> {
+    static BATCHES: OnceLock<Arc<Batcher<(i64, Json), ()>>> = OnceLock::new();
+    BATCHES.get_or_init(|| Arc::new(Batcher::new(BULK, GATHER)))
+}
+
+pub struct ExtraFields {
+    store: Arc<Store>,
+    lane: String,
+    company: i64,
+    fields: BTreeMap<String, Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    company_id: Id,
+    fields: BTreeMap<String, Option<Text>>,
+}
+
+impl Operation for ExtraFields {
+    type Strategy = AbsoluteSet<ExtraFields>;
+    const SYSTEM: System = System::BigCommerce;
+
+    fn read(tools: &Arc<Tools>, job: &Job<'_>) -> Result<ExtraFields, Failure> {
+        let params: Params = params::read(&job.params)?;
+        if params.fields.is_empty() {
+            return Err(Failure::dead("params.fields: there is no field"));
+        }
+        // Null empties a field.
+        let empty = || Text(String::new());
+        let fields =
+            params.fields.into_iter().map(|(name, text)| (name, text.unwrap_or_else(empty))).collect();
+        let lane = format!("{} {}", job.target.name, job.target.revision);
+        Ok(ExtraFields { store: Arc::new(store(tools, job)?), lane, company: params.company_id.0, fields })
+    }
+}
+
+impl Setting for ExtraFields {
+    async fn read(&self) -> Result<Map<String, Json>, Failure> {
+        let path = format!("companies/{}", self.company);
+        let answer = self.store.get(Area::B2b, &path, &[("isIncludeExtraFields", "1")]).await?;
+        let list = data(&answer).get("extraFields").and_then(Json::as_array);
+        let pair = |field: &Json| {
+            let name = field.get("fieldName")?.as_str()?;
+            Some((name.to_owned(), field.get("fieldValue").cloned().unwrap_or_default()))
+        };
+        Ok(list.into_iter().flatten().filter_map(pair).collect())
+    }
+
+    async fn wanted(&self, _: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
+        Ok(self.fields.iter().map(|(name, Text(text))| (name.clone(), text.clone().into())).collect())
+    }
+
+    async fn write(&self, now: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in now.iter().chain(differing) {
+            all.insert(name.clone(), value.as_str().map_or_else(|| shown(value), str::to_owned));
+        }
+        let item = (self.company, pairs(all.iter().map(|(k, v)| (k.as_str(), v.as_str()))));
+        let store = self.store.clone();
+        let run = move |items| send(store.clone(), items);
+        batches().submit(&self.lane, self.company.to_string(), item, run).await
+    }
+}
+
+fn shown(value: &Json) -> String {
+    if value.is_null() {
+        String::new()
+    } else {
+        value.to_string()
+    }
+}
+
+/// Sends a batch; the outcome of each.
+async fn send(store: Arc<Store>, items: Vec<(i64, Json)>) -> Vec<Result<(), Failure>> {
+    let body: Json =
+        items.iter().map(|(id, fields)| json!({"companyId": id, "extraFields": fields})).collect();
+    let error = match store.call(Method::PUT, Area::B2b, "companies/bulk", &[], Some(&body)).await {
+        Ok(_) => return items.iter().map(|_| Ok(())).collect(),
+        Err(error) => error,
+    };
+    let named = error.body.pointer("/data/errors").and_then(Json::as_array).filter(|list| !list.is_empty());
+    match (error.kind, named) {
+        // The others were done, and are read back.
+        (Problem::Refused(_), Some(list)) => {
+            let of = |id: i64| list.iter().find(|e| e.get("id").and_then(value::int) == Some(id));
+            let outcome = |(id, _): &(i64, Json)| match of(*id) {
+                Some(wrong) => Err(Failure::dead(format!("company {id}: {}", wrong["_detail"]))),
+                None => Ok(()),
+            };
+            items.iter().map(outcome).collect()
+        }
+        // Whose fault it was is not said: each by itself.
+        (Problem::Refused(_), None) if items.len() > 1 => {
+            let mut outcomes = Vec::new();
+            for (id, fields) in items {
+                let body = json!({"extraFields": fields});
+                let path = format!("companies/{id}");
+                let sent = store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await;
+                outcomes.push(sent.map(drop).map_err(Failure::from));
+            }
+            outcomes
+        }
+        _ => items.iter().map(|_| Err(error.clone().into())).collect(),
+    }
+}

@@ -1,0 +1,181 @@
+//! What actions would send: rendered as the sidecar renders them, by the kinds that would send them, and not sent.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde_json::{json, Value as Json};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::Client;
+
+use super::Error;
+use crate::config::Config;
+use crate::db;
+use crate::deliver::{Deliver, Failure, Job, Start};
+use crate::executor::catalog::Catalog;
+use crate::executor::claim::{read, Claimed};
+use crate::executor::{self, context};
+use crate::secret::Secrets;
+
+/// Renders instead of sending.
+#[derive(Clone)]
+pub struct Rehearsal {
+    kinds: Arc<Vec<Box<dyn Deliver>>>,
+    secrets: Arc<Secrets>,
+}
+
+/// One action that was rendered.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sent {
+    pub rule: String,
+    pub subject: String,
+    pub occurrence: String,
+    pub step: i32,
+    pub action: Option<String>,
+    pub kind: String,
+    pub target: Option<String>,
+    /// The request as it would be sent; of a mail, its parts.
+    pub request: Json,
+    /// Why there is none.
+    pub error: Option<String>,
+}
+
+impl Rehearsal {
+    pub fn new(config: &Config, pool: &db::Pool) -> Result<Rehearsal, Error> {
+        let kinds = executor::kinds(config, pool, "rehearsal").map_err(|e| Error::Usage(e.to_string()))?;
+        Ok(Rehearsal { kinds: Arc::new(kinds), secrets: Arc::new(Secrets::new(&config.secrets)) })
+    }
+
+    /// Renders one action.
+    pub fn render(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Sent {
+        let (request, error) = match self.request(catalog, claimed) {
+            Ok(request) => (request, None),
+            Err(failure) => (Json::Null, Some(failure.message)),
+        };
+        Sent {
+            rule: claimed.action.rule.clone(),
+            subject: claimed.subject.clone(),
+            occurrence: claimed.occurrence.clone(),
+            step: claimed.action.step,
+            action: claimed.action.name.clone(),
+            kind: claimed.action.kind.clone(),
+            target: claimed.target.clone(),
+            request,
+            error,
+        }
+    }
+
+    fn request(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Result<Json, Failure> {
+        let kind = self.kinds.iter().find(|k| k.kind() == claimed.action.kind);
+        let raw = claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
+        let template = catalog.params(raw);
+        let context = context::of(claimed.clone(), catalog.settings());
+        let html = kind.map_or(&[][..], |k| k.html_params());
+        let params = catalog.renderer.params(&template, html, &context)?;
+        // A kind of another client's, or one without a target, is known by its parameters only.
+        let (Some(kind), Some(target)) = (kind, &claimed.target) else { return Ok(params) };
+        let target = catalog
+            .target(target)
+            .ok_or_else(|| Failure::retry(format!("there is no target \"{target}\"")))?;
+        kind.preview(&Job {
+            action: &claimed.action,
+            target: &target,
+            params,
+            context: &context,
+            renderer: &catalog.renderer,
+            secrets: &self.secrets,
+            start: &Never,
+            traceparent: None,
+        })
+    }
+
+    /// Executes what is ready in this transaction, as a sidecar would, until nothing is: claimed, rendered, completed with
+    /// what `answer` says the other side returned. Only firings after `since` are this transaction's own.
+    pub async fn drain(
+        &self,
+        client: &Client,
+        since: i64,
+        answer: &(dyn Fn(&Sent) -> Json + Sync),
+    ) -> Result<Vec<Sent>, Error> {
+        let mut sent = Vec::new();
+        loop {
+            tick(client).await?;
+            let (worker, most, seconds) = ("tradeflow test", 1000_i32, 3600_f64);
+            let (kinds, room): (Option<Vec<&str>>, Option<Json>) = (None, None);
+            let values: [(&(dyn ToSql + Sync), Type); 5] = [
+                (&worker, Type::TEXT),
+                (&most, Type::INT4),
+                (&seconds, Type::FLOAT8),
+                (&kinds, Type::TEXT_ARRAY),
+                (&room, Type::JSONB),
+            ];
+            let rows = client.query_typed(include_str!("../db/claim.sql"), &values).await?;
+            let ids: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
+            let own = "select id from tradeflow.outbox where id = any ($1) and firing_id > $2";
+            let own: Vec<i64> =
+                client.query(own, &[&ids, &since]).await?.iter().map(|row| row.get(0)).collect();
+            if own.is_empty() {
+                return Ok(sent);
+            }
+            // Anew each time: what one transaction writes twice bears one mark, which a refresh goes by.
+            let catalog = Catalog::load(client).await?;
+            for row in rows.iter().filter(|row| own.contains(&row.get("id"))) {
+                let claimed = Arc::new(read(row, Instant::now())?);
+                let one = self.render(&catalog, &claimed);
+                let (id, attempt) = (claimed.action.id, claimed.action.attempt);
+                match &one.error {
+                    Some(error) => {
+                        let fail = "select tradeflow.fail($1, $2, $3, 'dead')";
+                        client.query(fail, &[&id, &attempt, error]).await?;
+                    }
+                    None => {
+                        let mut result = answer(&one);
+                        if let Some(result) = result.as_object_mut() {
+                            result.insert("request".into(), one.request.clone());
+                        }
+                        let complete = "select * from tradeflow.complete($1, $2, $3)";
+                        client.query(complete, &[&vec![id], &vec![attempt], &vec![result]]).await?;
+                    }
+                }
+                sent.push(one);
+            }
+        }
+    }
+}
+
+/// What only time brings, and what is asked at the end of a transaction, asked now.
+pub async fn tick(client: &Client) -> Result<(), Error> {
+    for _ in 0..50 {
+        client.batch_execute("set constraints all immediate; set constraints all deferred").await?;
+        let done: Json = client
+            .query_typed_one(include_str!("../db/tick.sql"), &[])
+            .await
+            .map_err(db::Error::from)?
+            .get(0);
+        if done.get("busy").is_none() {
+            return Ok(());
+        }
+        // A sidecar of the same database is at it, for a moment.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Err(Error::Usage("the database's time work is taken by somebody else all the time\nhint: stop the sidecars of this database, or test on another one".into()))
+}
+
+/// The usual answer of the other side.
+pub fn usual_answer(sent: &Sent) -> Json {
+    match sent.kind.as_str() {
+        "email" => json!({"message_id": "<rehearsal@tradeflow>", "response": "250 ok"}),
+        "http" => json!({"status": 200, "headers": {}, "body": null, "truncated": false}),
+        _ => json!({}),
+    }
+}
+
+/// Nothing is begun here.
+struct Never;
+
+impl Start for Never {
+    fn start(&self) -> BoxFuture<'_, Result<bool, Failure>> {
+        Box::pin(async { Ok(false) })
+    }
+}

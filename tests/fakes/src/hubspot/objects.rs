@@ -1,0 +1,251 @@
+//! Records: created, changed, read, associated.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{json, Value};
+
+use super::{error, Crm, Record};
+use crate::reply::Reply;
+use crate::request::Request;
+
+/// Properties of a request: known names, texts as values, stages that exist.
+fn properties(crm: &Crm, object: &str, given: &Value) -> Result<BTreeMap<String, String>, String> {
+    let Some(map) = given.as_object() else { return Err("properties must be an object".into()) };
+    let mut read = BTreeMap::new();
+    for (name, value) in map {
+        if name == "hs_object_id" || !crm.properties[object].contains_key(name) {
+            return Err(format!("Property \"{name}\" does not exist or is read-only"));
+        }
+        match value {
+            Value::String(text) => drop(read.insert(name.clone(), text.clone())),
+            Value::Null => drop(read.insert(name.clone(), String::new())),
+            _ => return Err(format!("Property \"{name}\" must be a string")),
+        }
+    }
+    if let Some(amount) = read.get("amount").filter(|a| !a.is_empty()) {
+        if amount.parse::<f64>().is_err() {
+            return Err(format!("{amount} was not a valid number"));
+        }
+    }
+    if let Some(stage) = read.get("dealstage").filter(|s| !s.is_empty()) {
+        let known = crm.pipelines.as_array().into_iter().flatten().any(|p| {
+            p["stages"].as_array().into_iter().flatten().any(|s| s["id"] == **stage)
+                && read.get("pipeline").is_none_or(|id| p["id"] == **id)
+        });
+        if !known {
+            return Err(format!("{stage} is not a valid deal stage of the pipeline"));
+        }
+    }
+    if let Some(owner) = read.get("hubspot_owner_id").filter(|o| !o.is_empty()) {
+        if !crm.owners.iter().any(|(id, _)| id == owner) {
+            return Err(format!("Owner {owner} does not exist"));
+        }
+    }
+    Ok(read)
+}
+
+/// A value that belongs to one record only is another's.
+fn taken(crm: &Crm, object: &str, own: Option<&str>, given: &BTreeMap<String, String>) -> Option<String> {
+    let unique = |name: &String| crm.properties[object].get(name) == Some(&true);
+    given.iter().filter(|(name, value)| unique(name) && !value.is_empty()).find_map(|(name, value)| {
+        let (id, _) = crm.records[object]
+            .iter()
+            .find(|(id, r)| Some(id.as_str()) != own && r.properties.get(name) == Some(value))?;
+        Some(id.clone())
+    })
+}
+
+fn shown(id: &str, record: &Record, wanted: Option<&[String]>) -> Value {
+    let mut properties: BTreeMap<&str, Value> = BTreeMap::new();
+    match wanted {
+        // Missing ones are absent or null.
+        Some(wanted) => {
+            for name in wanted {
+                let value = record.properties.get(name).filter(|v| !v.is_empty());
+                properties.insert(name, value.map_or(Value::Null, |v| v.clone().into()));
+            }
+        }
+        None => properties.extend(record.properties.iter().map(|(k, v)| (k.as_str(), json!(v)))),
+    }
+    properties.insert("hs_object_id", id.into());
+    json!({"id": id, "properties": properties, "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "2026-01-01T00:00:00.000Z", "archived": false})
+}
+
+fn change(crm: &mut Crm, object: &str, id: &str, given: BTreeMap<String, String>) {
+    crm.clock += 1;
+    let clock = crm.clock;
+    if let Some(record) = crm.records.get_mut(object).and_then(|all| all.get_mut(id)) {
+        record.properties.extend(given);
+        record.updated = clock;
+    }
+}
+
+/// POST …/{type}
+pub fn create(crm: &mut Crm, object: &str, body: &Value) -> Reply {
+    let given = match properties(crm, object, &body["properties"]) {
+        Ok(given) => given,
+        Err(wrong) => return error(400, "VALIDATION_ERROR", &wrong),
+    };
+    if let Some(id) = taken(crm, object, None, &given) {
+        return error(409, "CONFLICT", &format!("Record already exists. Existing ID: {id}"));
+    }
+    let id = crm.add(object, &[]);
+    change(crm, object, &id, given);
+    Reply::json(201, shown(&id, &crm.records[object][&id], None))
+}
+
+/// POST …/{type}/batch/upsert: the unique property stands in each input. What is wrong with one rejects all.
+pub fn upsert(crm: &mut Crm, object: &str, body: &Value, half: bool) -> Reply {
+    let Some(inputs) = body["inputs"].as_array() else {
+        return error(400, "VALIDATION_ERROR", "inputs is required");
+    };
+    if inputs.len() > 100 || inputs.is_empty() {
+        return error(
+            400,
+            "VALIDATION_ERROR",
+            &format!("The maximum number of inputs is 100, found {}", inputs.len()),
+        );
+    }
+    let mut seen = BTreeSet::new();
+    let mut prepared = Vec::new();
+    for input in inputs {
+        let (Some(property), Some(key)) = (input["idProperty"].as_str(), input["id"].as_str()) else {
+            return error(400, "VALIDATION_ERROR", "idProperty and id are required, as strings");
+        };
+        if !input["associations"].is_null() {
+            return error(400, "VALIDATION_ERROR", "associations are not supported here");
+        }
+        if crm.properties[object].get(property) != Some(&true) || property == "email" {
+            return error(400, "VALIDATION_ERROR", &format!("{property} cannot be used as idProperty here"));
+        }
+        if !seen.insert((property.to_owned(), key.to_owned())) {
+            return error(400, "VALIDATION_ERROR", &format!("Duplicate inputs for {property} {key}"));
+        }
+        let mut given = match properties(crm, object, &input["properties"]) {
+            Ok(given) => given,
+            Err(wrong) => return error(400, "VALIDATION_ERROR", &format!("{key}: {wrong}")),
+        };
+        given.insert(property.to_owned(), key.to_owned());
+        let own = crm.find(object, property, key).map(|(id, _)| id.clone());
+        if let Some(id) = taken(crm, object, own.as_deref(), &given) {
+            return error(
+                409,
+                "CONFLICT",
+                &format!("{key}: another record has a value that must be unique. Existing ID: {id}"),
+            );
+        }
+        prepared.push((own, given));
+    }
+    let all = prepared.len();
+    let mut results = Vec::new();
+    for (own, given) in prepared.into_iter().take(if half { all / 2 } else { all }) {
+        let new = own.is_none();
+        let id = own.unwrap_or_else(|| crm.add(object, &[]));
+        change(crm, object, &id, given);
+        let mut row = shown(&id, &crm.records[object][&id], None);
+        row["new"] = new.into();
+        results.push(row);
+    }
+    // Their order is not promised.
+    results.reverse();
+    Reply::json(200, json!({"status": "COMPLETE", "results": results}))
+}
+
+/// POST …/{type}/batch/read: idProperty once, at the top.
+pub fn read(crm: &Crm, object: &str, body: &Value) -> Reply {
+    let Some(inputs) = body["inputs"].as_array().filter(|i| i.len() <= 100) else {
+        return error(400, "VALIDATION_ERROR", "inputs is required, at most 100");
+    };
+    let wanted: Vec<String> = body["properties"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|p| p.as_str().map(str::to_owned))
+        .collect();
+    let property = body["idProperty"].as_str();
+    if let Some(property) = property {
+        if crm.properties[object].get(property) != Some(&true) {
+            return error(400, "VALIDATION_ERROR", &format!("{property} is not a unique property"));
+        }
+    }
+    let mut results = Vec::new();
+    let mut missing = 0;
+    for input in inputs {
+        let Some(key) = input["id"].as_str() else {
+            return error(400, "VALIDATION_ERROR", "id must be a string");
+        };
+        let found = match property {
+            Some(property) => crm.find(object, property, key),
+            None => crm.records[object].get_key_value(key),
+        };
+        match found {
+            Some((id, record)) => results.push(shown(id, record, Some(&wanted))),
+            None => missing += 1,
+        }
+    }
+    let status = if missing > 0 { 207 } else { 200 };
+    let mut answer = json!({"status": "COMPLETE", "results": results});
+    if missing > 0 {
+        answer["numErrors"] = missing.into();
+        answer["errors"] = json!([{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "Could not get some objects", "context": {}}]);
+    }
+    Reply::json(status, answer)
+}
+
+fn id_of(crm: &Crm, object: &str, id: &str, request: &Request) -> Result<String, Reply> {
+    let missing = || error(404, "OBJECT_NOT_FOUND", "Object not found");
+    match request.param("idProperty") {
+        Some(property) if crm.properties[object].get(property) != Some(&true) => {
+            Err(error(400, "VALIDATION_ERROR", &format!("{property} is not a unique property")))
+        }
+        Some(property) => crm.find(object, property, id).map(|(id, _)| id.clone()).ok_or_else(missing),
+        None => crm.records[object].get_key_value(id).map(|(id, _)| id.clone()).ok_or_else(missing),
+    }
+}
+
+/// GET …/{type}/{id}
+pub fn one(crm: &Crm, object: &str, id: &str, request: &Request) -> Reply {
+    let wanted: Vec<String> = request
+        .param("properties")
+        .unwrap_or_default()
+        .split(',')
+        .filter(|p| !p.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match id_of(crm, object, id, request) {
+        Ok(id) => Reply::json(200, shown(&id, &crm.records[object][&id], Some(&wanted))),
+        Err(refused) => refused,
+    }
+}
+
+/// PATCH …/{type}/{id}
+pub fn update(crm: &mut Crm, object: &str, id: &str, request: &Request) -> Reply {
+    let id = match id_of(crm, object, id, request) {
+        Ok(id) => id,
+        Err(refused) => return refused,
+    };
+    match properties(crm, object, &request.json()["properties"]) {
+        Ok(given) => {
+            if let Some(other) = taken(crm, object, Some(&id), &given) {
+                return error(409, "CONFLICT", &format!("Existing ID: {other}"));
+            }
+            change(crm, object, &id, given);
+            Reply::json(200, shown(&id, &crm.records[object][&id], None))
+        }
+        Err(wrong) => error(400, "VALIDATION_ERROR", &wrong),
+    }
+}
+
+/// PUT …/{from}/{id}/associations/default/{to}/{other}: may be repeated.
+pub fn associate(crm: &mut Crm, from: (&str, &str), to: (&str, &str)) -> Reply {
+    let there = |(object, id): (&str, &str)| crm.records.get(object).is_some_and(|all| all.contains_key(id));
+    if !there(from) || !there(to) {
+        return error(404, "OBJECT_NOT_FOUND", "One of the records does not exist");
+    }
+    for (one, other) in [(from, to), (to, from)] {
+        if let Some(record) = crm.records.get_mut(one.0).and_then(|all| all.get_mut(one.1)) {
+            record.associated.insert((other.0.to_owned(), other.1.to_owned()));
+        }
+    }
+    Reply::json(200, json!({"status": "COMPLETE", "results": []}))
+}

@@ -1,0 +1,120 @@
+//! A TCP proxy that does to connections what networks do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{copy_bidirectional, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+/// A running proxy in front of one server. Dropping it ends it, with all connections.
+///
+/// It has a thread and a runtime of its own, so it works while the test blocks.
+pub struct Proxy {
+    address: SocketAddr,
+    fate: watch::Sender<Fate>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What happens to the connections there are; later ones are not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nothing.
+    Flow,
+    /// Both sides see a reset.
+    Cut,
+    /// Neither side hears of the other again, and neither is told: half open.
+    Silence,
+}
+
+impl Proxy {
+    /// Starts one in front of `upstream`.
+    pub fn start(upstream: SocketAddr) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket can be non-blocking");
+        let address = listener.local_addr().expect("it is bound");
+        let (fate, fates) = watch::channel(Fate::Flow);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener).expect("a listening socket");
+                tokio::select! {
+                    () = accept(&listener, upstream, &fates) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { address, fate, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resets the connections there are.
+    pub fn cut(&self) {
+        self.fate.send_replace(Fate::Cut);
+    }
+
+    /// Nothing passes over the connections there are any more, and they stay open: what a router does that forgot them.
+    pub fn silence(&self) {
+        self.fate.send_replace(Fate::Silence);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // An error means that the thread has ended already.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, upstream: SocketAddr, fates: &watch::Receiver<Fate>) {
+    loop {
+        if let Ok((client, _)) = listener.accept().await {
+            let mut fates = fates.clone();
+            // What befell others before it came is none of its business.
+            fates.mark_unchanged();
+            tokio::spawn(pass(client, upstream, fates));
+        } else {
+            // Out of descriptors, most likely: some will be free again.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn pass(mut client: TcpStream, upstream: SocketAddr, mut fates: watch::Receiver<Fate>) {
+    let Ok(mut server) = TcpStream::connect(upstream).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    tokio::select! {
+        ended = copy_bidirectional(&mut client, &mut server) => {
+            // A reset of one side is the other's end, too.
+            if ended.is_err() {
+                let _ = (client.shutdown().await, server.shutdown().await);
+            }
+            return;
+        }
+        changed = fates.changed() => if changed.is_err() { return },
+    }
+    let fate = *fates.borrow();
+    match fate {
+        Fate::Flow => {}
+        Fate::Cut => {
+            // Closed with nothing to linger for, a socket is reset.
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
+        Fate::Silence => {
+            let _open = (client, server);
+            std::future::pending::<()>().await;
+        }
+    }
+}

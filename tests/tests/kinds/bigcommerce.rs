@@ -1,0 +1,449 @@
+//! Kinds `bigcommerce.*`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{json, Value};
+use tradeflow_fakes::bigcommerce::{BigCommerce, Limits};
+use tradeflow_fakes::fault::Fault;
+use tradeflow_tests::eventually::eventually;
+
+use super::scene::Scene;
+
+async fn scene(shop: &BigCommerce) -> Scene {
+    Scene::new("bigcommerce", format!("{}/stores/{}", shop.url(), shop.store_hash()), &shop.token()).await
+}
+
+/// A company of the sample store.
+fn company(shop: &BigCommerce) -> i64 {
+    shop.edit(|store| *store.companies.keys().next().expect("there is one"))
+}
+
+/// An open quote, with the time it was created.
+fn quote(shop: &BigCommerce) -> (i64, String) {
+    shop.edit(|store| {
+        let (id, quote) = store.quotes.iter().find(|(_, q)| q.int("status") == 0).expect("there is one");
+        (*id, chrono::DateTime::from_timestamp(quote.created, 0).expect("a time").to_rfc3339())
+    })
+}
+
+/// An order that B2B Edition knows and that has no invoice.
+fn order(shop: &BigCommerce) -> i64 {
+    shop.edit(|store| {
+        let invoiced: Vec<String> =
+            store.invoices.values().map(|i| i.text("orderNumber").to_owned()).collect();
+        let free = store
+            .b2b_orders
+            .iter()
+            .find(|(id, view)| view.int("companyId") > 0 && !invoiced.contains(&id.to_string()));
+        *free.expect("there is one").0
+    })
+}
+
+/// How many requests wrote something.
+fn writes(shop: &BigCommerce) -> usize {
+    shop.requests().iter().filter(|r| r.method != "GET" && r.status < 300).count()
+}
+
+#[tokio::test]
+async fn a_quote_is_changed_where_it_differs_and_read_back() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let (id, created) = quote(&shop);
+    let params = json!({"quote_id": id, "created_at": created, "notes": "Too cheap", "allow_checkout": false, "expires_on": "2030-12-24"});
+    let result = scene.run("bigcommerce.update_quote", params.clone()).await.done();
+    assert_eq!(result["changed"]["notes"], "Too cheap");
+    let day =
+        chrono::NaiveDate::from_ymd_opt(2030, 12, 24).and_then(|d| d.and_hms_opt(0, 0, 0)).expect("a day");
+    shop.edit(|store| {
+        let quote = &store.quotes[&id];
+        assert_eq!((quote.text("notes"), quote.int("expiredAt")), ("Too cheap", day.and_utc().timestamp()));
+        assert_eq!(quote.data["allowCheckout"], json!(false));
+    });
+    // Its own write comes back as a change: nothing is written again.
+    let before = writes(&shop);
+    let result = scene.run("bigcommerce.update_quote", params).await.done();
+    assert_eq!((result["skipped"].clone(), writes(&shop)), (json!(true), before));
+
+    // A message is posted once, also when the answer is lost.
+    shop.faults().next_of("PUT", &format!("/api/v3/io/rfq/{id}"), 1, Fault::Lost);
+    let message = json!({"quote_id": id, "created_at": created, "message": "Please order at least 10."});
+    scene.run("bigcommerce.update_quote", message).await.done();
+    let said = shop.edit(|store| store.quotes[&id].data["trackingHistory"].to_string());
+    assert_eq!(said.matches("Please order at least 10.").count(), 1, "{said}");
+
+    // Archived with a word; ordered ones are immutable.
+    let archive = json!({"quote_id": id, "created_at": created, "archive": true});
+    scene.run("bigcommerce.update_quote", archive).await.done();
+    assert_eq!(shop.edit(|store| store.quotes[&id].int("status")), 6);
+    shop.edit(|store| store.patch_quote(id, json!({"status": 4})));
+    let late = json!({"quote_id": id, "created_at": created, "notes": "too late"});
+    let error = scene.run("bigcommerce.update_quote", late).await.dead();
+    assert!(error.contains("immutable"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_answered_with_success_and_ignored_is_found_out() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let id = company(&shop);
+    let path = format!("/api/v3/io/companies/{id}/status");
+    let success = r#"{"code": 200, "data": {}, "meta": {"message": "SUCCESS"}}"#;
+    shop.faults().next_of(
+        "PUT",
+        &path,
+        1,
+        Fault::Status { status: 200, body: success.into(), headers: vec![] },
+    );
+    let error = scene
+        .run("bigcommerce.set_company_status", json!({"company_id": id, "status": "rejected"}))
+        .await
+        .dead();
+    assert!(error.contains("read back") && error.contains("status"), "{error}");
+    // 200 with an error inside; a page of HTML; a company that is not there.
+    shop.faults().next_of(
+        "GET",
+        &format!("/api/v3/io/companies/{id}"),
+        1,
+        Fault::ErrorInside { code: 400, message: "no".into() },
+    );
+    let error =
+        scene.run("bigcommerce.set_company_status", json!({"company_id": id, "status": 2})).await.dead();
+    assert!(error.contains("status 400: no"), "{error}");
+    shop.faults().next_of("GET", &format!("/api/v3/io/companies/{id}"), 1, Fault::Html { status: 200 });
+    let end = scene.run("bigcommerce.set_company_status", json!({"company_id": id, "status": 2})).await;
+    assert_eq!(end.attempt, 2, "HTML passes: {end:?}");
+    end.done();
+    let error = scene
+        .run("bigcommerce.set_company_status", json!({"company_id": 99999999, "status": 1}))
+        .await
+        .dead();
+    assert!(error.contains("Company does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn status_terms_fields_and_reps_are_absolute() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let id = company(&shop);
+    let rep = shop.edit(|store| *store.staff.keys().last().expect("there is one"));
+    let email = shop.edit(|store| store.staff[&rep].text("email").to_uppercase());
+    for (kind, params) in [
+        ("bigcommerce.set_company_status", json!({"company_id": id.to_string(), "status": "inactive"})),
+        ("bigcommerce.set_payment_terms", json!({"company_id": id, "days": "45"})),
+        (
+            "bigcommerce.update_company_extra_fields",
+            json!({"company_id": id, "fields": {"Segment": "gold", "Employees": 12}}),
+        ),
+        ("bigcommerce.assign_sales_staff", json!({"company_id": id, "email": email, "exclusive": true})),
+    ] {
+        let first = scene.run(kind, params.clone()).await.done();
+        assert_eq!(first["skipped"], json!(false), "{kind}: {first}");
+        let written = writes(&shop);
+        let again = scene.run(kind, params).await.done();
+        assert_eq!((again["skipped"].clone(), writes(&shop)), (json!(true), written), "{kind}");
+    }
+    shop.edit(|store| {
+        assert_eq!(store.companies[&id].int("companyStatus"), 3);
+        assert_eq!((store.terms[&id].enabled, store.terms[&id].days), (true, 45));
+        let fields = store.companies[&id].data["extraFields"].to_string();
+        assert!(
+            fields.contains(r#""fieldValue":"gold""#) && fields.contains(r#""fieldValue":"12""#),
+            "{fields}"
+        );
+        let reps: Vec<i64> = store.assignments.keys().filter(|(_, c)| *c == id).map(|(r, _)| *r).collect();
+        assert_eq!(reps, [rep]);
+    });
+    // A wrong field is one company's error.
+    let error = scene
+        .run(
+            "bigcommerce.update_company_extra_fields",
+            json!({"company_id": id, "fields": {"Nonsense": "x"}}),
+        )
+        .await
+        .dead();
+    assert!(error.contains("Nonsense"), "{error}");
+}
+
+#[tokio::test]
+async fn extra_fields_of_many_companies_go_out_in_tens() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let ids: Vec<i64> = shop.edit(|store| store.companies.keys().copied().take(20).collect());
+    shop.edit(|store| {
+        for field in &mut store.company_fields {
+            field.required = field.name == "Industry";
+        }
+    });
+    shop.edit(|store| {
+        for id in &ids {
+            store.patch_company(
+                *id,
+                json!({"extraFields": [{"fieldName": "Industry", "fieldValue": "tools"}]}),
+            );
+        }
+    });
+    scene
+        .db
+        .sql(
+            "insert into tradeflow.rules (name, source, condition) values ('segment', 'public.jobs', 'new.id >= 1000');
+             insert into tradeflow.actions (rule, kind, target, params) values ('segment', 'bigcommerce.update_company_extra_fields', 'there',
+               '{\"company_id\": \"{{ facts.id }}\", \"fields\": {\"Segment\": \"{{ facts.doc.segment }}\"}}')",
+        )
+        .await;
+    let values: Vec<String> = ids.iter().map(|id| format!("({id}, '{{\"segment\": \"s{id}\"}}')")).collect();
+    scene.db.sql(&format!("insert into jobs values {}", values.join(", "))).await;
+    scene
+        .db
+        .until("select count(*) = 20 from tradeflow.outbox_history where rule = 'segment' and state = 'done'")
+        .await;
+    shop.edit(|store| {
+        for id in &ids {
+            let fields = store.companies[id].data["extraFields"].to_string();
+            assert!(fields.contains(&format!("s{id}")) && fields.contains("tools"), "{fields}");
+        }
+    });
+    let bulk: Vec<usize> = shop
+        .requests()
+        .iter()
+        .filter(|r| r.path == "/api/v3/io/companies/bulk")
+        .map(|r| r.json().as_array().map_or(0, Vec::len))
+        .collect();
+    assert!(bulk.len() < 10 && bulk.iter().all(|n| *n <= 10) && bulk.iter().sum::<usize>() == 20, "{bulk:?}");
+}
+
+fn give_credit(shop: &BigCommerce, id: i64, amount: i64) {
+    use tradeflow_fakes::bigcommerce::state::Credit;
+    let credit = Credit {
+        enabled: true,
+        currency: "USD".into(),
+        available: amount.into(),
+        limit_purchases: false,
+        hold: false,
+    };
+    shop.edit(|store| store.credit.insert(id, credit));
+}
+
+fn available(shop: &BigCommerce, id: i64) -> String {
+    shop.edit(|store| store.credit[&id].available.normalize().to_string())
+}
+
+#[tokio::test]
+async fn credit_is_added_once_for_each_key() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let id = company(&shop);
+    give_credit(&shop, id, 100);
+    let kind = "bigcommerce.add_company_credit";
+    let grant = json!({"company_id": id, "amount": "10.50", "key": "approved", "currency": "USD"});
+    scene.run(kind, grant.clone()).await.done();
+    assert_eq!(available(&shop, id), "110.5");
+    // Approved again: granted once. An order used some of it meanwhile, and that stays used.
+    give_credit(&shop, id, 50);
+    assert_eq!(scene.run(kind, grant).await.done()["skipped"], json!(true));
+    assert_eq!(available(&shop, id), "50");
+
+    // Answers lost after the store took it, and before.
+    let path = format!("/api/v3/io/companies/{id}/credit");
+    for (key, fault) in [("a", Fault::Lost), ("b", Fault::status(503))] {
+        let before: f64 = available(&shop, id).parse().expect("a number");
+        shop.faults().next_of("PUT", &path, 1, fault);
+        let end = scene.run(kind, json!({"company_id": id, "amount": 10, "key": key})).await;
+        assert!(end.attempt == 2 && end.state == "done", "{key}: {end:?}");
+        assert_eq!(available(&shop, id), format!("{}", before + 10.0), "{key}");
+    }
+    let open: i64 =
+        scene.db.one("select count(*) from tradeflow.ledger_entries where settled_at is null").await;
+    assert_eq!(open, 0);
+
+    // With a cap over all that was added (10.50 + 20), and clawed back down to nothing.
+    scene.run(kind, json!({"company_id": id, "amount": 100, "key": "capped", "cap": 40})).await.done();
+    assert_eq!(available(&shop, id), "79.5");
+    scene.run(kind, json!({"company_id": id, "amount": -1000, "key": "refund"})).await.done();
+    assert_eq!(available(&shop, id), "0");
+
+    let error = scene.run(kind, json!({"company_id": id, "amount": 1, "currency": "EUR"})).await.dead();
+    assert!(error.contains("USD, not EUR"), "{error}");
+    shop.edit(|store| store.credit_feature = false);
+    let error = scene.run(kind, json!({"company_id": id, "amount": 1})).await.dead();
+    assert!(error.contains("credit is not enabled"), "{error}");
+}
+
+#[tokio::test]
+async fn credit_added_at_the_same_moment_sums_up_from_any_number_of_sidecars() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let _second =
+        tradeflow_tests::sidecar::Sidecar::command(&scene.db).env("HUBSPOT_TEST", &shop.token()).start();
+    let id = company(&shop);
+    give_credit(&shop, id, 0);
+    scene
+        .db
+        .sql(&format!(
+            "insert into tradeflow.rules (name, source, condition) values ('loyalty', 'public.jobs', 'new.id >= 1000');
+             insert into tradeflow.actions (rule, kind, target, params) values ('loyalty', 'bigcommerce.add_company_credit', 'there',
+               '{{\"company_id\": {id}, \"amount\": 1.25, \"key\": \"order {{{{ facts.id }}}}\"}}');
+             insert into jobs select i from generate_series(1000, 1011) i"
+        ))
+        .await;
+    scene
+        .db
+        .until("select count(*) = 12 from tradeflow.outbox_history where rule = 'loyalty' and state = 'done'")
+        .await;
+    assert_eq!(available(&shop, id), "15");
+}
+
+#[tokio::test]
+async fn a_killed_sidecar_adds_credit_and_makes_invoices_once() {
+    let shop = BigCommerce::start();
+    let mut scene = scene(&shop).await;
+    let id = company(&shop);
+    give_credit(&shop, id, 100);
+    let path = format!("/api/v3/io/companies/{id}/credit");
+    shop.faults().next_of("PUT", &path, 1, Fault::Slow { seconds: 30.0 });
+    let rule = scene.fire("bigcommerce.add_company_credit", &json!({"company_id": id, "amount": 7})).await;
+    eventually("the store to have it", || async { (available(&shop, id) == "107").then_some(()) }).await;
+    scene.kill_and_restart(&shop.token());
+    let end = scene.end(&rule).await;
+    assert_eq!(end.attempt, 2, "{end:?}");
+    end.done();
+    assert_eq!(available(&shop, id), "107");
+
+    let order = order(&shop);
+    let count = |shop: &BigCommerce| {
+        shop.edit(|s| s.invoices.values().filter(|i| i.text("orderNumber") == order.to_string()).count())
+    };
+    shop.faults().next_of("POST", "/api/v3/io/ip/orders/*", 1, Fault::Slow { seconds: 30.0 });
+    let rule = scene.fire("bigcommerce.create_invoice_from_order", &json!({"bc_order_id": order})).await;
+    eventually("the store to have it", || async { (count(&shop) == 1).then_some(()) }).await;
+    scene.kill_and_restart(&shop.token());
+    let result = scene.end(&rule).await.done();
+    assert_eq!((result["created"].clone(), count(&shop)), (json!(false), 1), "{result}");
+    let link: String = scene.db.one("select other_id from tradeflow.links where object = 'invoice'").await;
+    assert_eq!(link, result["invoice_id"].to_string());
+}
+
+#[tokio::test]
+async fn two_who_want_an_invoice_of_one_order_get_one() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let order = order(&shop);
+    let params = json!({"bc_order_id": order});
+    let (one, two) = (
+        scene.fire("bigcommerce.create_invoice_from_order", &params).await,
+        scene.fire("bigcommerce.create_invoice_from_order", &params).await,
+    );
+    let (one, two) = (scene.end(&one).await.done(), scene.end(&two).await.done());
+    assert_eq!(one["invoice_id"], two["invoice_id"]);
+    assert_ne!(one["created"], two["created"]);
+    // Under a number of our own: the second of the same is the first, another one is an error.
+    let own = json!({"company_id": company(&shop), "number": "R-1", "amount": "400.10", "currency": "USD", "due_on": "2030-01-01"});
+    shop.faults().next_of("POST", "/api/v3/io/ip/invoices", 1, Fault::Lost);
+    let first = scene.run("bigcommerce.create_invoice", own.clone()).await.done();
+    assert_eq!(first["created"], json!(false), "the first attempt made it");
+    let mut other = own;
+    other["amount"] = json!(1);
+    let error = scene.run("bigcommerce.create_invoice", other).await.dead();
+    assert!(error.contains("R-1 is taken by another invoice"), "{error}");
+}
+
+#[tokio::test]
+async fn an_orders_status_is_set_when_it_differs() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let order = order(&shop);
+    shop.edit(|store| store.patch_order(order, json!({"status_id": 11})));
+    let params = json!({"bc_order_id": order, "status": "Awaiting Payment"});
+    scene.run("bigcommerce.set_order_status", params.clone()).await.done();
+    assert_eq!(shop.edit(|store| store.orders[&order].int("status_id")), 7);
+    let written = writes(&shop);
+    assert_eq!(scene.run("bigcommerce.set_order_status", params).await.done()["skipped"], json!(true));
+    assert_eq!(writes(&shop), written);
+    scene.run("bigcommerce.set_order_status", json!({"bc_order_id": 99999999, "status": 7})).await.dead();
+}
+
+#[tokio::test]
+async fn companies_and_users_are_made_once() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let admin = json!({"first_name": "Ada", "last_name": "Byron", "email": "Ada@new.example"});
+    let params = json!({"name": "New Ltd", "admin": admin, "address": {"city": "London", "country": "GB"}});
+    shop.faults().next_of("POST", "/api/v3/io/companies", 1, Fault::Lost);
+    let made = scene.run("bigcommerce.create_company", params.clone()).await.done();
+    assert_eq!(made["created"], json!(false), "the first attempt made it, the second found it");
+    let again = scene.run("bigcommerce.create_company", params).await.done();
+    assert_eq!(made["company_id"], again["company_id"]);
+    let count = |shop: &BigCommerce| {
+        shop.edit(|s| s.companies.values().filter(|c| c.text("companyName") == "New Ltd").count())
+    };
+    assert_eq!(count(&shop), 1);
+    // By an extra field.
+    let by = json!({"name": "Other Ltd", "extra_fields": {"Segment": "row 17"}, "match": "Segment"});
+    let (one, two) = (
+        scene.run("bigcommerce.create_company", by.clone()).await.done(),
+        scene.run("bigcommerce.create_company", by).await.done(),
+    );
+    assert_eq!(
+        (one["company_id"].clone(), one["created"].clone(), two["created"].clone()),
+        (two["company_id"].clone(), json!(true), json!(false))
+    );
+
+    let user = json!({"company_id": made["company_id"], "email": "b@new.example", "first_name": "B", "last_name": "C", "role": "senior"});
+    let first = scene.run("bigcommerce.create_company_user", user.clone()).await.done();
+    let second = scene.run("bigcommerce.create_company_user", user.clone()).await.done();
+    assert_eq!(
+        (first["user_id"].clone(), second["created"].clone()),
+        (second["user_id"].clone(), json!(false))
+    );
+    let mut elsewhere = user;
+    elsewhere["company_id"] = company(&shop).into();
+    let error = scene.run("bigcommerce.create_company_user", elsewhere).await.dead();
+    assert!(error.contains("is a user of company"), "{error}");
+    let bad =
+        json!({"company_id": made["company_id"], "email": "nonsense", "first_name": "B", "last_name": "C"});
+    let error = scene.run("bigcommerce.create_company_user", bad).await.dead();
+    assert!(error.contains("valid email"), "{error}");
+}
+
+#[tokio::test]
+async fn an_order_is_linked_to_its_quote_once() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let ((quote, created), order) = (quote(&shop), order(&shop));
+    let params = json!({"quote_id": quote, "created_at": created, "bc_order_id": order});
+    shop.faults().next_of("POST", &format!("/api/v3/io/rfq/{quote}/ordered"), 1, Fault::Lost);
+    scene.run("bigcommerce.link_order_to_quote", params).await.done();
+    assert_eq!(shop.edit(|store| store.quotes[&quote].int("status")), 4);
+    let other = json!({"quote_id": quote, "created_at": created, "bc_order_id": order + 1});
+    let error = scene.run("bigcommerce.link_order_to_quote", other).await.dead();
+    assert!(error.contains("ordered already"), "{error}");
+}
+
+#[tokio::test]
+async fn limits_and_tokens_make_the_whole_target_wait() {
+    let shop = BigCommerce::start();
+    let scene = scene(&shop).await;
+    let id = company(&shop);
+    shop.set(|settings| settings.limits = Limits { b2b: Some((3, Duration::from_secs(3))), core: None });
+    let began = Instant::now();
+    for (n, status) in ["rejected", "inactive"].iter().enumerate() {
+        let end =
+            scene.run("bigcommerce.set_company_status", json!({"company_id": id, "status": status})).await;
+        assert!(end.state == "done", "{n}: {end:?}");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(2), "six requests took three windows' share");
+    let until: bool = scene.db.one("select throttled_until is not null from tradeflow.target_states").await;
+    assert!(until, "the target was asked to wait");
+
+    shop.set(|settings| {
+        settings.limits = Limits::off();
+        settings.token = "another".into();
+    });
+    let rule = scene.fire("bigcommerce.set_company_status", &json!({"company_id": id, "status": 1})).await;
+    let query = format!("select coalesce(bool_or(error like '%check the target''s secret%'), false) from tradeflow.outbox where rule = '{rule}'");
+    scene.db.until(&query).await;
+    let rows: Value = serde_json::from_str(
+        &scene.db.one::<String>("select coalesce(jsonb_agg(o), '[]')::text from tradeflow.outbox o").await,
+    )
+    .expect("JSON");
+    assert!(!rows.to_string().contains(&shop.token()), "no token is in a row");
+}

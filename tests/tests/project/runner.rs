@@ -1,0 +1,163 @@
+//! `tradeflow test`: what passes, what fails and how that is said, and that nothing is left behind.
+
+use tradeflow_tests::project::Shop;
+
+/// Two steps, the second of which reads the first one's result.
+const STEPS: &str = "
+insert into tradeflow.targets (name, system, base_url) values ('crm', 'http', 'https://crm.example.com/v1') on conflict (name) do nothing;
+insert into tradeflow.rules (name, source, condition) values ('deal', 'store.quotes', $$ new.status = 0 $$)
+on conflict (name) do update set condition = excluded.condition;
+insert into tradeflow.actions (rule, step, name, kind, target, params) values
+  ('deal', 1, 'deal', 'http', 'crm', '{\"path\": \"deals\", \"body\": {\"quote\": \"{{ facts.quote_id }}\"}}'),
+  ('deal', 2, 'told', 'email', 'smtp', '{\"to\": \"{{ settings.owner_email }}\", \"subject\": \"Deal {{ steps.deal.body.id }}\", \"text\": \"of {{ facts.quote_number }}\"}')
+on conflict (rule, edge, step) do update set params = excluded.params;
+";
+
+async fn shop() -> Shop {
+    let shop = Shop::new().await;
+    shop.write("rules/deal.sql", STEPS);
+    shop
+}
+
+#[tokio::test]
+async fn steps_go_on_with_what_the_test_says_the_other_side_answers() {
+    let shop = shop().await;
+    shop.write(
+        "tests/deal.yaml",
+        "answers: {crm: {status: 201, body: {id: 9001}}}
+tests:
+  - name: a quote becomes a deal
+    steps:
+      - run: insert into store.quotes (quote_id, quote_number, status, raw) values (17, 'QN17', 0, '{}')
+        firings: [{rule: deal, subject: 17, event: insert, state: ready}]
+        requests: [{target: crm, request: {method: POST, url: https://crm.example.com/v1/deals, body: {quote: 17}}}]
+        mails: [{to: owner@example.com, subject: Deal 9001, text: of QN17}]
+      - run: update store.quotes set notes = 'x'
+        firings: []
+        mails: []
+        requests: []
+",
+    );
+    let said = shop.run(["test"]);
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("1 test in ") && said.stdout.contains("all passed"), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn what_differs_is_said_and_reported() {
+    let shop = shop().await;
+    shop.write(
+        "tests/deal.yaml",
+        "tests:
+  - name: wrong mail
+    steps:
+      - run: insert into store.quotes (quote_id, quote_number, status, raw) values (17, 'QN17', 0, '{}')
+        mails: [{subject: Deal 1, text: of QN18}]
+        firings: [{rule: deal, facts: {quote_number: QN18}}, {rule: other}]
+  - name: unexpected
+    steps:
+      - run: insert into store.quotes (quote_id, quote_number, status, raw) values (17, 'QN17', 0, '{}')
+        firings: []
+        incidents: [\"Deal\"]
+  - name: wrong SQL
+    steps:
+      - run: insert into store.quotes (quote_id, nope) values (17, 1)
+",
+    );
+    let said = shop.run(["test", "--junit", shop.folder().join("junit.xml").to_str().unwrap()]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    for expected in [
+        // The default answer has no body, so the second step cannot be rendered.
+        "step 1: mail \"Deal 1\" differs:\n          it failed: params.subject",
+        "step 1: firing of deal differs:\n          facts.quote_number: expected \"QN18\", is \"QN17\"",
+        "step 1: firing of other did not come",
+        "step 1: firing of deal for 17, ready was not expected",
+        "FAILED  tests/deal.yaml › wrong SQL",
+        "column \"nope\" of relation \"quotes\" does not exist (SQLSTATE 42703)\n          insert into store.quotes (quote_id, nope) values (17, 1)\n                                              ^",
+        "3 tests in ",
+        "3 failed",
+    ] {
+        assert!(said.stdout.contains(expected), "{expected}\nis not in\n{}", said.stdout);
+    }
+    let junit = shop.read("junit.xml");
+    assert!(
+        junit.contains("<testsuite name=\"tests/deal.yaml\" tests=\"3\"") && junit.contains("failures=\"3\""),
+        "{junit}"
+    );
+    assert!(junit.contains("facts.quote_number: expected"), "{junit}");
+
+    let json = shop.run(["test", "--json", "unexpected"]);
+    let report = json.json();
+    assert_eq!((report["passed"].as_u64(), report["failed"].as_u64()), (Some(0), Some(1)));
+}
+
+#[tokio::test]
+async fn a_sql_test_claims_by_selects_that_return_nothing() {
+    let shop = Shop::with(["quote_expiry_reminder"]).await;
+    shop.write(
+        "tests/reminder.sql",
+        "-- A quote is reminded of three days before
+update tradeflow.settings set value = '3' where name = 'reminder_days';
+select tradeflow.set_clock('2026-03-01 09:00Z');
+insert into store.quotes (quote_id, quote_number, status, contact_email, expired_at, raw)
+values (17, 'QN17', 0, 'ada@example.com', '2026-03-20 12:00Z', '{}');
+-- nothing yet
+select * from mails;
+select tradeflow.set_clock('2026-03-17 12:00Z');
+select 'no mail' where not exists (select from mails where \"to\" = 'ada@example.com' and subject like '%QN17%');
+",
+    );
+    let said = shop.run(["test", "three days before"]);
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+    assert!(
+        said.stdout.contains("ok      tests/reminder.sql › A quote is reminded of three days before"),
+        "{}",
+        said.stdout
+    );
+    shop.edit("tests/reminder.sql", "2026-03-17 12:00Z", "2026-03-17 11:59Z");
+    let said = shop.run(["test", "reminder.sql"]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stdout.contains("line 9: this returns rows, and must not:") && said.stdout.contains("no mail"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_kept_wherever_the_tests_run() {
+    let shop = Shop::with(["quote_below_base_price", "welcome_company_user"]).await;
+    let state = "select (select count(*) from store.quotes) + (select count(*) from tradeflow.rules) + (select count(*) from tradeflow.outbox)
+                      + (select count(*) from tradeflow.clock) + (select count(*) from tradeflow.settings)";
+    for arguments in [&["test"][..], &["test", "--in-place"]] {
+        let said = shop.run(arguments.iter().copied());
+        assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+        let place = if arguments.len() == 1 { "made for it" } else { "in database " };
+        assert!(said.stdout.contains(place), "{}", said.stdout);
+        assert_eq!(shop.db.one::<i64>(state).await, 0);
+    }
+    let left = "select count(*) from pg_database d where d.datname like 'tradeflow\\_test\\_%' and pg_catalog.shobj_description(d.oid, 'pg_database') = current_database()";
+    assert_eq!(shop.db.one::<i64>(left).await, 0, "no database is left behind");
+}
+
+#[tokio::test]
+async fn tests_may_bring_tables_of_their_own() {
+    let shop = Shop::new().await;
+    shop.write("tests/setup.sql", "create table public.budgets (id int primary key, left_over numeric); select tradeflow.watch('public.budgets');");
+    shop.write("rules/budget.sql", "insert into tradeflow.rules (name, source, condition) values ('used_up', 'public.budgets', 'new.left_over <= 0') on conflict (name) do update set condition = excluded.condition;");
+    shop.write("tests/budget.yaml", "tests:\n  - name: used up\n    given: insert into public.budgets values (1, 5)\n    steps:\n      - run: update public.budgets set left_over = 0\n        firings: [{rule: used_up, subject: 1, state: done}]\n");
+    let said = shop.run(["test"]);
+    assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_test_is_named_with_its_line() {
+    let shop = Shop::new().await;
+    shop.write("tests/a.yaml", "tests:\n  - name: a\n    steps:\n      - mail: []\n");
+    let said = shop.run(["test"]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("tests/a.yaml:4:"), "{}", said.stderr);
+    shop.remove("tests/a.yaml");
+    let said = shop.run(["test"]);
+    assert!(said.failure().contains("there are no tests"), "{}", said.stderr);
+}
