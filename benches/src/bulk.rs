@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::contender::Contender;
 use crate::pairs::{Cost, Pairs};
+use crate::rules::Mix;
 use crate::workload::{Twin, Twins};
 use anyhow::{ensure, Result};
 use tokio_postgres::Client;
@@ -80,7 +81,8 @@ async fn check(case: &Case, twins: &Twins<'_>, change: Change, firings: i64, row
         case.contender,
         Contender::Tradeflow | Contender::NativeWhen | Contender::PlpgsqlRow | Contender::SetBased
     );
-    let expected = if change == Change::None || floor { 0 } else { matching * i64::from(rows) / 100 };
+    let of_rows = if case.mix == Mix::Sparse { 1000 } else { 100 };
+    let expected = if change == Change::None || floor { 0 } else { matching * i64::from(rows) / of_rows };
     ensure!(firings == expected, "{}: {firings} firings, not {expected}", case.name);
     let incidents = twins.incidents().await?;
     ensure!(incidents.is_empty(), "{}: {}", case.name, incidents.join("; "));

@@ -80,6 +80,9 @@ pub fn all() -> Vec<Case> {
         add(bulk, Tradeflow, Realistic, rules, bulk_goal(rules));
     }
     for rules in [10, 100, 1000] {
+        add(bulk, Tradeflow, Sparse, rules, bulk_goal(rules));
+    }
+    for rules in [10, 100, 1000] {
         add(bulk, Tradeflow, NoSkip, rules, bulk_goal(rules));
     }
     add(bulk, Tradeflow, Few, 1000, bulk_goal(1000));

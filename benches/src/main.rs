@@ -9,12 +9,14 @@
 //! | [`workload`] | the twin tables, the upsert |
 //! | [`bulk`], [`single`], [`memory`] | the measurements |
 //! | [`stopwatch`], [`pairs`] | what work costs; ratios, medians, ranges |
+//! | [`further`] | view rules, a million waiting timers, backtests |
 //! | [`queue`] | the outbox beside job queues: drain, latency, growth |
 //! | [`machine`], [`report`] | where the figures come from, and how they are told |
 
 mod bulk;
 mod case;
 mod contender;
+mod further;
 mod machine;
 mod memory;
 mod options;
@@ -40,9 +42,11 @@ use tradeflow_tests::cluster::{project, Cluster};
 async fn main() -> Result<()> {
     let options = Options::parse();
     let cases = case::chosen(&options);
+    let further_cases = further::chosen(&options);
     let queue_cases = queue::chosen(&options);
     if options.list {
         cases.iter().for_each(|case| println!("{}", case.name));
+        further_cases.iter().for_each(|case| println!("{}", case.name()));
         queue_cases.iter().for_each(|case| println!("{}", case.name()));
         return Ok(());
     }
@@ -64,6 +68,7 @@ async fn main() -> Result<()> {
         settings: machine::settings(&client).await?,
         warnings: Vec::new(),
         figures: Vec::new(),
+        further: Vec::new(),
         queues: Vec::new(),
     };
     if options.quick {
@@ -81,6 +86,12 @@ async fn main() -> Result<()> {
             measure(&cluster, case, &options, &report.figures).await.with_context(|| case.name.clone())?;
         tell(&options, &figure.line());
         report.figures.push(figure);
+    }
+    for case in &further_cases {
+        load = load.max(machine::load());
+        let figure = case.measure(&cluster, &options).await?;
+        tell(&options, &figure.text());
+        report.further.push(figure);
     }
     for case in &queue_cases {
         let figure = case.measure(&cluster, &options, &report.queues).await.with_context(|| case.name())?;

@@ -15,6 +15,10 @@ pub struct Memory {
     pub contexts: i64,
     /// The process' own memory (RssAnon) gained by the first upsert with rules, after one without.
     pub process: i64,
+    /// All memory contexts of the backend.
+    pub all_contexts: i64,
+    /// What they gained while as many rows were evaluated.
+    pub all_contexts_growth: i64,
     /// What the contexts gained while `rows` more rows were evaluated.
     pub contexts_growth: i64,
     /// What the process gained meanwhile.
@@ -42,6 +46,7 @@ pub async fn measure(
         twins.tidy().await?;
     }
     let (contexts, process) = (held(client).await?, resident(pid)?);
+    let all = total(client).await?;
     for round in 0..rounds {
         twins.upsert(Twin::With, (round + 1) % 2).await?;
         twins.tidy().await?;
@@ -50,6 +55,8 @@ pub async fn measure(
         compile_seconds: first.wall - second.wall,
         contexts,
         process: process - bare,
+        all_contexts: all,
+        all_contexts_growth: total(client).await? - all,
         contexts_growth: held(client).await? - contexts,
         process_growth: resident(pid)? - process,
         rows: rounds as i64 * i64::from(rows),
@@ -61,6 +68,11 @@ pub async fn measure(
 async fn held(client: &Client) -> Result<i64> {
     let sum = "select coalesce(sum(total_bytes), 0)::bigint from pg_backend_memory_contexts
                where name like 'tradeflow%' or parent like 'tradeflow%'";
+    Ok(client.query_one(sum, &[]).await?.get(0))
+}
+
+async fn total(client: &Client) -> Result<i64> {
+    let sum = "select sum(total_bytes)::bigint from pg_backend_memory_contexts";
     Ok(client.query_one(sum, &[]).await?.get(0))
 }
 

@@ -5,7 +5,7 @@ use crate::contender::Contender;
 use crate::machine::{Machine, Versions};
 use crate::memory::Memory;
 use crate::pairs::{Measure, Pairs, Spread};
-use crate::queue;
+use crate::{further, queue};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -47,6 +47,7 @@ pub struct Report {
     pub settings: BTreeMap<String, String>,
     pub warnings: Vec<String>,
     pub figures: Vec<Figure>,
+    pub further: Vec<further::Figure>,
     pub queues: Vec<queue::Figure>,
 }
 
@@ -101,13 +102,15 @@ impl Figure {
         if let Some(memory) = &self.memory {
             let mb = |bytes: i64| bytes as f64 / 1048576.0;
             return format!(
-                "{:<40} compiled in {:.0} ms; {:.1} MB in contexts, {:.1} MB of the process; after {} rows {:+.2} MB and {:+.2} MB",
+                "{:<40} compiled in {:.0} ms; {:.1} MB in contexts ({:.1} MB in all of the backend's), {:.1} MB of the process; after {} rows {:+.2} MB, {:+.2} MB and {:+.2} MB",
                 self.name,
                 memory.compile_seconds * 1e3,
                 mb(memory.contexts),
+                mb(memory.all_contexts),
                 mb(memory.process),
                 memory.rows,
                 mb(memory.contexts_growth),
+                mb(memory.all_contexts_growth),
                 mb(memory.process_growth)
             );
         }
@@ -166,7 +169,13 @@ impl Report {
     /// What follows the table.
     pub fn tail(&self) -> String {
         let queues = self.queues.iter().filter_map(|f| f.met);
-        let judged: Vec<bool> = self.figures.iter().filter_map(|f| f.met).chain(queues).collect();
+        let judged: Vec<bool> = self
+            .figures
+            .iter()
+            .filter_map(|f| f.met)
+            .chain(self.further.iter().filter_map(|f| f.met))
+            .chain(queues)
+            .collect();
         let met = judged.iter().filter(|met| **met).count();
         let mut text = format!("{met} of {} goals met\n", judged.len());
         for warning in &self.warnings {

@@ -17,6 +17,8 @@ pub enum Mix {
     NoSkip,
     /// The ten, ten more whose arithmetic must be done for every row, and the rest about columns that did not change.
     Few,
+    /// As `Realistic`, but one in ten of the matching rows fires, 1 % of all rows: what a sync brings.
+    Sparse,
     /// The ten, and arithmetic over two columns that change in every row: no rule can be spared by any means.
     Arithmetic,
 }
@@ -27,6 +29,7 @@ impl Mix {
             Mix::Realistic => "realistic",
             Mix::NoSkip => "no-skip",
             Mix::Few => "20-relevant",
+            Mix::Sparse => "sparse",
             Mix::Arithmetic => "arithmetic",
         }
     }
@@ -34,7 +37,7 @@ impl Mix {
     /// Which of the payloads of `sql/schema.sql`.
     pub fn payload(self) -> &'static str {
         match self {
-            Mix::Realistic | Mix::Few => "calm",
+            Mix::Realistic | Mix::Few | Mix::Sparse => "calm",
             Mix::NoSkip | Mix::Arithmetic => "volatile",
         }
     }
@@ -42,7 +45,7 @@ impl Mix {
     /// `count` rules: at most ten that match, and others.
     pub fn rules(self, count: usize) -> Vec<Rule> {
         let others = (0..count.saturating_sub(MATCHING.len())).map(|x| match self {
-            Mix::Realistic | Mix::NoSkip => various(x),
+            Mix::Realistic | Mix::NoSkip | Mix::Sparse => various(x),
             Mix::Few if x < 10 => arithmetic(x),
             Mix::Few => [various_mail, various_region, various_rep][x % 3](x),
             Mix::Arithmetic => arithmetic(x),
@@ -50,7 +53,10 @@ impl Mix {
         MATCHING
             .iter()
             .take(count)
-            .map(|(condition, column)| (condition.to_string(), *column))
+            .map(|(condition, column)| match self {
+                Mix::Sparse => (format!("{condition} and new.quote_id % 1000 < 100"), *column),
+                _ => (condition.to_string(), *column),
+            })
             .chain(others)
             .enumerate()
             .map(|(n, (condition, column))| Rule { name: format!("r{n:04}"), condition, column })
@@ -145,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_mix_has_as_many_rules_as_asked_for() {
-        for mix in [Mix::Realistic, Mix::NoSkip, Mix::Few, Mix::Arithmetic] {
+        for mix in [Mix::Realistic, Mix::Sparse, Mix::NoSkip, Mix::Few, Mix::Arithmetic] {
             for count in [0, 10, 100, 1000] {
                 let rules = mix.rules(count);
                 let conditions: std::collections::BTreeSet<_> = rules.iter().map(|r| &r.condition).collect();

@@ -1,7 +1,7 @@
 //! Logging the changes of tables watched with `log => true`: old and new as jsonb, many in one insert.
 
 use crate::error::Failure;
-use crate::evaluate::{keep_varlena, Evaluation, Version};
+use crate::evaluate::{Evaluation, Version};
 use crate::owner::{ActAs, PinnedPath};
 use crate::pending::Entry;
 use crate::spi;
@@ -74,7 +74,7 @@ impl Evaluation<'_> {
             if tuple.0.is_null() {
                 None
             } else {
-                self.facts(version).map(keep_varlena)
+                self.facts(version)
             }
         });
         let version = if new.is_some() { Version::New } else { Version::Old };

@@ -16,6 +16,7 @@ pub use query::{check_alone, result_columns, single_select, Query};
 use crate::change::{self, ColumnSet};
 use crate::definition::{self, Column};
 use crate::error::Failure;
+use crate::facts::Facts;
 use crate::index::Gate;
 use crate::owner::{self, ActAs, PinnedPath};
 use expression::Wanted;
@@ -203,7 +204,7 @@ pub struct RowExpressions {
     /// The key columns of new with their values, as jsonb.
     pub key: Expression,
     /// to_jsonb(new): the facts.
-    pub facts: Expression,
+    pub facts: Facts,
 }
 
 /// Compiles them.
@@ -236,6 +237,7 @@ pub unsafe fn row_expressions(
     Ok(RowExpressions {
         subject: internal(subject)?,
         key: internal(format!("jsonb_build_object({})", pairs.join(", ")))?,
-        facts: internal("to_jsonb(new)".to_string())?,
+        // SAFETY: the relation is open.
+        facts: Facts::compile(unsafe { (*relation).rd_att }, &mut internal)?,
     })
 }

@@ -57,12 +57,33 @@ pub struct Rule {
     /// Whether it has actions for the edge leave.
     #[serde(default)]
     pub leaves: bool,
+    #[serde(default)]
+    pub version: i32,
+    #[serde(default)]
+    pub mode: String,
+    #[serde(default)]
+    pub max_per_subject: i32,
+    /// The first action of each edge that has one.
+    #[serde(default)]
+    pub first: HashMap<String, FirstAction>,
     /// For an input of a view rule: maps a row of this table to the view's subjects; an expression or a SELECT.
     #[serde(default)]
     pub subject: Option<String>,
     /// The type of the view's subject.
     #[serde(default)]
     pub subject_type: u32,
+}
+
+/// What a firing becomes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FirstAction {
+    pub step: i32,
+    pub name: Option<String>,
+    pub kind: String,
+    pub target: Option<String>,
+    pub max_attempts: i32,
+    /// It has a delay, or a lane of its own.
+    pub special: bool,
 }
 
 impl Rule {

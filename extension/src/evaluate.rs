@@ -7,6 +7,7 @@
 use crate::cache::TableRules;
 use crate::change;
 use crate::compile::{Event, Expression, Rule};
+use crate::definition::Column;
 use crate::error::{attempt, Failure};
 use crate::index::RuleNumber;
 use crate::outbox::REPLACED;
@@ -233,8 +234,7 @@ impl<'a> Evaluation<'a> {
         if rule.query.is_some() {
             let entry = Rc::clone(entry);
             results.asked.push(Asked { entry, rule: number, subject, key, fire_at, version: Version::New });
-        } else if let Some(facts) = self.table.row.as_ref().and_then(|row| self.value(&row.facts, version)) {
-            let facts = keep_varlena(facts);
+        } else if let Some(facts) = self.facts(version) {
             results.firings.push(Firing {
                 table: Rc::clone(self.table),
                 rule: number,
@@ -252,7 +252,7 @@ impl<'a> Evaluation<'a> {
 
     /// The answer was yes for old and is so no longer: what the rule's leave actions get.
     fn fire_leave(&self, rule: RuleNumber, event: Event, results: &mut Results) -> Result<(), Failure> {
-        let Some(facts) = self.table.row.as_ref().and_then(|row| self.value(&row.facts, Version::Old)) else {
+        let Some(facts) = self.facts(Version::Old) else {
             return Ok(());
         };
         results.firings.push(Firing {
@@ -263,7 +263,7 @@ impl<'a> Evaluation<'a> {
             subject: short(self.subject(Version::Old))?,
             occurrence: String::new(),
             key: None,
-            facts: keep_varlena(facts),
+            facts,
             fire_at: None,
         });
         Ok(())
@@ -308,9 +308,13 @@ impl<'a> Evaluation<'a> {
         self.table.row.as_ref().and_then(|row| self.value(&row.key, version)).map(keep_varlena)
     }
 
-    /// A version of the loaded row as jsonb.
+    /// A version of the loaded row as jsonb that is kept.
     pub fn facts(&self, version: Version) -> Option<pg_sys::Datum> {
-        self.table.row.as_ref().and_then(|row| self.value(&row.facts, version))
+        self.table.row.as_ref().and_then(|row| row.facts.of(self, version))
+    }
+
+    pub fn columns(&self) -> &[Column] {
+        &self.table.columns
     }
 
     /// Whether one of the rule's `columns` changed.

@@ -6,7 +6,8 @@
 //!    [`change`] what changed and [`index`] which rules that can concern; for most rows, none.
 //! 2. Rows that concern a rule are kept by [`pending`]; at the end of the statement [`flush`] has
 //!    [`evaluate`] answer them, as the rule's owner ([`owner`]), errors isolated ([`subtransaction`]);
-//!    [`query`] runs the queries of rules that have one. What they say are [`results`].
+//!    [`query`] runs the queries of rules that have one. What they say are [`results`]; the
+//!    row that they say it about becomes [`facts`].
 //! 3. [`outbox`] writes the firings, in one insert.
 //!
 //! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. In a session whose [`mode`] is silent none are made.
@@ -28,6 +29,7 @@ mod definition;
 mod dependencies;
 mod error;
 mod evaluate;
+mod facts;
 mod fire;
 mod flush;
 mod incident;

@@ -1,4 +1,8 @@
-//! Writing what the rules said: firings into the outbox in one insert, incidents, cancellations of what waits.
+//! Writing what the rules said: firings into the outbox ([`direct`], or by a statement), incidents, cancellations of what waits.
+
+mod direct;
+mod recent;
+mod table;
 
 use crate::cache::TableRules;
 use crate::incident::{self, Incident};
@@ -48,8 +52,12 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>], silent: bool) {
     let _as_owner = ActAs::extension_owner(owner);
     spi::connected(|| {
         cancel_waiting(results, silent);
-        let rows: Vec<Row> = results
-            .firings
+        let is_held = |f: &Firing| held.contains_key(&(Rc::as_ptr(&f.table), f.rule));
+        let mut firings: Vec<&Firing> = results.firings.iter().collect();
+        if !silent {
+            direct::write(&mut firings, is_held);
+        }
+        let rows: Vec<Row> = firings
             .iter()
             .map(|f| Row {
                 rule: rule_name(f),
@@ -61,7 +69,7 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>], silent: bool) {
                 key: f.key,
                 facts: Some(f.facts),
                 fire_at: f.fire_at,
-                held: held.contains_key(&(Rc::as_ptr(&f.table), f.rule)),
+                held: is_held(f),
             })
             .collect();
         insert_firings(&rows, silent.then_some("silent"));

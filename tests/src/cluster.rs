@@ -68,14 +68,19 @@ impl Cluster {
 
     /// Takes everything along into a new cluster by pg_upgrade, as for a new major version, and starts that.
     pub fn upgrade(&mut self) {
-        self.tell("upgrade");
+        // pg_upgrade starts and stops two servers several times.
+        self.tell_within("upgrade", 10 * crate::eventually::PATIENCE);
     }
 
     fn tell(&mut self, word: &str) {
+        self.tell_within(word, crate::eventually::PATIENCE);
+    }
+
+    fn tell_within(&mut self, word: &str, patience: std::time::Duration) {
         let guard = self.guard.as_mut().expect("only a test's own cluster is stopped: use Cluster::start()");
         let before = guard.lines().len();
         guard.tell(word);
-        guard.wait_for_after(before, "that it has done so", |line| (line == "ok").then_some(()));
+        guard.wait_within(patience, before, "that it has done so", |line| (line == "ok").then_some(()));
     }
 
     /// How to connect to a database of it, through the socket.

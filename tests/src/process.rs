@@ -88,7 +88,18 @@ impl Process {
     }
 
     /// The same, looking only at what it says after its first `seen` lines.
-    pub fn wait_for_after<T>(&mut self, mut seen: usize, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+    pub fn wait_for_after<T>(&mut self, seen: usize, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        self.wait_within(crate::eventually::PATIENCE, seen, what, find)
+    }
+
+    /// The same, for what takes longer than most.
+    pub fn wait_within<T>(
+        &mut self,
+        patience: Duration,
+        mut seen: usize,
+        what: &str,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> T {
         let began = Instant::now();
         loop {
             let fresh = self.lines.after(seen, Duration::from_millis(100));
@@ -98,7 +109,7 @@ impl Process {
             seen += fresh.len();
             if fresh.is_empty() {
                 let ended = self.child.try_wait().expect("a child can be asked");
-                let late = began.elapsed() > crate::eventually::PATIENCE;
+                let late = began.elapsed() > patience;
                 assert!(
                     ended.is_none() && !late,
                     "{} did not say {what} ({}); it said:\n{}",

@@ -18,6 +18,11 @@ select jsonb_build_object(
                 'still', r.still, 'columns', r.columns, 'query', r.query, 'fire_at', r.fire_at, 'max_firings', r.max_firings,
                 'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
                 'delayed', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'enter' and (x.delay <> '0' or x.recheck)),
+                'version', r.version, 'mode', r.mode, 'max_per_subject', r.max_per_subject,
+                'first', (select coalesce(jsonb_object_agg(f.edge, to_jsonb(f) - 'edge'), '{}')
+                          from (select distinct on (x.edge) x.edge, x.step, x.name, x.kind, x.target, x.max_attempts,
+                                       x.delay <> '0' or x.lane is not null as special
+                                from tradeflow.actions x where x.rule = r.name order by x.edge, x.step) f),
                 'leaves', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'leave')) as rule
             from tradeflow.rules r
             where r.source = w.name and tradeflow._is_asked(r)

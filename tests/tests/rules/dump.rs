@@ -177,7 +177,7 @@ async fn a_restore_from_an_archive_keeps_everything_too() {
 async fn check_copy(copy: &Database) {
     let pending =
         "select string_agg(concat_ws(' ', rule, subject, state), ', ' order by id) from tradeflow.outbox";
-    assert_eq!(copy.one::<String>(pending).await, "timer 1 waiting, limit 2 ready, timer 2 waiting");
+    assert_eq!(copy.one::<String>(pending).await, "limit 2 ready, timer 1 waiting, timer 2 waiting");
     let last: i64 = copy.one("select max(id) from (select id from tradeflow.outbox union all select id from tradeflow.outbox_history) x").await;
     copy.sql("insert into t values (10, 60, '2099-01-01'); insert into p values (10, 'x', 1)").await;
     let fresh: Vec<String> = copy.column(&format!("select rule || ' ' || subject || ' ' || state from tradeflow.outbox where id > {last} order by id")).await;

@@ -4,6 +4,7 @@ mod changes;
 mod columns;
 mod dump;
 mod errors;
+mod facts;
 mod hijack;
 mod options;
 mod oracle;
