@@ -237,6 +237,8 @@ CREATE TABLE tradeflow.targets (
     auth text DEFAULT 'none'::text NOT NULL,
     sender text,
     signing_secret text,
+    token_url text,
+    scope text,
     headers jsonb DEFAULT '{}'::jsonb NOT NULL,
     allow_private boolean DEFAULT false NOT NULL,
     timeout interval DEFAULT '00:00:30'::interval NOT NULL,
@@ -249,7 +251,7 @@ CREATE TABLE tradeflow.targets (
     paused_at timestamp with time zone,
     paused_reason text,
     description text,
-    CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|header:[A-Za-z0-9-]+)$'::text)),
+    CONSTRAINT targets_auth_check CHECK ((auth ~ '^(none|bearer|basic|oauth2|header:[A-Za-z0-9-]+)$'::text)),
     CONSTRAINT targets_base_url_check CHECK ((base_url !~ '^[a-z]+://[^/]*@'::text)),
     CONSTRAINT targets_breaker_cooldown_check CHECK ((breaker_cooldown > '00:00:00'::interval)),
     CONSTRAINT targets_breaker_failures_check CHECK ((breaker_failures >= 0)),
@@ -268,7 +270,8 @@ END),
     CONSTRAINT targets_secret_check CHECK ((secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_signing_secret_check CHECK ((signing_secret ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$'::text)),
     CONSTRAINT targets_system_check CHECK ((system = ANY (ARRAY['smtp'::text, 'http'::text, 'bigcommerce'::text, 'hubspot'::text, 'google'::text]))),
-    CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval))
+    CONSTRAINT targets_timeout_check CHECK ((timeout > '00:00:00'::interval)),
+    CONSTRAINT targets_token_url_check CHECK (((token_url ~ '^https?://'::text) AND (token_url !~ '^[a-z]+://[^/]*@'::text)))
 );
 
 COMMENT ON TABLE tradeflow.targets IS 'A row is a destination of actions. Secrets are named here, never held: the sidecar reads them.';
@@ -281,13 +284,17 @@ COMMENT ON COLUMN tradeflow.targets.base_url IS 'http(s)://host/path: requests g
 
 COMMENT ON COLUMN tradeflow.targets.secret IS 'Where the password or token is: env:NAME or file:/path.';
 
-COMMENT ON COLUMN tradeflow.targets.username IS 'User name for auth basic.';
+COMMENT ON COLUMN tradeflow.targets.username IS 'User name for auth basic; the client''s id for oauth2.';
 
-COMMENT ON COLUMN tradeflow.targets.auth IS 'none, bearer, basic, or header:<Name> (the secret is that header''s value).';
+COMMENT ON COLUMN tradeflow.targets.auth IS 'none, bearer, basic, oauth2 (client credentials: username is the client''s id, secret its secret), or header:<Name> (the secret is that header''s value). The vendors'' systems have ways of their own: leave it none.';
 
 COMMENT ON COLUMN tradeflow.targets.sender IS 'Sender of mails: "Name <address>".';
 
 COMMENT ON COLUMN tradeflow.targets.signing_secret IS 'Where the Standard Webhooks secret is; requests are signed with it.';
+
+COMMENT ON COLUMN tradeflow.targets.token_url IS 'Where tokens are fetched for auth oauth2.';
+
+COMMENT ON COLUMN tradeflow.targets.scope IS 'The scope to ask for with auth oauth2.';
 
 COMMENT ON COLUMN tradeflow.targets.headers IS 'Headers of every request. Not for secrets.';
 
@@ -733,6 +740,12 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) IS 'Internal. Ends an action as dead or uncertain, with an incident.';
+
+CREATE FUNCTION tradeflow._call(owner regrole, search_path text, call text) RETURNS jsonb
+    LANGUAGE c STRICT
+    AS '$libdir/tradeflow', 'tradeflow_call';
+
+COMMENT ON FUNCTION tradeflow._call(owner regrole, search_path text, call text) IS 'Internal. What the call of a function (schema.function(…)) returns, as this owner, in a security-restricted operation; its deferred constraints and triggers run before it returns. Errors: the function''s own.';
 
 CREATE FUNCTION tradeflow._caller() RETURNS name
     LANGUAGE sql STABLE
@@ -1227,6 +1240,72 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._dependencies_after_write() IS 'Internal. Notes what the written rule reads.';
+
+CREATE FUNCTION tradeflow._do_sql(o tradeflow.outbox, params jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  the_rule  tradeflow.rules;
+  name      text := params ->> 'function';
+  call      text;
+begin
+  if coalesce(name, '') !~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$' then
+    raise exception 'params.function: % is no name of a function', coalesce(quote_literal(name), 'NULL')
+      using errcode = 'invalid_parameter_value', hint = 'write schema.function.';
+  end if;
+  select * into strict the_rule from tradeflow.rules r where r.name = o.rule;
+  -- A value is written as a literal without a type: it becomes what the function's argument is.
+  select string_agg(format('%I => %s', a.key, case jsonb_typeof(a.value) when 'null' then 'null' else quote_literal(a.value #>> '{}') end), ', ')
+  into call from jsonb_each(coalesce(params -> 'args', '{}')) a;
+  call := format('%s(%s)', name, coalesce(call, ''));
+  return tradeflow._call(the_rule.owner::regrole, the_rule.search_path, call);
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow._do_sql(o tradeflow.outbox, params jsonb) IS 'Internal. Kind sql: calls the function as the rule''s owner. Errors: the function''s own; 22023.';
+
+CREATE FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  made     bigint;
+begin
+  if params -> 'remove' in ('true', '"true"') then
+    delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
+    return jsonb_build_object('key', its_key, 'removed', made is not null);
+  end if;
+  insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
+  values (
+    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
+    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
+  on conflict (key) do update
+    set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
+        level = excluded.level, text = excluded.text, data = excluded.data, expires_at = excluded.expires_at,
+        outbox_id = excluded.outbox_id, created_at = excluded.created_at
+  returning m.id into made;
+  return jsonb_build_object('key', its_key, 'message_id', made);
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) IS 'Internal. Kind storefront_message: stores the message, or takes it away.';
+
+CREATE FUNCTION tradeflow._do_task(o tradeflow.outbox, params jsonb) RETURNS jsonb
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  insert into tradeflow.tasks (pool, title, body, rule, source, subject, facts, options, due_at, outbox_id)
+  values (
+    params ->> 'pool', params ->> 'title', params ->> 'body', o.rule, o.source, o.subject, o.facts,
+    case when jsonb_typeof(params -> 'options') = 'array' then array(select jsonb_array_elements_text(params -> 'options')) end,
+    coalesce((params ->> 'due_at')::timestamptz, tradeflow.now() + (params ->> 'due_in')::interval), o.id)
+  returning jsonb_build_object('task_id', tasks.id)
+$$;
+
+COMMENT ON FUNCTION tradeflow._do_task(o tradeflow.outbox, params jsonb) IS 'Internal. Kind task: makes the task.';
 
 CREATE FUNCTION tradeflow._dropped() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2171,6 +2250,44 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._recheck_views() IS 'Internal. Part of tick(): rechecks that are due, and queued ones.';
+
+CREATE FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
+    return;
+  end if;
+  -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
+  perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
+  where o.state = 'running' order by o.id for update of o;
+  insert into tradeflow.links as l (source, subject, target, object, other_id, outbox_id)
+  select distinct on (1, 2, 3, 4)
+    coalesce(e.link ->> 'source', o.source), coalesce(e.link ->> 'subject', o.subject), coalesce(e.link ->> 'target', o.target, ''),
+    e.link ->> 'object', e.link ->> 'id', o.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
+  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'links') when 'array' then c.result -> 'links' else '[]' end) e(link)
+  where e.link ->> 'object' <> '' and e.link ->> 'id' <> ''
+  order by 1, 2, 3, 4, o.id desc
+  on conflict (source, subject, target, object) do update
+    set other_id = excluded.other_id, outbox_id = excluded.outbox_id,
+        updated_at = case when l.other_id = excluded.other_id then l.updated_at else excluded.updated_at end;
+  insert into tradeflow.pushes (target, object, object_id, hash, written, outbox_id)
+  select distinct on (1, 2, 3)
+    coalesce(o.target, ''), e.push ->> 'object', e.push ->> 'id', e.push ->> 'hash', e.push -> 'values', o.id
+  from unnest(ids, attempts, results) c(id, attempt, result)
+  join tradeflow.outbox o on o.id = c.id and o.attempt = c.attempt and o.state = 'running'
+  cross join lateral jsonb_array_elements(case jsonb_typeof(c.result -> 'pushed') when 'array' then c.result -> 'pushed' else '[]' end) e(push)
+  where e.push ->> 'object' <> '' and e.push ->> 'id' <> '' and e.push ? 'values' and e.push ->> 'hash' <> ''
+  order by 1, 2, 3, o.id desc
+  on conflict (target, object, object_id) do update
+    set hash = excluded.hash, written = excluded.written, outbox_id = excluded.outbox_id, pushed_at = excluded.pushed_at;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) IS 'Internal. Stores what results say: links [{object, id, source?, subject?, target?}] and pushed [{object, id, hash, values}].';
 
 CREATE FUNCTION tradeflow._render(source text, context jsonb) RETURNS text
     LANGUAGE c IMMUTABLE STRICT
@@ -3467,6 +3584,7 @@ begin
   elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
     raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
   end if;
+  perform tradeflow._remember(ids, attempts, results);
   select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
   perform tradeflow._answered(targets);
   if cardinality(good) = cardinality(ids) then
@@ -3479,6 +3597,31 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) IS 'Ends actions as done, with their results (objects; the key request is kept as the rendered request). Accepted only for the attempt that holds the lease. Errors: 22023 for arrays of different length, a result that is no object or over 4 MB.';
 
+CREATE FUNCTION tradeflow.decide(id bigint, outcome text, note text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  task tradeflow.tasks;
+begin
+  select * into task from tradeflow.tasks t where t.id = decide.id for update;
+  if not found then
+    raise exception 'there is no task %', decide.id using errcode = 'undefined_object';
+  elsif coalesce(outcome, '') = '' or not (task.options is null or outcome = any (task.options)) then
+    raise exception 'task %: % is no outcome', task.id, coalesce(quote_literal(outcome), 'NULL')
+      using errcode = 'invalid_parameter_value', hint = 'outcomes: ' || coalesce(array_to_string(task.options, ', '), 'any word');
+  elsif task.decided_at is not null then
+    return false;
+  end if;
+  update tradeflow.tasks t
+  set outcome = decide.outcome, note = decide.note, decided_by = session_user, decided_at = clock_timestamp()
+  where t.id = task.id;
+  return true;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.decide(id bigint, outcome text, note text) IS 'Decides a task. False: somebody did already, and that stays. Errors: 42704 no such task, 22023 an outcome that is none of its options.';
+
 CREATE FUNCTION tradeflow.discard_held(rule text DEFAULT NULL::text, ids bigint[] DEFAULT NULL::bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3490,6 +3633,39 @@ CREATE FUNCTION tradeflow.discard_held(rule text DEFAULT NULL::text, ids bigint[
 $$;
 
 COMMENT ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) IS 'Cancels held actions: of one rule, of these ids, or all. Returns how many.';
+
+CREATE FUNCTION tradeflow.execute(id bigint, attempt integer, params jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+declare
+  o         tradeflow.outbox;
+  result    jsonb;
+  accepted  boolean;
+begin
+  select * into o from tradeflow.outbox x where x.id = execute.id and x.attempt = execute.attempt and x.state = 'running';
+  if not found then
+    return null;
+  end if;
+  -- The row is not locked meanwhile: what prolongs the lease must not wait for a slow function.
+  case o.kind
+    when 'sql' then result := jsonb_build_object('value', tradeflow._do_sql(o, params));
+    when 'task' then result := tradeflow._do_task(o, params);
+    when 'storefront_message' then result := tradeflow._do_storefront_message(o, params);
+    else raise exception 'kind "%" is not executed in the database', o.kind using errcode = 'invalid_parameter_value';
+  end case;
+  select c.accepted into accepted
+  from tradeflow.complete(array[o.id], array[o.attempt], array[result || jsonb_build_object('request', params)]) c;
+  if not accepted then
+    -- Somebody else has it now: what was done here is undone.
+    raise exception 'the lease of action % was lost', o.id using errcode = 'TF001';
+  end if;
+  return result;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.execute(id bigint, attempt integer, params jsonb) IS 'Executes a leased action of kind sql, task or storefront_message with its rendered parameters, and completes it in the same transaction. NULL: refused, the attempt does not hold the lease. Errors: those of what is executed; TF001 when the lease was lost meanwhile (everything is undone).';
 
 CREATE FUNCTION tradeflow.explain(rule text, key bigint) RETURNS jsonb
     LANGUAGE sql
@@ -3722,6 +3898,115 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.inspect(id bigint) IS 'The whole firing that an action belongs to: facts, every step with its attempts, rendered request, result, error, and why it waits; the steps to come; incidents. NULL: there is no such action.';
 
+CREATE TABLE tradeflow.ledger_entries (
+    id bigint NOT NULL,
+    account text NOT NULL,
+    key text NOT NULL,
+    amount numeric NOT NULL,
+    currency text,
+    reason text,
+    outbox_id bigint,
+    balance_before numeric,
+    balance_after numeric,
+    sent_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.ledger_entries IS 'Signed amounts on an account, each under a key that counts once. Kind bigcommerce.add_company_credit writes here before it writes to the store, and settles after it has read back; rules may add entries of their own.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.id IS 'Identifies the entry.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.account IS 'Whose: for company credit "<target>:company_credit:<company id>".';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.key IS 'What it is for. A second entry of the account under the same key is the first one.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.amount IS 'Added (or, negative, taken away), in currency.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.currency IS 'ISO 4217 code.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.reason IS 'For people.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.outbox_id IS 'The action that made it.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.balance_before IS 'What the other side had when the new balance was about to be sent.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.balance_after IS 'The balance that was about to be sent.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.sent_at IS 'When that was. NULL: nothing was sent.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.settled_at IS 'When the other side was seen to have it. NULL while that is open.';
+
+COMMENT ON COLUMN tradeflow.ledger_entries.created_at IS 'When it was written.';
+
+CREATE FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text DEFAULT NULL::text, cap numeric DEFAULT NULL::numeric, reason text DEFAULT NULL::text, outbox_id bigint DEFAULT NULL::bigint) RETURNS tradeflow.ledger_entries
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  entry  tradeflow.ledger_entries;
+  total  numeric;
+begin
+  if coalesce(account, '') = '' or coalesce(key, '') = '' or amount is null then
+    raise exception 'an entry needs an account, a key and an amount' using errcode = 'invalid_parameter_value';
+  end if;
+  -- Entries of an account one after another: the cap is a sum over all of them.
+  perform pg_advisory_xact_lock(hashtextextended('tradeflow.ledger ' || account, 0));
+  select * into entry from tradeflow.ledger_entries e where e.account = ledger_enter.account and e.key = ledger_enter.key;
+  if found then
+    return entry;
+  end if;
+  if cap is not null and amount > 0 then
+    select coalesce(sum(e.amount), 0) into total from tradeflow.ledger_entries e where e.account = ledger_enter.account;
+    amount := greatest(least(amount, cap - total), 0);
+  end if;
+  insert into tradeflow.ledger_entries (account, key, amount, currency, reason, outbox_id)
+  values (ledger_enter.account, ledger_enter.key, ledger_enter.amount, ledger_enter.currency, ledger_enter.reason, ledger_enter.outbox_id)
+  returning * into entry;
+  return entry;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) IS 'Writes an entry, or returns the one that is under the key already. With cap a positive amount is cut so that the account''s entries sum up to no more. Errors: 22023 without account, key or amount.';
+
+CREATE FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update tradeflow.ledger_entries e
+  set balance_before = ledger_sending.before, balance_after = ledger_sending.after, sent_at = clock_timestamp()
+  where e.id = ledger_sending.id and e.settled_at is null
+$$;
+
+COMMENT ON FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) IS 'Notes the balances before and after, committed before the new one is sent: who comes later can tell whether it arrived.';
+
+CREATE FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update tradeflow.ledger_entries e
+  set settled_at = case when ledger_settle.arrived then clock_timestamp() end,
+      sent_at = case when ledger_settle.arrived then e.sent_at end
+  where e.id = ledger_settle.id and e.settled_at is null
+$$;
+
+COMMENT ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) IS 'Notes that the other side has it; or (false) that it did not arrive, so that it may be sent again.';
+
+CREATE FUNCTION tradeflow.lock(name text, holder text, lease interval) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with taken as (
+    insert into tradeflow.locks as l (name, holder, until) values (lock.name, lock.holder, clock_timestamp() + lock.lease)
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+      where l.holder = excluded.holder or l.until < clock_timestamp()
+    returning 1
+  )
+  select exists (select from taken)
+$$;
+
+COMMENT ON FUNCTION tradeflow.lock(name text, holder text, lease interval) IS 'Takes or prolongs a lock. False: somebody else holds it.';
+
 CREATE FUNCTION tradeflow.matches(wanted anycompatible, given anycompatible) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ select wanted is null or coalesce(wanted = given, false) $$;
@@ -3739,6 +4024,103 @@ CREATE FUNCTION tradeflow.matches(wanted anycompatiblerange, given anycompatible
     AS $$ select wanted is null or coalesce(wanted @> given, false) $$;
 
 COMMENT ON FUNCTION tradeflow.matches(wanted anycompatiblerange, given anycompatible) IS 'The same for a range: the value must lie in it.';
+
+CREATE FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) RETURNS TABLE(address text, reason text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  one  text;
+begin
+  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
+    address := one;
+    reason := null;
+    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
+    if reason is null and may_mail.most is not null then
+      -- Two mails to one address at the same moment are counted one after the other.
+      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
+      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
+        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
+          reason := format('had %s within %s', may_mail.most, may_mail.period);
+        else
+          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
+        end if;
+      end if;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) IS 'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
+
+CREATE TABLE tradeflow.storefront_messages (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    customer_id bigint,
+    company_id bigint,
+    email text,
+    page text,
+    level text DEFAULT 'info'::text NOT NULL,
+    text text NOT NULL,
+    data jsonb,
+    expires_at timestamp with time zone,
+    outbox_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT storefront_messages_check CHECK ((num_nonnulls(customer_id, company_id, email) >= 1)),
+    CONSTRAINT storefront_messages_level_check CHECK ((level = ANY (ARRAY['info'::text, 'success'::text, 'warning'::text, 'error'::text])))
+);
+
+COMMENT ON TABLE tradeflow.storefront_messages IS 'What the storefront shows to a buyer (kind storefront_message); the sidecar serves it at GET /storefront/messages.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.id IS 'Identifies the message.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.key IS 'A later message under the same key replaces it, or takes it away.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.customer_id IS 'For this core customer.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.company_id IS 'For every buyer of this company.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.email IS 'For the customer with this address.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.page IS 'Where it is shown: quote:48002, cart, … NULL: everywhere.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.level IS 'info, success, warning or error.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.text IS 'What is shown, as plain text.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.data IS 'More, for a theme''s own script.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.expires_at IS 'Shown until then. NULL: until it is taken away.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.outbox_id IS 'The action that wrote it.';
+
+COMMENT ON COLUMN tradeflow.storefront_messages.created_at IS 'When it was written.';
+
+CREATE FUNCTION tradeflow.messages_for(customer bigint, email text, page text DEFAULT NULL::text) RETURNS SETOF tradeflow.storefront_messages
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  company bigint;
+begin
+  -- The synced tables are no part of the extension: without them there are no companies to know.
+  if to_regclass('store.company_users') is not null then
+    execute 'select u.company_id from store.company_users u where u.bc_customer_id = $1 limit 1' into company using customer;
+  end if;
+  return query
+  select * from tradeflow.storefront_messages m
+  where (m.customer_id = messages_for.customer or m.company_id = company or lower(m.email) = lower(messages_for.email))
+    and (m.page is null or messages_for.page is null or m.page = messages_for.page)
+    and (m.expires_at is null or m.expires_at > tradeflow.now())
+  order by m.created_at desc, m.id desc
+  limit 50;
+end
+$_$;
+
+COMMENT ON FUNCTION tradeflow.messages_for(customer bigint, email text, page text) IS 'The messages a customer of the store may see, the latest first; page: those of one page, and those for everywhere.';
 
 CREATE FUNCTION tradeflow.next_due(kinds text[] DEFAULT NULL::text[]) RETURNS interval
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -3890,6 +4272,13 @@ CREATE FUNCTION tradeflow.present(worker text, kinds text[], version text DEFAUL
 $$;
 
 COMMENT ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) IS 'A sidecar says that it runs, and which kinds it executes: at its start, then about every 10 seconds. Without it nothing changes but what people are told: kinds that nobody executes are found by it.';
+
+CREATE FUNCTION tradeflow.pushed(target text, object text, object_id text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ select p.written from tradeflow.pushes p where p.target = pushed.target and p.object = pushed.object and p.object_id = pushed.object_id $$;
+
+COMMENT ON FUNCTION tradeflow.pushed(target text, object text, object_id text) IS 'What we last wrote to a thing in another system. For conditions that must not answer to our own write coming back. NULL: nothing.';
 
 CREATE FUNCTION tradeflow.release(pool text, subject text) RETURNS text
     LANGUAGE sql SECURITY DEFINER
@@ -4102,6 +4491,19 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.started(id bigint, attempt integer) IS 'Says that the worker begins what it cannot take back. False: the lease is lost; do not begin. After it, a lost lease makes a kind that cannot be repeated uncertain.';
 
+CREATE FUNCTION tradeflow.suppress(address text, reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  with added as (
+    insert into tradeflow.suppressions (address, reason) values (lower(trim(suppress.address)), suppress.reason)
+    on conflict do nothing returning 1
+  )
+  select exists (select from added)
+$$;
+
+COMMENT ON FUNCTION tradeflow.suppress(address text, reason text) IS 'No more mail to this address. False: it was so already.';
+
 CREATE FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text DEFAULT NULL::text, hint text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4171,6 +4573,13 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow.tick() IS 'Does all work that only time brings: takes back ended leases, wakes due timers, moves finished actions to the history, keeps its partitions, adds up incidents. Cheap when there is nothing to do; safe to call from anywhere at any time. Returns what it did.';
+
+CREATE FUNCTION tradeflow.unlock(name text, holder text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ delete from tradeflow.locks l where l.name = unlock.name and l.holder = unlock.holder $$;
+
+COMMENT ON FUNCTION tradeflow.unlock(name text, holder text) IS 'Gives a lock back.';
 
 CREATE FUNCTION tradeflow.unwatch("table" regclass) RETURNS void
     LANGUAGE plpgsql
@@ -4848,6 +5257,75 @@ COMMENT ON COLUMN tradeflow.installation.only_row IS 'Always true: the table hol
 
 COMMENT ON COLUMN tradeflow.installation.id IS 'Random at creation.';
 
+ALTER TABLE tradeflow.ledger_entries ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME tradeflow.ledger_entries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE tradeflow.links (
+    source text NOT NULL,
+    subject text NOT NULL,
+    target text NOT NULL,
+    object text NOT NULL,
+    other_id text NOT NULL,
+    outbox_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.links IS 'Our subject and the other system''s id of it. Written with the completion of the action that learned it; queries of rules may read it.';
+
+COMMENT ON COLUMN tradeflow.links.source IS 'Our table: store.quotes.';
+
+COMMENT ON COLUMN tradeflow.links.subject IS 'Who of it: the key as text.';
+
+COMMENT ON COLUMN tradeflow.links.target IS 'The target that the other system is.';
+
+COMMENT ON COLUMN tradeflow.links.object IS 'What it is there: deal, contact, invoice, …';
+
+COMMENT ON COLUMN tradeflow.links.other_id IS 'Its id there.';
+
+COMMENT ON COLUMN tradeflow.links.outbox_id IS 'The action that wrote this.';
+
+COMMENT ON COLUMN tradeflow.links.created_at IS 'When it was first known.';
+
+COMMENT ON COLUMN tradeflow.links.updated_at IS 'When it last became another id.';
+
+CREATE UNLOGGED TABLE tradeflow.locks (
+    name text NOT NULL,
+    holder text NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.locks IS 'Who holds what, until when by the database''s clock: a sheet that has one writer, a company whose credit is being written. A crash empties it.';
+
+COMMENT ON COLUMN tradeflow.locks.name IS 'What is held.';
+
+COMMENT ON COLUMN tradeflow.locks.holder IS 'Who holds it.';
+
+COMMENT ON COLUMN tradeflow.locks.until IS 'Until when, unless it is prolonged.';
+
+CREATE TABLE tradeflow.mail_sends (
+    outbox_id bigint NOT NULL,
+    address text NOT NULL,
+    topic text NOT NULL,
+    sent_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.mail_sends IS 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+
+COMMENT ON COLUMN tradeflow.mail_sends.outbox_id IS 'The action.';
+
+COMMENT ON COLUMN tradeflow.mail_sends.address IS 'The recipient, in lower case.';
+
+COMMENT ON COLUMN tradeflow.mail_sends.topic IS 'What the cap counts.';
+
+COMMENT ON COLUMN tradeflow.mail_sends.sent_at IS 'When, by tradeflow.now().';
+
 CREATE TABLE tradeflow.members (
     rule text NOT NULL,
     subject text NOT NULL,
@@ -5010,6 +5488,32 @@ COMMENT ON COLUMN tradeflow.projects.applied_at IS 'When it was applied last.';
 COMMENT ON COLUMN tradeflow.projects.applied_by IS 'Who did.';
 
 COMMENT ON COLUMN tradeflow.projects.applied_with IS 'The version of the program that did.';
+
+CREATE TABLE tradeflow.pushes (
+    target text NOT NULL,
+    object text NOT NULL,
+    object_id text NOT NULL,
+    hash text NOT NULL,
+    written jsonb NOT NULL,
+    outbox_id bigint,
+    pushed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.pushes IS 'What we last wrote to a thing in another system. Our own writes come back as changes: an action that would write the same again writes nothing, which ends the loop.';
+
+COMMENT ON COLUMN tradeflow.pushes.target IS 'The target.';
+
+COMMENT ON COLUMN tradeflow.pushes.object IS 'What it is there: deal, company, quote, …';
+
+COMMENT ON COLUMN tradeflow.pushes.object_id IS 'Its id, or the value of its unique property.';
+
+COMMENT ON COLUMN tradeflow.pushes.hash IS 'SHA-256 of the values, as the sidecar computes it.';
+
+COMMENT ON COLUMN tradeflow.pushes.written IS 'The values.';
+
+COMMENT ON COLUMN tradeflow.pushes.outbox_id IS 'The action that wrote them.';
+
+COMMENT ON COLUMN tradeflow.pushes.pushed_at IS 'When its completion was accepted.';
 
 CREATE VIEW tradeflow.queue_health AS
  SELECT o.state,
@@ -5248,6 +5752,33 @@ COMMENT ON COLUMN tradeflow.sidecars.started_at IS 'When it said so first.';
 
 COMMENT ON COLUMN tradeflow.sidecars.seen_at IS 'When it said so last.';
 
+ALTER TABLE tradeflow.storefront_messages ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME tradeflow.storefront_messages_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE tradeflow.suppressions (
+    address text NOT NULL,
+    reason text,
+    created_by name DEFAULT SESSION_USER NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT suppressions_address_check CHECK ((address = lower(address)))
+);
+
+COMMENT ON TABLE tradeflow.suppressions IS 'Addresses that kind email never sends to, unless its parameter transactional is true.';
+
+COMMENT ON COLUMN tradeflow.suppressions.address IS 'The address, in lower case.';
+
+COMMENT ON COLUMN tradeflow.suppressions.reason IS 'Why: unsubscribed, bounced, …';
+
+COMMENT ON COLUMN tradeflow.suppressions.created_by IS 'Who added it.';
+
+COMMENT ON COLUMN tradeflow.suppressions.created_at IS 'When.';
+
 CREATE TABLE tradeflow.sync_events (
     event_id text NOT NULL,
     source text NOT NULL,
@@ -5458,6 +5989,68 @@ COMMENT ON COLUMN tradeflow.target_health.last_error IS 'The last transient fail
 
 COMMENT ON COLUMN tradeflow.target_health.last_failed_at IS 'When that was.';
 
+CREATE TABLE tradeflow.tasks (
+    id bigint NOT NULL,
+    pool text NOT NULL,
+    title text NOT NULL,
+    body text,
+    rule text,
+    source text,
+    subject text,
+    facts jsonb,
+    options text[],
+    due_at timestamp with time zone,
+    outcome text,
+    note text,
+    decided_by name,
+    decided_at timestamp with time zone,
+    outbox_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE tradeflow.tasks IS 'Something a person must do or decide (kind task). It may be watched like any table: a rule on it answers to a decision, or to a due time that passes.';
+
+COMMENT ON COLUMN tradeflow.tasks.id IS 'Identifies the task.';
+
+COMMENT ON COLUMN tradeflow.tasks.pool IS 'Who should look: a team''s name.';
+
+COMMENT ON COLUMN tradeflow.tasks.title IS 'What is to be done, in one line.';
+
+COMMENT ON COLUMN tradeflow.tasks.body IS 'More about it.';
+
+COMMENT ON COLUMN tradeflow.tasks.rule IS 'The rule that asked for it.';
+
+COMMENT ON COLUMN tradeflow.tasks.source IS 'The table of the row it is about.';
+
+COMMENT ON COLUMN tradeflow.tasks.subject IS 'Who it is about.';
+
+COMMENT ON COLUMN tradeflow.tasks.facts IS 'The facts of the firing.';
+
+COMMENT ON COLUMN tradeflow.tasks.options IS 'Outcomes there are to choose from. NULL: any.';
+
+COMMENT ON COLUMN tradeflow.tasks.due_at IS 'When it should be decided. NULL: whenever.';
+
+COMMENT ON COLUMN tradeflow.tasks.outcome IS 'What was decided. NULL: nothing yet.';
+
+COMMENT ON COLUMN tradeflow.tasks.note IS 'Why.';
+
+COMMENT ON COLUMN tradeflow.tasks.decided_by IS 'Who decided.';
+
+COMMENT ON COLUMN tradeflow.tasks.decided_at IS 'When. NULL: it is open.';
+
+COMMENT ON COLUMN tradeflow.tasks.outbox_id IS 'The action that made it.';
+
+COMMENT ON COLUMN tradeflow.tasks.created_at IS 'When it was made.';
+
+ALTER TABLE tradeflow.tasks ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME tradeflow.tasks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE tradeflow.templates (
     name text NOT NULL,
     subject text NOT NULL,
@@ -5587,6 +6180,21 @@ ALTER TABLE ONLY tradeflow.incidents
 ALTER TABLE ONLY tradeflow.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY tradeflow.ledger_entries
+    ADD CONSTRAINT ledger_entries_account_key_key UNIQUE (account, key);
+
+ALTER TABLE ONLY tradeflow.ledger_entries
+    ADD CONSTRAINT ledger_entries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY tradeflow.links
+    ADD CONSTRAINT links_pkey PRIMARY KEY (source, subject, target, object);
+
+ALTER TABLE ONLY tradeflow.locks
+    ADD CONSTRAINT locks_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tradeflow.mail_sends
+    ADD CONSTRAINT mail_sends_pkey PRIMARY KEY (address, topic, sent_at, outbox_id);
+
 ALTER TABLE ONLY tradeflow.members
     ADD CONSTRAINT members_pkey PRIMARY KEY (rule, subject, occurrence);
 
@@ -5604,6 +6212,9 @@ ALTER TABLE ONLY tradeflow.project_objects
 
 ALTER TABLE ONLY tradeflow.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tradeflow.pushes
+    ADD CONSTRAINT pushes_pkey PRIMARY KEY (target, object, object_id);
 
 ALTER TABLE ONLY tradeflow.rule_failures
     ADD CONSTRAINT rule_failures_pkey PRIMARY KEY (rule);
@@ -5626,6 +6237,15 @@ ALTER TABLE ONLY tradeflow.settings
 ALTER TABLE ONLY tradeflow.sidecars
     ADD CONSTRAINT sidecars_pkey PRIMARY KEY (worker);
 
+ALTER TABLE ONLY tradeflow.storefront_messages
+    ADD CONSTRAINT storefront_messages_key_key UNIQUE (key);
+
+ALTER TABLE ONLY tradeflow.storefront_messages
+    ADD CONSTRAINT storefront_messages_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY tradeflow.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (address);
+
 ALTER TABLE ONLY tradeflow.sync_events
     ADD CONSTRAINT sync_events_pkey PRIMARY KEY (event_id);
 
@@ -5637,6 +6257,12 @@ ALTER TABLE ONLY tradeflow.target_states
 
 ALTER TABLE ONLY tradeflow.targets
     ADD CONSTRAINT targets_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY tradeflow.tasks
+    ADD CONSTRAINT tasks_outbox_id_key UNIQUE (outbox_id);
+
+ALTER TABLE ONLY tradeflow.tasks
+    ADD CONSTRAINT tasks_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY tradeflow.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (name);
@@ -5655,6 +6281,10 @@ CREATE INDEX assignments_member ON tradeflow.assignments USING btree (pool, memb
 CREATE INDEX change_log_default_source_subject_idx ON tradeflow.change_log_default USING btree (source, subject);
 
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
+
+CREATE INDEX ledger_entries_open ON tradeflow.ledger_entries USING btree (account) WHERE ((settled_at IS NULL) AND (sent_at IS NOT NULL));
+
+CREATE INDEX links_other ON tradeflow.links USING btree (target, object, other_id);
 
 CREATE INDEX members_recheck ON tradeflow.members USING btree (recheck_at) WHERE (recheck_at IS NOT NULL);
 
@@ -5692,9 +6322,17 @@ CREATE INDEX rule_dependencies_table ON tradeflow.rule_dependencies USING btree 
 
 CREATE INDEX rules_source ON tradeflow.rules USING btree (source);
 
+CREATE INDEX storefront_messages_company ON tradeflow.storefront_messages USING btree (company_id) WHERE (company_id IS NOT NULL);
+
+CREATE INDEX storefront_messages_customer ON tradeflow.storefront_messages USING btree (customer_id) WHERE (customer_id IS NOT NULL);
+
+CREATE INDEX storefront_messages_email ON tradeflow.storefront_messages USING btree (lower(email)) WHERE (email IS NOT NULL);
+
 CREATE INDEX sync_events_done ON tradeflow.sync_events USING btree (done_at) WHERE (done_at IS NOT NULL);
 
 CREATE INDEX sync_events_waiting ON tradeflow.sync_events USING btree (due_at) WHERE (done_at IS NULL);
+
+CREATE INDEX tasks_open ON tradeflow.tasks USING btree (pool, due_at) WHERE (decided_at IS NULL);
 
 CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
 
@@ -5885,6 +6523,8 @@ GRANT SELECT ON TABLE tradeflow.outbox TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow._bury(o tradeflow.outbox, to_state text, error text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._call(owner regrole, search_path text, call text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._caller() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._check_params(params jsonb, path text) FROM PUBLIC;
@@ -5938,6 +6578,12 @@ REVOKE ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._dependencies_after_write() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._do_sql(o tradeflow.outbox, params jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._do_task(o tradeflow.outbox, params jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._dropped() FROM PUBLIC;
 
@@ -6017,6 +6663,8 @@ REVOKE ALL ON FUNCTION tradeflow._read_as(query text, search_path text, owner re
 REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._render(source text, context jsonb) FROM PUBLIC;
 
@@ -6143,8 +6791,14 @@ GRANT ALL ON FUNCTION tradeflow.claim(worker text, max integer, lease interval, 
 REVOKE ALL ON FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jsonb[]) TO tradeflow_executor;
 
+REVOKE ALL ON FUNCTION tradeflow.decide(id bigint, outcome text, note text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.decide(id bigint, outcome text, note text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.execute(id bigint, attempt integer, params jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.execute(id bigint, attempt integer, params jsonb) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.explain(rule text, key bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.explain(rule text, key bigint) TO tradeflow_author;
@@ -6175,6 +6829,33 @@ REVOKE ALL ON FUNCTION tradeflow.inspect(id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_author;
 GRANT ALL ON FUNCTION tradeflow.inspect(id bigint) TO tradeflow_operator;
 
+GRANT SELECT ON TABLE tradeflow.ledger_entries TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.ledger_entries TO tradeflow_executor;
+GRANT SELECT ON TABLE tradeflow.ledger_entries TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) TO tradeflow_executor;
+GRANT ALL ON FUNCTION tradeflow.ledger_enter(account text, key text, amount numeric, currency text, cap numeric, reason text, outbox_id bigint) TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.ledger_sending(id bigint, before numeric, after numeric) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) TO tradeflow_executor;
+GRANT ALL ON FUNCTION tradeflow.ledger_settle(id bigint, arrived boolean) TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.lock(name text, holder text, lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.lock(name text, holder text, lease interval) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.may_mail(id bigint, addresses text[], topic text, most integer, period interval) TO tradeflow_executor;
+
+GRANT SELECT,DELETE ON TABLE tradeflow.storefront_messages TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.storefront_messages TO tradeflow_author;
+
+REVOKE ALL ON FUNCTION tradeflow.messages_for(customer bigint, email text, page text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.messages_for(customer bigint, email text, page text) TO tradeflow_executor;
+
 REVOKE ALL ON FUNCTION tradeflow.next_due(kinds text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.next_due(kinds text[]) TO tradeflow_executor;
 
@@ -6193,6 +6874,11 @@ GRANT ALL ON FUNCTION tradeflow.pick(pool text, subject text, candidates text[])
 
 REVOKE ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.present(worker text, kinds text[], version text, concurrency integer) TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.pushed(target text, object text, object_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.pushed(target text, object text, object_id text) TO tradeflow_executor;
+GRANT ALL ON FUNCTION tradeflow.pushed(target text, object text, object_id text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow.pushed(target text, object text, object_id text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow.release(pool text, subject text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.release(pool text, subject text) TO tradeflow_author;
@@ -6234,12 +6920,18 @@ GRANT ALL ON FUNCTION tradeflow.simulate(sql text) TO tradeflow_author;
 REVOKE ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.started(id bigint, attempt integer) TO tradeflow_executor;
 
+REVOKE ALL ON FUNCTION tradeflow.suppress(address text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.suppress(address text, reason text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject text, message text, detail text, hint text) TO tradeflow_sync;
 
 REVOKE ALL ON FUNCTION tradeflow.tick() FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_executor;
 GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_operator;
+
+REVOKE ALL ON FUNCTION tradeflow.unlock(name text, holder text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.unlock(name text, holder text) TO tradeflow_executor;
 
 REVOKE ALL ON FUNCTION tradeflow.unwatch("table" regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.unwatch("table" regclass) TO tradeflow_author;
@@ -6290,6 +6982,14 @@ GRANT SELECT ON TABLE tradeflow.incidents TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.installation TO tradeflow_operator;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.links TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.links TO tradeflow_executor;
+GRANT SELECT ON TABLE tradeflow.links TO tradeflow_author;
+
+GRANT SELECT ON TABLE tradeflow.locks TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.mail_sends TO tradeflow_operator;
+
 GRANT SELECT ON TABLE tradeflow.members TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.members TO tradeflow_operator;
 
@@ -6306,6 +7006,10 @@ GRANT SELECT ON TABLE tradeflow.project_objects TO tradeflow_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.projects TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.projects TO tradeflow_operator;
+
+GRANT SELECT,DELETE ON TABLE tradeflow.pushes TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.pushes TO tradeflow_executor;
+GRANT SELECT ON TABLE tradeflow.pushes TO tradeflow_author;
 
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.queue_health TO tradeflow_executor;
@@ -6335,6 +7039,9 @@ GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.sidecars TO tradeflow_operator;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.suppressions TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.suppressions TO tradeflow_author;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.sync_events TO tradeflow_sync;
 GRANT SELECT ON TABLE tradeflow.sync_events TO tradeflow_operator;
 
@@ -6346,6 +7053,17 @@ GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;
+
+GRANT SELECT,DELETE ON TABLE tradeflow.tasks TO tradeflow_operator;
+GRANT SELECT ON TABLE tradeflow.tasks TO tradeflow_author;
+
+GRANT UPDATE(outcome) ON TABLE tradeflow.tasks TO tradeflow_operator;
+
+GRANT UPDATE(note) ON TABLE tradeflow.tasks TO tradeflow_operator;
+
+GRANT UPDATE(decided_by) ON TABLE tradeflow.tasks TO tradeflow_operator;
+
+GRANT UPDATE(decided_at) ON TABLE tradeflow.tasks TO tradeflow_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.templates TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.templates TO tradeflow_executor;
