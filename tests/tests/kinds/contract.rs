@@ -90,6 +90,16 @@ impl Contract {
     }
 }
 
+impl Drop for Contract {
+    /// Asked to end, and not killed: it ends the proxies, which would outlive it.
+    fn drop(&mut self) {
+        if self.process.is_running() {
+            self.process.signal("TERM");
+            self.process.wait(std::time::Duration::from_secs(10));
+        }
+    }
+}
+
 #[tokio::test]
 async fn bigcommerce_is_called_as_its_specification_says() {
     let Some(specs) = specs("bigcommerce") else { return };
