@@ -58,7 +58,8 @@ async fn every_function_pins_its_path_and_none_is_publics_but_three() {
             "tradeflow.simulate(text)",
         ]
     );
-    let definers = "select count(*) from pg_proc p where p.oid::regprocedure::text = any ($1) and p.prosecdef";
+    let definers =
+        "select count(*) from pg_proc p where p.oid::regprocedure::text = any ($1) and p.prosecdef";
     let definers: i64 = db.client().query_one(definers, &[&loose]).await.expect("a count").get(0);
     assert_eq!(definers, 0);
     let public: Vec<String> = db
