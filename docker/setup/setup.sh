@@ -37,9 +37,12 @@ make_database() {
   else
     # The rules come last and together: they say that the sample is whole. Rows that are there fire nothing.
     tradeflow load "$share/store"
-    local file files=()
-    for file in "$share"/rules/*.sql; do files+=(--file "$file"); done
-    sql --single-transaction "${files[@]}"
+    local recipe
+    rm -rf /tmp/shop
+    tradeflow new /tmp/shop >/dev/null
+    cd /tmp/shop
+    for recipe in quote_below_base_price quote_expiry_reminder welcome_company_user; do tradeflow recipe add "$recipe" >/dev/null; done
+    tradeflow apply
     sql --command 'select name as rule, description from tradeflow.rules order by name'
   fi
 }
