@@ -249,6 +249,7 @@ mod tests {
             name: None,
             kind: "http".into(),
             idempotency_key: format!("0f1e2d3c-0000-4000-8000-000000000000-{id}"),
+            created_at: chrono::Utc::now(),
         };
         let origin = |firing_id, traceparent: Option<&str>| Origin {
             firing_id,
