@@ -5,6 +5,4 @@
 cd "$project"
 
 cargo test --quiet -p tradeflow-model -- --ignored
-# The figures at the end are what one wants to see: both runners let them through.
-export NEXTEST_PROFILE=chaos NEXTEST_NO_CAPTURE=1 RUST_TEST_NOCAPTURE=1
-TRADEFLOW_CHAOS_ACTIONS=${TRADEFLOW_CHAOS_ACTIONS:-100000} scripts/test.sh a_storm
+NEXTEST_PROFILE=chaos TRADEFLOW_CHAOS_ACTIONS=${TRADEFLOW_CHAOS_ACTIONS:-100000} scripts/test.sh a_storm -- --nocapture
