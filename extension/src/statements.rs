@@ -125,6 +125,10 @@ unsafe fn insert(insert: *mut pg_sys::InsertStmt) -> Json {
             let any = parts.iter_ptr().any(|p| (*(*p).ctequery).type_ != pg_sys::NodeTag::T_SelectStmt);
             any
         });
+        #[cfg(not(feature = "pg18"))]
+        let returning = !(*insert).returningList.is_null();
+        #[cfg(feature = "pg18")]
+        let returning = !(*insert).returningClause.is_null();
         with(
             relation(table),
             json!({
@@ -132,7 +136,7 @@ unsafe fn insert(insert: *mut pg_sys::InsertStmt) -> Json {
                 "aliased": !(*table).alias.is_null(),
                 "columns": columns.iter_ptr().map(|c| text((*c).name)).collect::<Vec<_>>(),
                 "conflict": conflict,
-                "returning": !(*insert).returningList.is_null(),
+                "returning": returning,
                 "writes_elsewhere": writes,
             }),
         )
