@@ -139,9 +139,8 @@ $$;
 comment on function tradeflow._wake_timers() is 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
 
 
--- Partitions for today and tomorrow; days past their retention go. The default partition keeps a database working
--- whose tick() nobody called. Rows are never moved: where it has some, today's stay in it, and the next day is the first
--- with a partition.
+-- The partition for tomorrow; days past their retention go. The default partition keeps a database working whose tick()
+-- nobody called. Rows are never moved: those of the first day stay in it.
 create function tradeflow._partitions() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -159,23 +158,20 @@ begin
     from (values ('outbox_history', 'finished_at', 'history_days', 90),
                  ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    foreach day in array array[today, today + 1] loop
-      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is not null then
-        continue;
+    -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
+    -- of an action be lost.
+    day := today + 1;
+    part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+    if to_regclass('tradeflow.' || part) is null then
+      execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
+      if free then
+        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+        execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+        made := made + 1;
       end if;
-      -- For today any row of the default partition is reason enough: this is asked each second.
-      execute format('select not exists (select from tradeflow.%I d where %L or d.%I >= %L)',
-                     parent.name || '_default', day = today, parent.at_column, day || ' 00:00+00') into free;
-      if not free then
-        continue;
-      end if;
-      execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-      execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                     parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-      execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
-      made := made + 1;
-    end loop;
+    end if;
     for part in
       select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = ('tradeflow.' || parent.name)::regclass
@@ -188,7 +184,7 @@ begin
   return made;
 end
 $$;
-comment on function tradeflow._partitions() is 'Internal. Makes the next days of outbox_history and change_log, drops those past settings history_days and change_log_days.';
+comment on function tradeflow._partitions() is 'Internal. Makes the next day of outbox_history and change_log, drops those past settings history_days and change_log_days.';
 
 
 -- Statements only append incidents, so that syncs never wait for each other; here the same ones become one.

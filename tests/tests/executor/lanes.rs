@@ -207,7 +207,10 @@ async fn a_lane_with_a_long_tail_keeps_its_order_and_holds_up_nobody() {
     assert_eq!(claim(&db, 10).await, ["5.1 1"]);
     super::end_leases(&db).await;
     db.sql("select tradeflow.tick()").await;
-    assert_eq!(claim(&db, 10).await, ["5.2 1", "302.2 2"]);
+    // Which lane comes first is promised to nobody.
+    let mut again = claim(&db, 10).await;
+    again.sort();
+    assert_eq!(again, ["302.2 2", "5.2 1"]);
     assert_eq!(db.one::<i32>("select tradeflow.release_held(ids => '{4}')").await, 1);
     assert_eq!(claim(&db, 10).await, Vec::<String>::new(), "5 runs");
     assert_eq!(next(5, 2).await, ["4.1 1"], "it is older than the others");
