@@ -70,6 +70,11 @@ impl Google {
         &self.account.email
     }
 
+    /// Asks for a token: whether the account is one, and the key its own.
+    pub async fn sign_in(&self) -> Result<(), Error> {
+        self.token().await.map(drop)
+    }
+
     /// The tabs of a spreadsheet.
     pub async fn tabs(&self, spreadsheet: &str) -> Result<Vec<Tab>, Error> {
         let fields = "sheets.properties(sheetId,title,gridProperties)";

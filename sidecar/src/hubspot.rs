@@ -84,6 +84,15 @@ impl HubSpot {
         judge(api::send(&self.client, call).await?, &described)
     }
 
+    /// Reads one record of a type (`deals`), or one of the `owners`: whether the token may.
+    pub async fn look(&self, part: &str) -> Result<(), Error> {
+        let path = match part {
+            "owners" => vec!["crm", "owners", VERSION],
+            object => vec!["crm", "objects", VERSION, object],
+        };
+        self.call(Method::GET, &path, &[("limit", "1")], None).await.map(drop)
+    }
+
     /// Makes sure that objects of a type have a unique property of this name.
     pub async fn ensure_unique(&self, object: &str, name: &str) -> Result<(), Error> {
         match self.call(Method::GET, &["crm", "properties", VERSION, object, name], &[], None).await {

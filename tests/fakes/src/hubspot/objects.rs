@@ -218,6 +218,13 @@ pub fn one(crm: &Crm, object: &str, id: &str, request: &Request) -> Reply {
     }
 }
 
+/// GET …/{type}: a page of records; ten unless `limit` says, 100 at most.
+pub fn all(crm: &Crm, object: &str, request: &Request) -> Reply {
+    let limit = request.param("limit").and_then(|l| l.parse().ok()).unwrap_or(10).min(100);
+    let rows = crm.records[object].iter().take(limit).map(|(id, record)| shown(id, record, None));
+    Reply::json(200, json!({"results": rows.collect::<Vec<_>>()}))
+}
+
 /// PATCH …/{type}/{id}
 pub fn update(crm: &mut Crm, object: &str, id: &str, request: &Request) -> Reply {
     let id = match id_of(crm, object, id, request) {
