@@ -17,7 +17,15 @@ async fn all_recipes_together_pass_their_own_tests() {
     }
     let said = shop.run(["test"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
-    // And they go into a database that has rows already.
+    // And they go into a database that has rows already, and the targets that operators set.
+    shop.db
+        .sql(
+            "insert into tradeflow.targets (name, system, base_url) values
+               ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/abc123'),
+               ('hubspot', 'hubspot', 'https://api.hubapi.com'), ('sheets', 'google', 'https://sheets.googleapis.com')
+             on conflict do nothing",
+        )
+        .await;
     shop.run(["apply"]).success();
     assert_eq!(
         shop.db
