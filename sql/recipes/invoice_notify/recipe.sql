@@ -15,6 +15,10 @@ insert into tradeflow.settings (name, value, description) values
   ('invoice_team_email', 'accounting@example.com', 'The address of the team that looks after invoices')     -- email
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
+insert into tradeflow.targets (name, system, base_url, secret) values
+  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/store-hash', 'env:BIGCOMMERCE_TOKEN')
+on conflict (name) do nothing;
+
 -- An order has two halves: its status comes from the core, the company and B2B Edition's own id from B2B Edition. The condition
 -- holds when both are there. Status: 0 Incomplete, 1 Pending, 4 Refunded, 5 Cancelled, 6 Declined.
 insert into tradeflow.rules (name, source, description, fires, condition, query) values (

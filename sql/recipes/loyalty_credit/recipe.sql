@@ -14,6 +14,10 @@ insert into tradeflow.settings (name, value, description) values
   ('loyalty_cap', '250', 'An order earns no more, in the store''s currency')                                -- numeric 0..100000000
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
+insert into tradeflow.targets (name, system, base_url, secret) values
+  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/store-hash', 'env:BIGCOMMERCE_TOKEN')
+on conflict (name) do nothing;
+
 -- Other rates for some customers: the first line that matches wins, and what is NULL in it is the setting's.
 create table if not exists loyalty_rates (
   position int primary key,
