@@ -10,6 +10,8 @@
 //! | [`http`] | an HTTP server that records requests and gives scripted answers |
 //! | [`rules`] | tables with rules, and what fired |
 //! | [`jobs`] | a table each change of which is an action |
+//! | [`project`] | a project's folder, with the program run in it |
+//! | [`sync`] | `tradeflow sync` of a fake store |
 //! | [`eventually`] | waiting for what another process does |
 //!
 //! ```no_run
@@ -39,3 +41,4 @@ pub mod project;
 pub mod proxy;
 pub mod rules;
 pub mod sidecar;
+pub mod sync;
