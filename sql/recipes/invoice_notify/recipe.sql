@@ -16,7 +16,7 @@ insert into tradeflow.settings (name, value, description) values
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
 insert into tradeflow.targets (name, system, base_url, secret) values
-  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/store-hash', 'env:BIGCOMMERCE_TOKEN')
+  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/STORE_HASH', 'env:BIGCOMMERCE_TOKEN')
 on conflict (name) do nothing;
 
 -- An order has two halves: its status comes from the core, the company and B2B Edition's own id from B2B Edition. The condition

@@ -15,7 +15,7 @@ insert into tradeflow.settings (name, value, description) values
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
 insert into tradeflow.targets (name, system, base_url, secret) values
-  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/store-hash', 'env:BIGCOMMERCE_TOKEN')
+  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/STORE_HASH', 'env:BIGCOMMERCE_TOKEN')
 on conflict (name) do nothing;
 
 -- Other rates for some customers: the first line that matches wins, and what is NULL in it is the setting's.
