@@ -68,7 +68,7 @@ grant select on all tables in schema tradeflow to tradeflow_operator;
 grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 -- The rule is looked up as it is written.
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text), tradeflow._refuse_value(text, text) to tradeflow_operator;
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 grant execute on function
   tradeflow.hold(bigint[], text), tradeflow.health(interval),

@@ -6634,6 +6634,10 @@ REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regr
 
 REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._refuse_value(what text, how text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._refuse_value(what text, how text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow._refuse_value(what text, how text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._render(source text, context jsonb) FROM PUBLIC;

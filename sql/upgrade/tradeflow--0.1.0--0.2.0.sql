@@ -5630,7 +5630,7 @@ revoke execute on all functions in schema tradeflow from public;
 
 grant execute on function
   tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
-  tradeflow._flush(), tradeflow._refuse_value(text, text), tradeflow.now(), tradeflow.version()
+  tradeflow._flush(), tradeflow.now(), tradeflow.version()
 to public;
 
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
@@ -5644,6 +5644,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._refuse_value(text, text),
   tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
@@ -5696,7 +5697,7 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text), tradeflow._refuse_value(text, text) to tradeflow_operator;
 
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
