@@ -35,7 +35,7 @@ use crate::trace;
 pub(crate) mod catalog;
 pub(crate) mod claim;
 pub(crate) mod context;
-mod dispatch;
+pub(crate) mod dispatch;
 mod hands;
 mod heartbeat;
 mod listen;
@@ -154,7 +154,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         if config.listen_address.is_empty() {
             warn!("hooks.url is set and listen_address is empty: this sidecar receives no webhooks");
         }
-        let env = sync::Env::new(config, pool.clone())?;
+        let env = sync::Env::new(config, pool.clone(), &sync::Resource::of_store())?;
         background.spawn(hooks::work(env, receiver.wake.clone(), config.hooks.keep, helpers.clone()));
     }
     if config.listen {
@@ -264,10 +264,10 @@ mod tests {
     /// What the SQL of the kinds says of system and delivery, by name: `('http', 'http', 'idempotency_key', true, …`.
     fn declared() -> BTreeMap<String, (String, String)> {
         let files = [
-            include_str!("../../sql/24_kinds_general.sql"),
-            include_str!("../../sql/24_kinds_bigcommerce.sql"),
-            include_str!("../../sql/24_kinds_hubspot.sql"),
-            include_str!("../../sql/24_kinds_google.sql"),
+            include_str!("../../sql/13_kinds_general.sql"),
+            include_str!("../../sql/14_kinds_bigcommerce.sql"),
+            include_str!("../../sql/15_kinds_hubspot.sql"),
+            include_str!("../../sql/16_kinds_google.sql"),
         ];
         let mut kinds = BTreeMap::new();
         for line in files.iter().flat_map(|text| text.lines()) {

@@ -6,6 +6,8 @@ alter table tradeflow.watched_tables
   add column log boolean not null default false,
   add column logged_since timestamptz;
 
+revoke select on tradeflow.clock from public;  -- tradeflow.now() needs no right of its caller any more
+
 alter table tradeflow.rules
   alter column source drop not null,
   add column view text,
@@ -174,6 +176,9 @@ begin
 end
 $roles$;
 
+create or replace function tradeflow.now() returns timestamptz
+language c stable parallel safe as 'MODULE_PATHNAME', 'tradeflow_now';
+
 create function tradeflow._render(source text, context jsonb) returns text
 language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_render';
 
@@ -194,11 +199,17 @@ language c strict as 'MODULE_PATHNAME', 'tradeflow_check_view';
 comment on function tradeflow._check_view_query(regclass) is
   'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
 
-create function tradeflow._settle(rules text[], subjects text[], silent boolean) returns int
+create function tradeflow._settle(rules text[], subjects text[], silent boolean[]) returns int
 language c as 'MODULE_PATHNAME', 'tradeflow_settle';
 
-comment on function tradeflow._settle(text[], text[], boolean) is
-  'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+comment on function tradeflow._settle(text[], text[], boolean[]) is
+  'Internal. Asks view rules about subjects (arrays of one length; a subject that is NULL: everybody), updates members, and fires for who entered and left unless silent. Locks the subjects until the end of the transaction, in a bounded number of advisory locks. Returns how many entered or left.';
+
+create function tradeflow._settle_transaction() returns trigger
+language c as 'MODULE_PATHNAME', 'tradeflow_settle_transaction';
+
+comment on function tradeflow._settle_transaction() is
+  'Internal. Deferred trigger of view_checks: asks about what the transaction left there, but above READ COMMITTED leaves it to tick().';
 
 create function tradeflow._next_run(schedule text, after timestamptz) returns timestamptz
 language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_next_run';
@@ -362,6 +373,462 @@ begin
   perform tradeflow._invalidate("table");
 end
 $$;
+
+comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+
+comment on column tradeflow.action_kinds.delivery is
+  'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
+comment on column tradeflow.action_kinds.params is
+  'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
+
+comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+
+comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
+
+create function tradeflow._check_schema(schema jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  part     record;
+  problem  text;
+begin
+  if jsonb_typeof(schema) = 'boolean' then
+    return null;
+  elsif jsonb_typeof(schema) is distinct from 'object' then
+    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
+  end if;
+  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
+    problem := case
+      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
+      when part.key in ('type') then
+        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
+         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
+      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
+      when part.key = 'pattern' and part.type = 'string' then null
+      when part.key = 'literal' and part.type = 'boolean' then null
+      when part.key = 'required' and part.type = 'array' then null
+      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
+      when part.key = 'properties' and part.type = 'object' then
+        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
+      when part.key = 'anyOf' and part.type = 'array' then
+        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
+         where p is not null limit 1)
+      else format('%s: %s is not understood here', path, part.key)
+    end;
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+comment on function tradeflow._check_schema(jsonb, text) is 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
+
+create function tradeflow._check_value(given jsonb, schema jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  its_type text := jsonb_typeof(given);
+  its_text text := given #>> '{}';
+  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
+  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
+  names    text[];
+  part     record;
+  problem  text;
+begin
+  if schema = 'true' or schema is null then
+    return null;
+  elsif schema = 'false' then
+    return format('%s: nothing is allowed here', path);
+  elsif its_type = 'string' and its_text ~ '\{[{%]' then
+    -- What a template makes is known when it is rendered, and then the sidecar checks it.
+    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
+  end if;
+
+  if schema ? 'type' then
+    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
+    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
+      return format('%s: %s, not %s%s', path,
+        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
+                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
+         from unnest(names) with ordinality u(n, o)), shown, allowed);
+    end if;
+  end if;
+  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
+    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
+  elsif schema ? 'const' and schema -> 'const' <> given then
+    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
+  end if;
+
+  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
+    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
+  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
+    return format('%s: %s is not %s%s', path, shown,
+      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
+  elsif its_type = 'array' then
+    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
+      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
+        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
+    end if;
+    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
+      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
+      exit when problem is not null;
+    end loop;
+  elsif its_type = 'object' then
+    select format('%s: "%s" is missing%s', path, r, allowed) into problem
+    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
+    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
+      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
+    end if;
+    for part in
+      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
+    loop
+      exit when problem is not null;
+      if part.schema is null and schema -> 'additionalProperties' = 'false' then
+        problem := format('%s: there is no "%s"; there is %s', path, part.key,
+          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
+      else
+        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
+      end if;
+    end loop;
+  end if;
+  if problem is null and schema ? 'anyOf' then
+    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
+      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
+        problem := format('%s: %s is missing', path,
+          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
+           from jsonb_array_elements(schema -> 'anyOf') a));
+      else
+        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
+      end if;
+    end if;
+  end if;
+  return problem;
+end
+$$;
+
+comment on function tradeflow._check_value(jsonb, jsonb, text) is 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
+
+create function tradeflow._action_kinds_before_write() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  problem text := tradeflow._check_schema(new.params, 'params');
+begin
+  if problem is not null then
+    raise exception 'kind "%": %', new.name, problem
+      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._action_kinds_before_write() is 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
+
+create trigger action_kinds_check before insert or update on tradeflow.action_kinds
+  for each row execute function tradeflow._action_kinds_before_write();
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["to"],
+    "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
+    "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
+    "properties": {
+      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
+      "subject": {"type": ["string", "null"], "description": "replaces the template's"},
+      "text": {"type": ["string", "null"], "description": "replaces the template's"},
+      "html": {"type": ["string", "null"], "description": "replaces the template's"},
+      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
+      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
+        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
+          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
+      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
+      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
+      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
+        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
+      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
+    }}$schema$),
+  ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
+    "type": "object", "additionalProperties": false,
+    "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
+      "path": {"type": ["string", "null"], "description": "below the target's base_url"},
+      "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
+      "query": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
+      "body": {"description": "JSON; text when headers give a content type that is not JSON"},
+      "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
+                 "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
+      "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
+    }}$schema$),
+  ('sql', 'none', 'in_database', true, 'Calls a function as the rule''s owner, in the transaction of the action''s own completion: exactly once. What it returns is the result''s value.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["function"],
+    "examples": [{"function": "sales.pick_rep", "args": {"company": "{{ facts.company_id }}"}}],
+    "properties": {
+      "function": {"type": "string", "literal": true, "pattern": "^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$", "description": "schema.function"},
+      "args": {"type": ["object", "string", "null"], "description": "its arguments by name"}
+    }}$schema$),
+  ('task', 'none', 'in_database', true, 'Asks a person: a row of tradeflow.tasks, to be decided with tradeflow.decide().', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["pool", "title"],
+    "examples": [{"pool": "sales", "title": "Approve {{ facts.company_name }}?", "options": ["approve", "reject"], "due_in": "2 days"}],
+    "properties": {
+      "pool": {"type": "string", "description": "who should look: a team's name"},
+      "title": {"type": "string", "description": "what is to be done, in one line"},
+      "body": {"type": ["string", "null"], "description": "more about it"},
+      "options": {"type": ["array", "string", "null"], "items": {"type": "string"}, "description": "the outcomes to choose from; without it any word is one"},
+      "due_in": {"type": ["string", "null"], "description": "an interval such as \"2 days\""},
+      "due_at": {"type": ["string", "null"], "description": "a time; wins over due_in"}
+    }}$schema$),
+  ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false,
+    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
+    "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
+    "properties": {
+      "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
+      "customer_id": {"type": ["integer", "string", "null"], "description": "for this core customer"},
+      "company_id": {"type": ["integer", "string", "null"], "description": "for every buyer of this company"},
+      "email": {"type": ["string", "null"], "description": "for the customer with this address"},
+      "page": {"type": ["string", "null"], "description": "where it is shown: quote:48002, cart, …; default: everywhere"},
+      "level": {"enum": ["info", "success", "warning", "error", null], "description": "info by default"},
+      "text": {"type": ["string", "null"], "description": "plain text"},
+      "data": {"description": "more, for the theme's own script"},
+      "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
+      "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
+      "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('bigcommerce.update_quote', 'bigcommerce', 'absolute_set', true, 'Changes a quote: notes, message, expiry, whether it may be checked out; archives it. Read back afterwards.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id"], "minProperties": 2,
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "allow_checkout": false, "notes": "Below the minimum price."}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created: the store wants to know; taken from the facts of a quote by itself"},
+      "notes": {"type": ["string", "null"], "description": "note to the buyer"},
+      "legal_terms": {"type": ["string", "null"]},
+      "message": {"type": ["string", "null"], "description": "posted to the buyer, once"},
+      "expires_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "allow_checkout": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "whether the buyer may take it to the checkout"},
+      "display_discount": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$"},
+      "title": {"type": ["string", "null"]},
+      "reference_number": {"type": ["string", "null"]},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}, "description": "names and values; the others stay"},
+      "archive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: for good"}
+    }}$schema$),
+  ('bigcommerce.link_order_to_quote', 'bigcommerce', 'look_up_first', true, 'Makes a quote Ordered, with the order that came of it. It cannot be changed any more then.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id", "bc_order_id"],
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created"},
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id, which the buyer sees"}
+    }}$schema$),
+  ('bigcommerce.set_company_status', 'bigcommerce', 'absolute_set', true, 'Approves, rejects, deactivates a company, or makes it wait.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "status"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "status": "approved"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
+    }}$schema$),
+  ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["days"]}, {"required": ["enabled"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "days": 30}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "days": {"enum": [0, 5, 15, 30, 45, 60, "0", "5", "15", "30", "45", "60", null], "description": "0, 5, 15, 30, 45 or 60"},
+      "enabled": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: the store's terms count"}
+    }}$schema$),
+  ('bigcommerce.update_company_extra_fields', 'bigcommerce', 'absolute_set', true, 'Sets extra fields of a company; up to ten companies go into one request.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "fields"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "fields": {"Segment": "gold"}}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                 "description": "labels and values; null empties; the others stay"}
+    }}$schema$),
+  ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["sales_staff_id"]}, {"required": ["email"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "sales_staff_id": "{{ steps.pick.value }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
+      "email": {"type": "string", "description": "the rep's address, instead of the id"},
+      "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
+    }}$schema$),
+  ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "amount": "{{ facts.total * 0.02 }}", "key": "loyalty order {{ facts.bc_order_id }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "amount": {"type": ["number", "string"], "pattern": "^-?[0-9]+([.][0-9]+)?$", "description": "added; negative: taken away, down to nothing"},
+      "key": {"type": ["string", "null"], "description": "what it is for; counts once, whoever asks; default: this action"},
+      "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
+      "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
+      "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none, limited to what it has"}
+    }}$schema$),
+  ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24; default: by the store's terms"}
+    }}$schema$),
+  ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "number": {"type": ["string", "null"], "description": "the same at every attempt; default: made of the action's id"},
+      "amount": {"type": ["number", "string"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "what is to be paid"},
+      "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217 code"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "order_number": {"type": ["string", "integer", "null"]},
+      "purchase_order_number": {"type": ["string", "integer", "null"]},
+      "external_id": {"type": ["string", "integer", "null"]},
+      "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
+      "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
+    }}$schema$),
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order, or what its payment method is called; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "anyOf": [{"required": ["status"]}, {"required": ["payment_method"]}],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
+      "status": {"type": ["integer", "string", "null"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"},
+      "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
+    }}$schema$),
+  ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["name"],
+    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
+    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "properties": {
+      "name": {"type": "string"},
+      "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
+      "phone": {"type": ["string", "number", "null"]},
+      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
+        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
+        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
+      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+        "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
+      "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
+      "catalog_id": {"type": ["integer", "string", "null"]},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "match": {"type": ["string", "null"], "description": "the extra field whose value tells companies apart; without it the admin's address does"},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the admin"}
+    }}$schema$),
+  ('bigcommerce.create_company_user', 'bigcommerce', 'look_up_first', true, 'Adds a buyer to a company, unless the address is its already. A consumer with the address is converted.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "email", "first_name", "last_name"],
+    "examples": [{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "role": "junior"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "email": {"type": "string"},
+      "first_name": {"type": "string"},
+      "last_name": {"type": "string"},
+      "phone": {"type": ["string", "number", "null"]},
+      "role": {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2, "pattern": "(?i)^(admin|senior|junior|[0-2])$", "description": "admin, senior or junior (the default)"},
+      "company_role_id": {"type": ["integer", "string", "null"], "description": "wins over role"},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}, "description": "default: [1]"},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the buyer"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
+select
+  'hubspot.upsert_' || o.singular, 'hubspot', 'upsert_by_key', true,
+  format('Creates or changes a %s under a unique property of ours; up to 100 go into one request.', o.singular), true,
+  jsonb_build_object(
+    'type', 'object', 'additionalProperties', false, 'required', '["key"]'::jsonb,
+    'examples', jsonb_build_array(o.example::jsonb),
+    'properties', $schema${
+      "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
+      "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
+      "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
+      "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
+      "associate": {"type": ["array", "string"], "description": "records to be associated with",
+        "items": {"type": "object", "additionalProperties": false, "required": ["to"], "properties": {
+          "to": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+          "id": {"type": ["string", "integer", "null"], "description": "the record's id"},
+          "key": {"type": ["string", "integer", "null"], "description": "or the value of its unique property"},
+          "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+          "required": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "false: does not wait for it"}}}},
+      "always": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: also when nothing differs from what was written last"}
+    }$schema$::jsonb || o.more::jsonb)
+from (values
+  ('deal', '{"key": "{{ facts.quote_id }}", "properties": {"dealname": "{{ facts.quote_number }}", "amount": "{{ facts.grand_total }}"}, "stage": "Quote sent", "forward_only": true}',
+   '{"pipeline": {"type": ["string", "null"], "description": "id or label; default: whichever has the stage"},
+     "stage": {"type": ["string", "null"], "description": "id or label"},
+     "forward_only": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: a deal never goes back, and a closed one stays"}}'),
+  ('contact', '{"key": "{{ facts.b2b_user_id }}", "properties": {"email": "{{ facts.email }}", "firstname": "{{ facts.first_name }}", "lastname": "{{ facts.last_name }}"}, "associate": [{"to": "companies", "key": "{{ facts.company_id }}"}]}', '{}'),
+  ('company', '{"key": "{{ facts.company_id }}", "properties": {"name": "{{ facts.company_name }}"}}', '{}')
+) o(singular, example, more);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["object"],
+    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
+    "properties": {
+      "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+      "id": {"type": ["string", "integer"], "description": "the record's id"},
+      "key": {"type": ["string", "integer"], "description": "or the value of its unique property"},
+      "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+      "owner_email": {"type": ["string", "null"], "description": "the user's address; empty: nobody"},
+      "owner_id": {"type": ["string", "integer"], "description": "or HubSpot's id of the owner"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('sheets.upsert_rows', 'google', 'upsert_by_key', true, 'Writes rows, found by the values of their key columns; adds those that are not there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "rows"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Quotes", "key": "Quote", "rows": {"Quote": "{{ facts.quote_number }}", "Total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}, "description": "the key column's header, or several"},
+      "rows": {"type": ["object", "array", "string"], "items": {"type": ["object", "string"]}, "description": "one row or a list: headers and values; null leaves a cell as it is"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"},
+      "create": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: makes the tab when it is not there"}
+    }}$schema$),
+  ('sheets.delete_rows', 'google', 'upsert_by_key', true, 'Takes rows away that have these values, but for those to keep.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "where"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Lines", "where": {"Quote": "{{ facts.quote_number }}"}, "key": "Line", "keep": "{{ facts.line_keys }}"}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "where": {"type": ["object", "string"], "minProperties": 1, "description": "headers and the values that rows must have"},
+      "key": {"type": ["string", "null"], "description": "with keep: the column whose values are compared"},
+      "keep": {"type": ["array", "string", "null"], "description": "rows whose key is among these stay"}
+    }}$schema$),
+  ('sheets.write_back', 'google', 'upsert_by_key', true, 'Writes cells of a row that is there: what became of it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "value", "set"],
+    "examples": [{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.sheet_name }}", "key": "Company", "value": "{{ facts.name }}", "set": {"Id": "{{ steps.company.company_id }}", "Error": ""}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": "string", "description": "the key column's header"},
+      "value": {"type": ["string", "number", "boolean"], "description": "its value in the row that is meant"},
+      "set": {"type": ["object", "string"], "minProperties": 1, "description": "headers and values; \"\" empties a cell"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"}
+    }}$schema$);
 
 comment on column tradeflow.rules.view is 'Instead of source: a view whose rows are the subjects for which the answer is yes. Columns: subject; occurrence, fire_at, recheck_at if it has them; the others are the facts. See rule_inputs.';
 
@@ -558,10 +1025,10 @@ begin
     from tradeflow.outbox o where o.rule = new.name and o.state = 'waiting';
   end if;
   if tg_op <> 'INSERT' then
-    perform tradeflow._invalidate(to_regclass(old.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(old.source, old.view)));
   end if;
   if tg_op <> 'DELETE' then
-    perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(new.source, new.view)));
     perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
     if new.view is not null and tradeflow._is_asked(new)
        and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
@@ -572,6 +1039,19 @@ begin
   return null;
 end
 $$;
+
+create or replace function tradeflow._clock_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tradeflow._invalidate('tradeflow.clock');
+  perform tradeflow._invalidate(to_regclass(w.name)) from tradeflow.watched_tables w where to_regclass(w.name) is not null;
+  return null;
+end
+$$;
+
+comment on function tradeflow._clock_after_write() is 'Internal. Has every backend read the clock again, and compile anew the rules that have it for a constant.';
 
 create table tradeflow.rule_inputs (
   rule     text not null references tradeflow.rules (name) on update cascade on delete cascade,
@@ -598,7 +1078,8 @@ create table tradeflow.members (
   entered_at  timestamptz,
   fire_at     timestamptz,
   recheck_at  timestamptz,
-  primary key (rule, subject, occurrence)
+  -- What all rules said about a subject lies together: they are mostly asked together.
+  primary key (subject, rule, occurrence)
 );
 
 create index members_recheck on tradeflow.members (recheck_at) where recheck_at is not null;
@@ -623,7 +1104,7 @@ comment on column tradeflow.members.recheck_at is 'When the view is to be asked 
 
 create table tradeflow.view_checks (
   id        bigint generated by default as identity primary key,
-  rule      text not null,
+  rules     text[] not null,
   subjects  text[] not null,
   silent    boolean not null default false,
   xact      xid8 not null default pg_current_xact_id()
@@ -637,7 +1118,7 @@ comment on table tradeflow.view_checks is 'Subjects that view rules are to be as
 
 comment on column tradeflow.view_checks.id is 'Identifies the row.';
 
-comment on column tradeflow.view_checks.rule is 'The view rule.';
+comment on column tradeflow.view_checks.rules is 'The view rules: each is asked about each of the subjects.';
 
 comment on column tradeflow.view_checks.subjects is 'The subjects, as text.';
 
@@ -752,63 +1233,6 @@ comment on function tradeflow._rule_inputs_after_write() is 'Internal. Has every
 create trigger rule_inputs_after_write after insert or update or delete on tradeflow.rule_inputs
   for each row execute function tradeflow._rule_inputs_after_write();
 
-create function tradeflow._lock_subjects(rules text[], subjects text[]) returns void
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  select pg_advisory_xact_lock(1953655923, b.bucket)
-  from (select distinct (hashtextextended(s.rule || ':' || s.subject, 0) & 1023)::int as bucket
-        from unnest(rules, subjects) s(rule, subject)
-        order by bucket) b
-$$;
-
-comment on function tradeflow._lock_subjects(text[], text[]) is 'Internal. Serialises the answers about subjects; 1,024 advisory locks at most.';
-
-create function tradeflow._settle_transaction() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if current_setting('transaction_isolation') <> 'read committed' then
-    return null;
-  end if;
-  perform tradeflow._settle_checks(array(select c.id from tradeflow.view_checks c where c.xact = pg_current_xact_id()));
-  return null;
-end
-$$;
-
-comment on function tradeflow._settle_transaction() is 'Internal. Deferred trigger of view_checks.';
-
-create function tradeflow._settle_checks(checks bigint[]) returns int
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  asked    record;
-  changed  int := 0;
-begin
-  if cardinality(checks) = 0 then
-    return 0;
-  end if;
-  -- First all locks, then a fresh snapshot for each question: locks taken in between could deadlock.
-  perform tradeflow._lock_subjects(array_agg(c.rule), array_agg(s.subject))
-  from tradeflow.view_checks c, unnest(c.subjects) s(subject) where c.id = any (checks);
-  for asked in
-    select x.silent, array_agg(x.rule) as rules, array_agg(x.subject) as subjects
-    from (select distinct c.silent, c.rule, s.subject
-          from tradeflow.view_checks c, unnest(c.subjects) s(subject)
-          where c.id = any (checks)) x
-    group by x.silent
-  loop
-    changed := changed + tradeflow._settle(asked.rules, asked.subjects, asked.silent);
-  end loop;
-  delete from tradeflow.view_checks c where c.id = any (checks);
-  return changed;
-end
-$$;
-
-comment on function tradeflow._settle_checks(bigint[]) is 'Internal. Locks and asks about the subjects of these rows of view_checks. Returns how many entered or left.';
-
 create constraint trigger view_checks_settle after insert on tradeflow.view_checks
   deferrable initially deferred
   for each row execute function tradeflow._settle_transaction();
@@ -820,24 +1244,29 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  due      record;
-  settled  int := 0;
+  asked  record;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     return 0;
   end if;
-  select array_agg(m.rule) as rules, array_agg(m.subject) as subjects into due
-  from (select x.rule, x.subject from tradeflow.members x
-        where x.recheck_at <= tradeflow.now()
-        order by x.recheck_at limit 10000) m;
-  if due.rules is not null then
-    perform tradeflow._lock_subjects(due.rules, due.subjects);
-    settled := tradeflow._settle(due.rules, due.subjects, false);
-  end if;
-  return settled + tradeflow._settle_checks(array(
-    select c.id from tradeflow.view_checks c
-    where c.xact is distinct from pg_current_xact_id_if_assigned()
-    order by c.id limit 1000 for update skip locked));
+  with due as (
+    select m.rule, m.subject from tradeflow.members m
+    where m.recheck_at <= tradeflow.now()
+    order by m.recheck_at limit 10000
+  ), queued as (
+    delete from tradeflow.view_checks c
+    where c.id in (select x.id from tradeflow.view_checks x
+                   where x.xact is distinct from pg_current_xact_id_if_assigned()
+                   order by x.id limit 1000 for update skip locked)
+    returning c.rules, c.subjects, c.silent
+  ), pairs as (
+    select d.rule, d.subject, false as silent from due d
+    union all
+    select r.rule, s.subject, q.silent from queued q, unnest(q.rules) r(rule), unnest(q.subjects) s(subject)
+  )
+  select array_agg(p.rule) as rules, array_agg(p.subject) as subjects, array_agg(p.silent) as silent into asked from pairs p;
+  -- In one call: all locks are taken before the first question.
+  return tradeflow._settle(asked.rules, asked.subjects, asked.silent);
 end
 $$;
 
@@ -852,463 +1281,11 @@ begin
     return;  -- the dump has the members
   end if;
   delete from tradeflow.members m where m.rule = _seed_view.rule;
-  perform tradeflow._settle(array[_seed_view.rule], null, true);
+  perform tradeflow._settle(array[_seed_view.rule], array[null::text], array[true]);
 end
 $$;
 
 comment on function tradeflow._seed_view(text) is 'Internal. Fills members from a view, silently.';
-
-comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
-
-comment on column tradeflow.action_kinds.delivery is
-  'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
-
-comment on column tradeflow.action_kinds.params is
-  'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
-
-comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
-
-comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
-
-create function tradeflow._check_schema(schema jsonb, path text) returns text
-language plpgsql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  part     record;
-  problem  text;
-begin
-  if jsonb_typeof(schema) = 'boolean' then
-    return null;
-  elsif jsonb_typeof(schema) is distinct from 'object' then
-    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
-  end if;
-  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
-    problem := case
-      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
-      when part.key in ('type') then
-        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
-         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
-      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
-      when part.key = 'pattern' and part.type = 'string' then null
-      when part.key = 'literal' and part.type = 'boolean' then null
-      when part.key = 'required' and part.type = 'array' then null
-      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
-      when part.key = 'properties' and part.type = 'object' then
-        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
-      when part.key = 'anyOf' and part.type = 'array' then
-        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
-         where p is not null limit 1)
-      else format('%s: %s is not understood here', path, part.key)
-    end;
-    if problem is not null then
-      return problem;
-    end if;
-  end loop;
-  return null;
-end
-$$;
-
-comment on function tradeflow._check_schema(jsonb, text) is 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
-
-create function tradeflow._check_value(given jsonb, schema jsonb, path text) returns text
-language plpgsql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  its_type text := jsonb_typeof(given);
-  its_text text := given #>> '{}';
-  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
-  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
-  names    text[];
-  part     record;
-  problem  text;
-begin
-  if schema = 'true' or schema is null then
-    return null;
-  elsif schema = 'false' then
-    return format('%s: nothing is allowed here', path);
-  elsif its_type = 'string' and its_text ~ '\{[{%]' then
-    -- What a template makes is known when it is rendered, and then the sidecar checks it.
-    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
-  end if;
-
-  if schema ? 'type' then
-    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
-    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
-      return format('%s: %s, not %s%s', path,
-        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
-                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
-         from unnest(names) with ordinality u(n, o)), shown, allowed);
-    end if;
-  end if;
-  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
-    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
-  elsif schema ? 'const' and schema -> 'const' <> given then
-    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
-  end if;
-
-  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
-    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
-  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
-    return format('%s: %s is not %s%s', path, shown,
-      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
-  elsif its_type = 'array' then
-    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
-      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
-        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
-    end if;
-    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
-      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
-      exit when problem is not null;
-    end loop;
-  elsif its_type = 'object' then
-    select format('%s: "%s" is missing%s', path, r, allowed) into problem
-    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
-    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
-      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
-    end if;
-    for part in
-      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
-    loop
-      exit when problem is not null;
-      if part.schema is null and schema -> 'additionalProperties' = 'false' then
-        problem := format('%s: there is no "%s"; there is %s', path, part.key,
-          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
-      else
-        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
-      end if;
-    end loop;
-  end if;
-  if problem is null and schema ? 'anyOf' then
-    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
-      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
-        problem := format('%s: %s is missing', path,
-          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
-           from jsonb_array_elements(schema -> 'anyOf') a));
-      else
-        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
-      end if;
-    end if;
-  end if;
-  return problem;
-end
-$$;
-
-comment on function tradeflow._check_value(jsonb, jsonb, text) is 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
-
-create function tradeflow._action_kinds_before_write() returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  problem text := tradeflow._check_schema(new.params, 'params');
-begin
-  if problem is not null then
-    raise exception 'kind "%": %', new.name, problem
-      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
-  end if;
-  return new;
-end
-$$;
-
-comment on function tradeflow._action_kinds_before_write() is 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
-
-create trigger action_kinds_check before insert or update on tradeflow.action_kinds
-  for each row execute function tradeflow._action_kinds_before_write();
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('bigcommerce.update_quote', 'bigcommerce', 'absolute_set', true, 'Changes a quote: notes, message, expiry, whether it may be checked out; archives it. Read back afterwards.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["quote_id"], "minProperties": 2,
-    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "allow_checkout": false, "notes": "Below the minimum price."}],
-    "properties": {
-      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
-      "created_at": {"type": ["string", "null"], "description": "when the quote was created: the store wants to know; taken from the facts of a quote by itself"},
-      "notes": {"type": ["string", "null"], "description": "note to the buyer"},
-      "legal_terms": {"type": ["string", "null"]},
-      "message": {"type": ["string", "null"], "description": "posted to the buyer, once"},
-      "expires_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
-      "allow_checkout": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "whether the buyer may take it to the checkout"},
-      "display_discount": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$"},
-      "title": {"type": ["string", "null"]},
-      "reference_number": {"type": ["string", "null"]},
-      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}, "description": "names and values; the others stay"},
-      "archive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: for good"}
-    }}$schema$),
-  ('bigcommerce.link_order_to_quote', 'bigcommerce', 'look_up_first', true, 'Makes a quote Ordered, with the order that came of it. It cannot be changed any more then.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["quote_id", "bc_order_id"],
-    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {
-      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
-      "created_at": {"type": ["string", "null"], "description": "when the quote was created"},
-      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id, which the buyer sees"}
-    }}$schema$),
-  ('bigcommerce.set_company_status', 'bigcommerce', 'absolute_set', true, 'Approves, rejects, deactivates a company, or makes it wait.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "status"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "status": "approved"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
-                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
-    }}$schema$),
-  ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id"],
-    "anyOf": [{"required": ["days"]}, {"required": ["enabled"]}],
-    "examples": [{"company_id": "{{ facts.company_id }}", "days": 30}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "days": {"enum": [0, 5, 15, 30, 45, 60, "0", "5", "15", "30", "45", "60", null], "description": "0, 5, 15, 30, 45 or 60"},
-      "enabled": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: the store's terms count"}
-    }}$schema$),
-  ('bigcommerce.update_company_extra_fields', 'bigcommerce', 'absolute_set', true, 'Sets extra fields of a company; up to ten companies go into one request.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "fields"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "fields": {"Segment": "gold"}}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-                 "description": "labels and values; null empties; the others stay"}
-    }}$schema$),
-  ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id"],
-    "anyOf": [{"required": ["sales_staff_id"]}, {"required": ["email"]}],
-    "examples": [{"company_id": "{{ facts.company_id }}", "sales_staff_id": "{{ steps.pick.value }}"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
-      "email": {"type": "string", "description": "the rep's address, instead of the id"},
-      "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
-      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
-    }}$schema$),
-  ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "amount": "{{ facts.total * 0.02 }}", "key": "loyalty order {{ facts.bc_order_id }}"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "amount": {"type": ["number", "string"], "pattern": "^-?[0-9]+([.][0-9]+)?$", "description": "added; negative: taken away, down to nothing"},
-      "key": {"type": ["string", "null"], "description": "what it is for; counts once, whoever asks; default: this action"},
-      "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
-      "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
-      "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
-      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
-    }}$schema$),
-  ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
-    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
-    }$schema$),
-  ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "number": {"type": ["string", "null"], "description": "the same at every attempt; default: made of the action's id"},
-      "amount": {"type": ["number", "string"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "what is to be paid"},
-      "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217 code"},
-      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
-      "order_number": {"type": ["string", "integer", "null"]},
-      "purchase_order_number": {"type": ["string", "integer", "null"]},
-      "external_id": {"type": ["string", "integer", "null"]},
-      "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
-      "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
-    }}$schema$),
-  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
-    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
-    "properties": {
-      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
-    }}$schema$),
-  ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["name"],
-    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
-    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
-    "properties": {
-      "name": {"type": "string"},
-      "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
-      "phone": {"type": ["string", "number", "null"]},
-      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
-        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
-        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
-      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
-        "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
-      "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
-      "catalog_id": {"type": ["integer", "string", "null"]},
-      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}},
-      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
-      "match": {"type": ["string", "null"], "description": "the extra field whose value tells companies apart; without it the admin's address does"},
-      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the admin"}
-    }}$schema$),
-  ('bigcommerce.create_company_user', 'bigcommerce', 'look_up_first', true, 'Adds a buyer to a company, unless the address is its already. A consumer with the address is converted.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "email", "first_name", "last_name"],
-    "examples": [{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "role": "junior"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "email": {"type": "string"},
-      "first_name": {"type": "string"},
-      "last_name": {"type": "string"},
-      "phone": {"type": ["string", "number", "null"]},
-      "role": {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2, "pattern": "(?i)^(admin|senior|junior|[0-2])$", "description": "admin, senior or junior (the default)"},
-      "company_role_id": {"type": ["integer", "string", "null"], "description": "wins over role"},
-      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}, "description": "default: [1]"},
-      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
-      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the buyer"}
-    }}$schema$);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["to"],
-    "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
-    "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
-    "properties": {
-      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
-      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
-      "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
-      "subject": {"type": ["string", "null"], "description": "replaces the template's"},
-      "text": {"type": ["string", "null"], "description": "replaces the template's"},
-      "html": {"type": ["string", "null"], "description": "replaces the template's"},
-      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
-      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
-        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
-          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
-      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
-      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
-      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
-        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
-      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
-    }}$schema$),
-  ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
-    "type": "object", "additionalProperties": false,
-    "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
-    "properties": {
-      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
-      "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
-      "path": {"type": ["string", "null"], "description": "below the target's base_url"},
-      "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
-      "query": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
-      "body": {"description": "JSON; text when headers give a content type that is not JSON"},
-      "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
-                 "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
-      "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
-    }}$schema$),
-  ('sql', 'none', 'in_database', true, 'Calls a function as the rule''s owner, in the transaction of the action''s own completion: exactly once. What it returns is the result''s value.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["function"],
-    "examples": [{"function": "sales.pick_rep", "args": {"company": "{{ facts.company_id }}"}}],
-    "properties": {
-      "function": {"type": "string", "literal": true, "pattern": "^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$", "description": "schema.function"},
-      "args": {"type": ["object", "string", "null"], "description": "its arguments by name"}
-    }}$schema$),
-  ('task', 'none', 'in_database', true, 'Asks a person: a row of tradeflow.tasks, to be decided with tradeflow.decide().', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["pool", "title"],
-    "examples": [{"pool": "sales", "title": "Approve {{ facts.company_name }}?", "options": ["approve", "reject"], "due_in": "2 days"}],
-    "properties": {
-      "pool": {"type": "string", "description": "who should look: a team's name"},
-      "title": {"type": "string", "description": "what is to be done, in one line"},
-      "body": {"type": ["string", "null"], "description": "more about it"},
-      "options": {"type": ["array", "string", "null"], "items": {"type": "string"}, "description": "the outcomes to choose from; without it any word is one"},
-      "due_in": {"type": ["string", "null"], "description": "an interval such as \"2 days\""},
-      "due_at": {"type": ["string", "null"], "description": "a time; wins over due_in"}
-    }}$schema$),
-  ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
-    "type": "object", "additionalProperties": false,
-    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
-    "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
-    "properties": {
-      "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
-      "customer_id": {"type": ["integer", "string", "null"], "description": "for this core customer"},
-      "company_id": {"type": ["integer", "string", "null"], "description": "for every buyer of this company"},
-      "email": {"type": ["string", "null"], "description": "for the customer with this address"},
-      "page": {"type": ["string", "null"], "description": "where it is shown: quote:48002, cart, …; default: everywhere"},
-      "level": {"enum": ["info", "success", "warning", "error", null], "description": "info by default"},
-      "text": {"type": ["string", "null"], "description": "plain text"},
-      "data": {"description": "more, for the theme's own script"},
-      "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
-      "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
-      "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
-    }}$schema$),
-  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
-    "type": "object", "additionalProperties": false, "examples": [{}]
-    }$schema$);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('sheets.upsert_rows', 'google', 'upsert_by_key', true, 'Writes rows, found by the values of their key columns; adds those that are not there.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "rows"],
-    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Quotes", "key": "Quote", "rows": {"Quote": "{{ facts.quote_number }}", "Total": "{{ facts.grand_total }}"}}],
-    "properties": {
-      "spreadsheet": {"type": "string", "description": "the id in its address"},
-      "sheet": {"type": "string", "description": "the tab's title"},
-      "key": {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}, "description": "the key column's header, or several"},
-      "rows": {"type": ["object", "array", "string"], "items": {"type": ["object", "string"]}, "description": "one row or a list: headers and values; null leaves a cell as it is"},
-      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"},
-      "create": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: makes the tab when it is not there"}
-    }}$schema$),
-  ('sheets.delete_rows', 'google', 'upsert_by_key', true, 'Takes rows away that have these values, but for those to keep.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "where"],
-    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Lines", "where": {"Quote": "{{ facts.quote_number }}"}, "key": "Line", "keep": "{{ facts.line_keys }}"}],
-    "properties": {
-      "spreadsheet": {"type": "string", "description": "the id in its address"},
-      "sheet": {"type": "string", "description": "the tab's title"},
-      "where": {"type": ["object", "string"], "minProperties": 1, "description": "headers and the values that rows must have"},
-      "key": {"type": ["string", "null"], "description": "with keep: the column whose values are compared"},
-      "keep": {"type": ["array", "string", "null"], "description": "rows whose key is among these stay"}
-    }}$schema$),
-  ('sheets.write_back', 'google', 'upsert_by_key', true, 'Writes cells of a row that is there: what became of it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "value", "set"],
-    "examples": [{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.sheet_name }}", "key": "Company", "value": "{{ facts.name }}", "set": {"Id": "{{ steps.company.company_id }}", "Error": ""}}],
-    "properties": {
-      "spreadsheet": {"type": "string", "description": "the id in its address"},
-      "sheet": {"type": "string", "description": "the tab's title"},
-      "key": {"type": "string", "description": "the key column's header"},
-      "value": {"type": ["string", "number", "boolean"], "description": "its value in the row that is meant"},
-      "set": {"type": ["object", "string"], "minProperties": 1, "description": "headers and values; \"\" empties a cell"},
-      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"}
-    }}$schema$);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
-select
-  'hubspot.upsert_' || o.singular, 'hubspot', 'upsert_by_key', true,
-  format('Creates or changes a %s under a unique property of ours; up to 100 go into one request.', o.singular), true,
-  jsonb_build_object(
-    'type', 'object', 'additionalProperties', false, 'required', '["key"]'::jsonb,
-    'examples', jsonb_build_array(o.example::jsonb),
-    'properties', $schema${
-      "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
-      "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
-      "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
-      "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
-      "associate": {"type": ["array", "string"], "description": "records to be associated with",
-        "items": {"type": "object", "additionalProperties": false, "required": ["to"], "properties": {
-          "to": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
-          "id": {"type": ["string", "integer", "null"], "description": "the record's id"},
-          "key": {"type": ["string", "integer", "null"], "description": "or the value of its unique property"},
-          "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
-          "required": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "false: does not wait for it"}}}},
-      "always": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: also when nothing differs from what was written last"}
-    }$schema$::jsonb || o.more::jsonb)
-from (values
-  ('deal', '{"key": "{{ facts.quote_id }}", "properties": {"dealname": "{{ facts.quote_number }}", "amount": "{{ facts.grand_total }}"}, "stage": "Quote sent", "forward_only": true}',
-   '{"pipeline": {"type": ["string", "null"], "description": "id or label; default: whichever has the stage"},
-     "stage": {"type": ["string", "null"], "description": "id or label"},
-     "forward_only": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: a deal never goes back, and a closed one stays"}}'),
-  ('contact', '{"key": "{{ facts.b2b_user_id }}", "properties": {"email": "{{ facts.email }}", "firstname": "{{ facts.first_name }}", "lastname": "{{ facts.last_name }}"}, "associate": [{"to": "companies", "key": "{{ facts.company_id }}"}]}', '{}'),
-  ('company', '{"key": "{{ facts.company_id }}", "properties": {"name": "{{ facts.company_name }}"}}', '{}')
-) o(singular, example, more);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["object"],
-    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
-    "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
-    "properties": {
-      "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
-      "id": {"type": ["string", "integer"], "description": "the record's id"},
-      "key": {"type": ["string", "integer"], "description": "or the value of its unique property"},
-      "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
-      "owner_email": {"type": ["string", "null"], "description": "the user's address; empty: nobody"},
-      "owner_id": {"type": ["string", "integer"], "description": "or HubSpot's id of the owner"}
-    }}$schema$);
 
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 
@@ -1337,6 +1314,8 @@ comment on column tradeflow.targets.paused_at is 'Since when nothing is sent the
 comment on column tradeflow.targets.paused_reason is 'Why it was paused.';
 
 comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
+
+comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type. when, which every kind has: whether the step is wanted; where it is false, the step is done without anything being done.';
 
 comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 
@@ -1375,7 +1354,10 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  problem := tradeflow._check_value(new.params, kind.params, 'params');
+  -- when is every kind's: whether the step is wanted at all.
+  problem := coalesce(tradeflow._check_value(new.params - 'when', kind.params, 'params'),
+                      case when new.params ? 'when' then tradeflow._check_value(
+                        new.params -> 'when', '{"type": ["boolean", "string"], "pattern": "^(true|false)$"}', 'params.when') end);
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
@@ -1406,6 +1388,41 @@ begin
 end
 $$;
 
+create or replace function tradeflow._actions_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_rule  tradeflow.rules;
+  missing   text;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if not found then
+    return null;
+  end if;
+  missing := tradeflow._rule_missing(the_rule);
+  if missing is distinct from the_rule.invalid then
+    update tradeflow.rules set invalid = missing where name = the_rule.name;
+  end if;
+  perform tradeflow._invalidate(to_regclass(coalesce(the_rule.source, the_rule.view)));
+  return null;
+end
+$$;
+
+create view tradeflow._first_actions as
+select f.rule, jsonb_object_agg(f.edge, to_jsonb(f) - '{rule,edge}'::text[]) as actions
+from (select distinct on (a.rule, a.edge) a.rule, a.edge, a.step, a.name, a.kind, a.target, a.max_attempts,
+             a.delay <> '0' or a.lane is not null as special
+      from tradeflow.actions a
+      order by a.rule, a.edge, a.step) f
+group by f.rule;
+
+comment on view tradeflow._first_actions is 'Internal. What a firing becomes, as compiled rules have it.';
+
+comment on column tradeflow._first_actions.rule is 'The rule.';
+
+comment on column tradeflow._first_actions.actions is 'By edge, the first action; special: it has a delay or a lane of its own.';
+
 create or replace function tradeflow._targets_after_write() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -1422,14 +1439,23 @@ begin
 end
 $$;
 
+create function tradeflow._refuse_value(what text, how text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception '%', what using errcode = 'check_violation', hint = how;
+end
+$$;
+
+comment on function tradeflow._refuse_value(text, text) is 'Internal. Errors: always 23514, with these words and this hint.';
+
 create function tradeflow._rules_valid() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('rule "%s": %s', new.name, c.what), c.how)
   from (values
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
      'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
@@ -1457,9 +1483,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -1473,10 +1496,8 @@ create function tradeflow._actions_valid() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('action %s of rule "%s": %s', new.step, new.rule, c.what), c.how)
   from (values
     (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
@@ -1490,9 +1511,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -1509,9 +1527,8 @@ as $$
 declare
   reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
   where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('target "%s": %s', new.name, c.what), c.how)
   from (values
     (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
     (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
@@ -1525,9 +1542,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -2356,7 +2370,7 @@ create table tradeflow.rule_failures (
   total  bigint not null
 );
 
-comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents. A rule with as many within an hour as setting pause_after_errors (default 100) says is paused.';
 
 comment on column tradeflow.rule_failures.rule is 'The rule.';
 
@@ -3406,6 +3420,90 @@ $$;
 comment on function tradeflow.claim(text, int, interval, text[], jsonb) is
   'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. room: how many of which target the worker takes, {"hubspot": 12, "*": 64}; "" is for actions without a target, * for targets not named. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Targets give no more than their limits allow. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
+create table tradeflow.suppressions (
+  address     text primary key check (address = lower(address)),
+  reason      text,
+  created_by  name not null default session_user,
+  created_at  timestamptz not null default now()
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.suppressions', '');
+
+comment on table tradeflow.suppressions is 'Addresses that kind email never sends to, unless its parameter transactional is true.';
+
+comment on column tradeflow.suppressions.address is 'The address, in lower case.';
+
+comment on column tradeflow.suppressions.reason is 'Why: unsubscribed, bounced, …';
+
+comment on column tradeflow.suppressions.created_by is 'Who added it.';
+
+comment on column tradeflow.suppressions.created_at is 'When.';
+
+create function tradeflow.suppress(address text, reason text default null) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with added as (
+    insert into tradeflow.suppressions (address, reason) values (lower(trim(suppress.address)), suppress.reason)
+    on conflict do nothing returning 1
+  )
+  select exists (select from added)
+$$;
+
+comment on function tradeflow.suppress(text, text) is 'No more mail to this address. False: it was so already.';
+
+create table tradeflow.mail_sends (
+  outbox_id  bigint not null,
+  address    text not null,
+  topic      text not null,
+  sent_at    timestamptz not null,
+  primary key (address, topic, sent_at, outbox_id)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
+
+comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+
+comment on column tradeflow.mail_sends.outbox_id is 'The action.';
+
+comment on column tradeflow.mail_sends.address is 'The recipient, in lower case.';
+
+comment on column tradeflow.mail_sends.topic is 'What the cap counts.';
+
+comment on column tradeflow.mail_sends.sent_at is 'When, by tradeflow.now().';
+
+create function tradeflow.may_mail(id bigint, addresses text[], topic text, most int, period interval) returns table (address text, reason text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  one  text;
+begin
+  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
+    address := one;
+    reason := null;
+    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
+    if reason is null and may_mail.most is not null then
+      -- Two mails to one address at the same moment are counted one after the other.
+      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
+      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
+        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
+          reason := format('had %s within %s', may_mail.most, may_mail.period);
+        else
+          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
+        end if;
+      end if;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tradeflow.may_mail(bigint, text[], text, int, interval) is
+  'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
+
 create table tradeflow.tasks (
   id          bigint generated by default as identity primary key,
   pool        text not null,
@@ -3665,90 +3763,6 @@ $$;
 
 comment on function tradeflow.execute(bigint, int, jsonb) is
   'Executes a leased action of kind sql, task or storefront_message with its rendered parameters, and completes it in the same transaction. NULL: refused, the attempt does not hold the lease. Errors: those of what is executed; TF001 when the lease was lost meanwhile (everything is undone).';
-
-create table tradeflow.suppressions (
-  address     text primary key check (address = lower(address)),
-  reason      text,
-  created_by  name not null default session_user,
-  created_at  timestamptz not null default now()
-);
-
-select pg_catalog.pg_extension_config_dump('tradeflow.suppressions', '');
-
-comment on table tradeflow.suppressions is 'Addresses that kind email never sends to, unless its parameter transactional is true.';
-
-comment on column tradeflow.suppressions.address is 'The address, in lower case.';
-
-comment on column tradeflow.suppressions.reason is 'Why: unsubscribed, bounced, …';
-
-comment on column tradeflow.suppressions.created_by is 'Who added it.';
-
-comment on column tradeflow.suppressions.created_at is 'When.';
-
-create function tradeflow.suppress(address text, reason text default null) returns boolean
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  with added as (
-    insert into tradeflow.suppressions (address, reason) values (lower(trim(suppress.address)), suppress.reason)
-    on conflict do nothing returning 1
-  )
-  select exists (select from added)
-$$;
-
-comment on function tradeflow.suppress(text, text) is 'No more mail to this address. False: it was so already.';
-
-create table tradeflow.mail_sends (
-  outbox_id  bigint not null,
-  address    text not null,
-  topic      text not null,
-  sent_at    timestamptz not null,
-  primary key (address, topic, sent_at, outbox_id)
-);
-
-select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
-
-comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
-
-comment on column tradeflow.mail_sends.outbox_id is 'The action.';
-
-comment on column tradeflow.mail_sends.address is 'The recipient, in lower case.';
-
-comment on column tradeflow.mail_sends.topic is 'What the cap counts.';
-
-comment on column tradeflow.mail_sends.sent_at is 'When, by tradeflow.now().';
-
-create function tradeflow.may_mail(id bigint, addresses text[], topic text, most int, period interval) returns table (address text, reason text)
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  one  text;
-begin
-  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
-    address := one;
-    reason := null;
-    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
-    if reason is null and may_mail.most is not null then
-      -- Two mails to one address at the same moment are counted one after the other.
-      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
-      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
-        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
-          reason := format('had %s within %s', may_mail.most, may_mail.period);
-        else
-          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
-        end if;
-      end if;
-    end if;
-    return next;
-  end loop;
-end
-$$;
-
-comment on function tradeflow.may_mail(bigint, text[], text, int, interval) is
-  'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
 
 create unlogged table tradeflow.upkeep (
   task     text primary key,
@@ -5557,8 +5571,8 @@ begin
     from tradeflow.outbox o
     where o.source = the_name and o.state = 'waiting' and o.key is not null;
   end if;
-  insert into tradeflow.view_checks (rule, subjects, silent)
-  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  insert into tradeflow.view_checks (rules, subjects, silent)
+  select array[i.rule], array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
   join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
   join tradeflow.members m on m.rule = i.rule
@@ -5654,8 +5668,6 @@ grant execute on function
   tradeflow._flush(), tradeflow.now(), tradeflow.version()
 to public;
 
-grant select on tradeflow.clock to public;
-
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
 
 grant select, insert, update, delete on tradeflow.watched_tables, tradeflow.rule_inputs to tradeflow_author;
@@ -5667,6 +5679,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._refuse_value(text, text),
   tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
@@ -5719,7 +5732,7 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text), tradeflow._refuse_value(text, text) to tradeflow_operator;
 
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 

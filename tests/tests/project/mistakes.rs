@@ -150,7 +150,7 @@ async fn a_setting_of_the_wrong_type_is_found_where_it_stands() {
     );
     let said = shop.run(["plan"]);
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("rules/quote_below_base_price.sql:12:29: setting \"discount_warn_percent\": \"twenty\" is no number"), "{}", said.stderr);
+    assert!(said.stderr.contains("rules/quote_below_base_price.sql:14:29: setting \"discount_warn_percent\": \"twenty\" is no number"), "{}", said.stderr);
 }
 
 #[tokio::test]
@@ -171,5 +171,30 @@ async fn outside_of_a_project_there_is_none() {
         said.stderr.contains("there is no project here") && said.stderr.contains("tradeflow new"),
         "{}",
         said.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_target_that_two_files_make_when_it_is_missing_is_one_unless_they_differ() {
+    let shop = Shop::new().await;
+    let target = |token: &str| {
+        format!("insert into tradeflow.targets (name, system, base_url, secret) values\n  ('crm', 'hubspot', 'https://api.hubapi.com', 'env:{token}')\non conflict (name) do nothing;\n")
+    };
+    shop.write("rules/a.sql", &target("HUBSPOT_TOKEN"));
+    shop.write("rules/b.sql", &target("HUBSPOT_TOKEN"));
+    let said = shop.run(["plan"]);
+    assert_eq!(
+        (said.code, said.stdout.matches("+ target crm").count()),
+        (3, 1),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+    shop.run(["apply"]).success();
+    assert_eq!(shop.run(["plan"]).code, 0);
+    let said = refused(&shop, &target("HUBSPOT_OTHER"));
+    assert!(
+        said.contains("rules/zz.sql:2:4: target \"crm\" is defined twice: also at rules/a.sql:2:4"),
+        "{said}"
     );
 }
