@@ -45,10 +45,12 @@ begin
     where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
   cross join lateral (
     select b.ctid as at, b.parked from tradeflow.outbox b
-    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    where b.lane = l.lane and (b.state = 'ready' or b.blocking)
     -- As the index has it: by id alone the planner might read the table in the order of ids.
     order by b.lane, b.id limit 1) first
-  where o.ctid = first.at and first.parked = 'lane';
+  where o.ctid = first.at and first.parked = 'lane'
+    -- What runs in the lane sets the next one free when it ends.
+    and (select b.id from tradeflow.outbox b where b.lane = l.lane and b.worker is not null limit 1) is null;
   get diagnostics freed = row_count;
   return freed;
 end
@@ -176,7 +178,7 @@ begin
   set parked = null, run_at = now
   where o.parked = 'lane'
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.worker is not null)
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state = 'ready' or b.blocking));
   get diagnostics more = row_count;
   return healed + more;
 end

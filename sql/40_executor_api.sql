@@ -96,7 +96,7 @@ begin
   where b.id = o.id;
   if blocks then
     select count(*) into behind
-    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state = 'ready' or b.blocking) limit 10000) b;
   end if;
   perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(

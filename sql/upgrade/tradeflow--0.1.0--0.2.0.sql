@@ -1873,7 +1873,7 @@ create index outbox_ready on tradeflow.outbox (kind, coalesce(target, ''), run_a
 
 drop index tradeflow.outbox_lane;
 
-create index outbox_lane on tradeflow.outbox (lane, id) where state in ('ready', 'running') or blocking;
+create index outbox_lane on tradeflow.outbox (lane, id) where state = 'ready' or blocking;
 
 create unique index outbox_running on tradeflow.outbox (lane) where worker is not null;
 
@@ -1943,10 +1943,12 @@ begin
     where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
   cross join lateral (
     select b.ctid as at, b.parked from tradeflow.outbox b
-    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    where b.lane = l.lane and (b.state = 'ready' or b.blocking)
     -- As the index has it: by id alone the planner might read the table in the order of ids.
     order by b.lane, b.id limit 1) first
-  where o.ctid = first.at and first.parked = 'lane';
+  where o.ctid = first.at and first.parked = 'lane'
+    -- What runs in the lane sets the next one free when it ends.
+    and (select b.id from tradeflow.outbox b where b.lane = l.lane and b.worker is not null limit 1) is null;
   get diagnostics freed = row_count;
   return freed;
 end
@@ -2079,7 +2081,7 @@ begin
   set parked = null, run_at = now
   where o.parked = 'lane'
     and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.worker is not null)
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state = 'ready' or b.blocking));
   get diagnostics more = row_count;
   return healed + more;
 end
@@ -2842,7 +2844,7 @@ begin
   where b.id = o.id;
   if blocks then
     select count(*) into behind
-    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state = 'ready' or b.blocking) limit 10000) b;
   end if;
   perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(
@@ -3165,7 +3167,7 @@ begin
     and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
 
   -- Waded through thousands of dead entries, which vacuum did not take away yet: begin behind them from now on. Counted by pages:
-  -- entries that are known to be dead are passed, at a price, and not told. What began within the last second may still commit.
+  -- entries that are known to be dead are passed, at a price, and not told. What began a moment ago may still commit.
   if pg_stat_get_xact_blocks_fetched(index) - before > 32 + 4 * (select count(*) from tradeflow.channels) then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
@@ -3173,9 +3175,9 @@ begin
     cross join lateral (
       select x.run_at as at, x.id from tradeflow.outbox x
       where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
-        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '1 second'
+        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
       union all
-      select _open_channels.now - interval '1 second', 0
+      select _open_channels.now - interval '250 milliseconds', 0
       order by 1, 2 limit 1) new
     where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id);
   end if;
@@ -3201,7 +3203,7 @@ begin
       order by x.run_at, x.id
       limit window_size) w
     left join lateral (
-      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking)
+      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking)
        order by b.lane, b.id limit 1)
       union all
       (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.worker is not null)
@@ -3362,7 +3364,7 @@ begin
               and w.rule <> all (paused)
               -- Look-ups, one for each row, whatever the planner thinks of joins.
               and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.worker is not null limit 1) is null
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking) limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking) limit 1) is null
             limit share - got
             for update of o skip locked
           ), held as (

@@ -222,7 +222,7 @@ async fn a_crms_token_is_tried_where_its_actions_write() {
     used(&db, "hubspot.upsert_deal", r#"{"key": "1", "properties": {"dealname": "x"}}"#).await;
     used(&db, "hubspot.upsert_company", r#"{"key": "1", "properties": {"name": "x"}}"#).await;
     assert_eq!(test_vendor(&db, &crm.token()).code, 0);
-    crm.edit(|account| drop(account.scopes.remove("crm.objects.deals.read")));
+    crm.edit(|account| assert!(account.scopes.remove("crm.objects.deals.read")));
     let said = test_vendor(&db, &crm.token());
     assert_eq!(said.code, 1);
     let told = about(&said, "does not let us read deals");
