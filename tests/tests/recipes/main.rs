@@ -6,4 +6,9 @@
 // Each recipe uses a part of it.
 #[allow(dead_code)]
 mod scene;
+
+mod credit;
+mod invoices;
+mod late_payment;
+mod quantities;
 mod welcome_company_user;
