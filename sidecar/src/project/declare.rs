@@ -194,6 +194,9 @@ impl Scratch<'_> {
     }
 
     /// Moves what a statement wrote into the declaration.
+    ///
+    /// A row that is made when it is missing, and that another file says in the same words, is the one of that file: recipes
+    /// that share a target each bring it.
     async fn take(
         &mut self,
         index: usize,
@@ -219,6 +222,10 @@ impl Scratch<'_> {
             let key: Vec<String> = row.try_get("key")?;
             let Json::Object(columns) = row.try_get::<_, Json>("row")? else { continue };
             let (kind, name) = (table.kind.clone(), table.object(&key));
+            let same = |row: &Row| seed && row.seed && row.columns == columns;
+            if self.into.find(&kind, &name).and_then(|o| o.row.as_ref()).is_some_and(same) {
+                continue;
+            }
             let row = Some(Row { table: index, key, columns, seed });
             self.into.objects.push(Declared { kind, name, file: file.clone(), at: at.0, end: at.1, row });
         }
