@@ -2,14 +2,23 @@
 -- and shows the whole row in its DETAIL, also what somebody took for the place of a secret. So what people write is looked
 -- at before it comes to that; the CHECKs stay, for what nobody has thought of.
 
+create function tradeflow._refuse_value(what text, how text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception '%', what using errcode = 'check_violation', hint = how;
+end
+$$;
+comment on function tradeflow._refuse_value(text, text) is 'Internal. Errors: always 23514, with these words and this hint.';
+
+
 create function tradeflow._rules_valid() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('rule "%s": %s', new.name, c.what), c.how)
   from (values
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
      'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
@@ -37,9 +46,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -53,10 +59,8 @@ create function tradeflow._actions_valid() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('action %s of rule "%s": %s', new.step, new.rule, c.what), c.how)
   from (values
     (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
@@ -70,9 +74,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -88,9 +89,8 @@ as $$
 declare
   reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
   where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('target "%s": %s', new.name, c.what), c.how)
   from (values
     (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
     (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
@@ -104,9 +104,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;

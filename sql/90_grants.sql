@@ -6,7 +6,7 @@ grant usage on schema tradeflow to public;
 revoke execute on all functions in schema tradeflow from public;
 grant execute on function
   tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
-  tradeflow._flush(), tradeflow.now(), tradeflow.version()
+  tradeflow._flush(), tradeflow._refuse_value(text, text), tradeflow.now(), tradeflow.version()
 to public;
 
 -- What tradeflow.now() reads, with the caller's rights.

@@ -157,10 +157,8 @@ CREATE FUNCTION tradeflow._actions_valid() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('action %s of rule "%s": %s', new.step, new.rule, c.what), c.how)
   from (values
     (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
@@ -174,9 +172,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $_$;
@@ -2248,6 +2243,17 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._recheck_views() IS 'Internal. Part of tick(): rechecks that are due, and queued ones.';
 
+CREATE FUNCTION tradeflow._refuse_value(what text, how text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  raise exception '%', what using errcode = 'check_violation', hint = how;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._refuse_value(what text, how text) IS 'Internal. Errors: always 23514, with these words and this hint.';
+
 CREATE FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2797,10 +2803,8 @@ CREATE FUNCTION tradeflow._rules_valid() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('rule "%s": %s', new.name, c.what), c.how)
   from (values
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
      'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
@@ -2828,9 +2832,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $_$;
@@ -3135,9 +3136,8 @@ CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
 declare
   reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
   where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('target "%s": %s', new.name, c.what), c.how)
   from (values
     (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
     (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
@@ -3151,9 +3151,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $_$;

@@ -264,10 +264,10 @@ mod tests {
     /// What the SQL of the kinds says of system and delivery, by name: `('http', 'http', 'idempotency_key', true, …`.
     fn declared() -> BTreeMap<String, (String, String)> {
         let files = [
-            include_str!("../../sql/24_kinds_general.sql"),
-            include_str!("../../sql/24_kinds_bigcommerce.sql"),
-            include_str!("../../sql/24_kinds_hubspot.sql"),
-            include_str!("../../sql/24_kinds_google.sql"),
+            include_str!("../../sql/13_kinds_general.sql"),
+            include_str!("../../sql/14_kinds_bigcommerce.sql"),
+            include_str!("../../sql/15_kinds_hubspot.sql"),
+            include_str!("../../sql/16_kinds_google.sql"),
         ];
         let mut kinds = BTreeMap::new();
         for line in files.iter().flat_map(|text| text.lines()) {

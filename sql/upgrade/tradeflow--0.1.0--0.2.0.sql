@@ -366,6 +366,463 @@ begin
 end
 $$;
 
+comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+
+comment on column tradeflow.action_kinds.delivery is
+  'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
+comment on column tradeflow.action_kinds.params is
+  'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
+
+comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+
+comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
+
+create function tradeflow._check_schema(schema jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  part     record;
+  problem  text;
+begin
+  if jsonb_typeof(schema) = 'boolean' then
+    return null;
+  elsif jsonb_typeof(schema) is distinct from 'object' then
+    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
+  end if;
+  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
+    problem := case
+      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
+      when part.key in ('type') then
+        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
+         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
+      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
+      when part.key = 'pattern' and part.type = 'string' then null
+      when part.key = 'literal' and part.type = 'boolean' then null
+      when part.key = 'required' and part.type = 'array' then null
+      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
+      when part.key = 'properties' and part.type = 'object' then
+        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
+      when part.key = 'anyOf' and part.type = 'array' then
+        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
+         where p is not null limit 1)
+      else format('%s: %s is not understood here', path, part.key)
+    end;
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+comment on function tradeflow._check_schema(jsonb, text) is 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
+
+create function tradeflow._check_value(given jsonb, schema jsonb, path text) returns text
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  its_type text := jsonb_typeof(given);
+  its_text text := given #>> '{}';
+  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
+  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
+  names    text[];
+  part     record;
+  problem  text;
+begin
+  if schema = 'true' or schema is null then
+    return null;
+  elsif schema = 'false' then
+    return format('%s: nothing is allowed here', path);
+  elsif its_type = 'string' and its_text ~ '\{[{%]' then
+    -- What a template makes is known when it is rendered, and then the sidecar checks it.
+    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
+  end if;
+
+  if schema ? 'type' then
+    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
+    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
+      return format('%s: %s, not %s%s', path,
+        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
+                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
+         from unnest(names) with ordinality u(n, o)), shown, allowed);
+    end if;
+  end if;
+  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
+    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
+  elsif schema ? 'const' and schema -> 'const' <> given then
+    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
+  end if;
+
+  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
+    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
+  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
+    return format('%s: %s is not %s%s', path, shown,
+      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
+  elsif its_type = 'array' then
+    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
+      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
+        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
+    end if;
+    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
+      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
+      exit when problem is not null;
+    end loop;
+  elsif its_type = 'object' then
+    select format('%s: "%s" is missing%s', path, r, allowed) into problem
+    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
+    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
+      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
+    end if;
+    for part in
+      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
+    loop
+      exit when problem is not null;
+      if part.schema is null and schema -> 'additionalProperties' = 'false' then
+        problem := format('%s: there is no "%s"; there is %s', path, part.key,
+          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
+      else
+        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
+      end if;
+    end loop;
+  end if;
+  if problem is null and schema ? 'anyOf' then
+    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
+      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
+        problem := format('%s: %s is missing', path,
+          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
+           from jsonb_array_elements(schema -> 'anyOf') a));
+      else
+        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
+      end if;
+    end if;
+  end if;
+  return problem;
+end
+$$;
+
+comment on function tradeflow._check_value(jsonb, jsonb, text) is 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
+
+create function tradeflow._action_kinds_before_write() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  problem text := tradeflow._check_schema(new.params, 'params');
+begin
+  if problem is not null then
+    raise exception 'kind "%": %', new.name, problem
+      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
+  end if;
+  return new;
+end
+$$;
+
+comment on function tradeflow._action_kinds_before_write() is 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
+
+create trigger action_kinds_check before insert or update on tradeflow.action_kinds
+  for each row execute function tradeflow._action_kinds_before_write();
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["to"],
+    "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
+    "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
+    "properties": {
+      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
+      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
+      "subject": {"type": ["string", "null"], "description": "replaces the template's"},
+      "text": {"type": ["string", "null"], "description": "replaces the template's"},
+      "html": {"type": ["string", "null"], "description": "replaces the template's"},
+      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
+      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
+        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
+          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
+      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
+      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
+      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
+        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
+      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
+    }}$schema$),
+  ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
+    "type": "object", "additionalProperties": false,
+    "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
+      "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
+      "path": {"type": ["string", "null"], "description": "below the target's base_url"},
+      "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
+      "query": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
+      "body": {"description": "JSON; text when headers give a content type that is not JSON"},
+      "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
+                 "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
+      "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
+    }}$schema$),
+  ('sql', 'none', 'in_database', true, 'Calls a function as the rule''s owner, in the transaction of the action''s own completion: exactly once. What it returns is the result''s value.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["function"],
+    "examples": [{"function": "sales.pick_rep", "args": {"company": "{{ facts.company_id }}"}}],
+    "properties": {
+      "function": {"type": "string", "literal": true, "pattern": "^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$", "description": "schema.function"},
+      "args": {"type": ["object", "string", "null"], "description": "its arguments by name"}
+    }}$schema$),
+  ('task', 'none', 'in_database', true, 'Asks a person: a row of tradeflow.tasks, to be decided with tradeflow.decide().', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["pool", "title"],
+    "examples": [{"pool": "sales", "title": "Approve {{ facts.company_name }}?", "options": ["approve", "reject"], "due_in": "2 days"}],
+    "properties": {
+      "pool": {"type": "string", "description": "who should look: a team's name"},
+      "title": {"type": "string", "description": "what is to be done, in one line"},
+      "body": {"type": ["string", "null"], "description": "more about it"},
+      "options": {"type": ["array", "string", "null"], "items": {"type": "string"}, "description": "the outcomes to choose from; without it any word is one"},
+      "due_in": {"type": ["string", "null"], "description": "an interval such as \"2 days\""},
+      "due_at": {"type": ["string", "null"], "description": "a time; wins over due_in"}
+    }}$schema$),
+  ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false,
+    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
+    "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
+    "properties": {
+      "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
+      "customer_id": {"type": ["integer", "string", "null"], "description": "for this core customer"},
+      "company_id": {"type": ["integer", "string", "null"], "description": "for every buyer of this company"},
+      "email": {"type": ["string", "null"], "description": "for the customer with this address"},
+      "page": {"type": ["string", "null"], "description": "where it is shown: quote:48002, cart, …; default: everywhere"},
+      "level": {"enum": ["info", "success", "warning", "error", null], "description": "info by default"},
+      "text": {"type": ["string", "null"], "description": "plain text"},
+      "data": {"description": "more, for the theme's own script"},
+      "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
+      "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
+      "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
+    }}$schema$),
+  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+    "type": "object", "additionalProperties": false, "examples": [{}]
+    }$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('bigcommerce.update_quote', 'bigcommerce', 'absolute_set', true, 'Changes a quote: notes, message, expiry, whether it may be checked out; archives it. Read back afterwards.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id"], "minProperties": 2,
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "allow_checkout": false, "notes": "Below the minimum price."}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created: the store wants to know; taken from the facts of a quote by itself"},
+      "notes": {"type": ["string", "null"], "description": "note to the buyer"},
+      "legal_terms": {"type": ["string", "null"]},
+      "message": {"type": ["string", "null"], "description": "posted to the buyer, once"},
+      "expires_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "allow_checkout": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "whether the buyer may take it to the checkout"},
+      "display_discount": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$"},
+      "title": {"type": ["string", "null"]},
+      "reference_number": {"type": ["string", "null"]},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}, "description": "names and values; the others stay"},
+      "archive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: for good"}
+    }}$schema$),
+  ('bigcommerce.link_order_to_quote', 'bigcommerce', 'look_up_first', true, 'Makes a quote Ordered, with the order that came of it. It cannot be changed any more then.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["quote_id", "bc_order_id"],
+    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {
+      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
+      "created_at": {"type": ["string", "null"], "description": "when the quote was created"},
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id, which the buyer sees"}
+    }}$schema$),
+  ('bigcommerce.set_company_status', 'bigcommerce', 'absolute_set', true, 'Approves, rejects, deactivates a company, or makes it wait.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "status"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "status": "approved"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"},
+      "only_if": {"type": ["array", "string", "integer", "null"], "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
+                  "description": "a status or a list of them: of a company that has another by then the firing is cancelled; somebody decided meanwhile"}
+    }}$schema$),
+  ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["days"]}, {"required": ["enabled"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "days": 30}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "days": {"enum": [0, 5, 15, 30, 45, 60, "0", "5", "15", "30", "45", "60", null], "description": "0, 5, 15, 30, 45 or 60"},
+      "enabled": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: the store's terms count"}
+    }}$schema$),
+  ('bigcommerce.update_company_extra_fields', 'bigcommerce', 'absolute_set', true, 'Sets extra fields of a company; up to ten companies go into one request.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "fields"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "fields": {"Segment": "gold"}}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                 "description": "labels and values; null empties; the others stay"},
+      "only_if": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                  "description": "labels and values: of a company that has others by then the firing is cancelled; null: the field is empty"}
+    }}$schema$),
+  ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id"],
+    "anyOf": [{"required": ["sales_staff_id"]}, {"required": ["email"]}],
+    "examples": [{"company_id": "{{ facts.company_id }}", "sales_staff_id": "{{ steps.pick.value }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
+      "email": {"type": "string", "description": "the rep's address, instead of the id"},
+      "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"},
+      "only_if_none": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: when somebody else looks after the company by then, the firing is cancelled"}
+    }}$schema$),
+  ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "amount": "{{ facts.total * 0.02 }}", "key": "loyalty order {{ facts.bc_order_id }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "amount": {"type": ["number", "string"], "pattern": "^-?[0-9]+([.][0-9]+)?$", "description": "added; negative: taken away, down to nothing"},
+      "key": {"type": ["string", "null"], "description": "what it is for; counts once, whoever asks; default: this action"},
+      "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
+      "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
+      "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
+    }}$schema$),
+  ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
+    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
+    }$schema$),
+  ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
+    "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "number": {"type": ["string", "null"], "description": "the same at every attempt; default: made of the action's id"},
+      "amount": {"type": ["number", "string"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "what is to be paid"},
+      "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217 code"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
+      "order_number": {"type": ["string", "integer", "null"]},
+      "purchase_order_number": {"type": ["string", "integer", "null"]},
+      "external_id": {"type": ["string", "integer", "null"]},
+      "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
+      "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
+    }}$schema$),
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
+    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
+      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
+    }}$schema$),
+  ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["name"],
+    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
+    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "properties": {
+      "name": {"type": "string"},
+      "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
+      "phone": {"type": ["string", "number", "null"]},
+      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
+        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
+        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
+      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+        "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
+      "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
+      "catalog_id": {"type": ["integer", "string", "null"]},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "match": {"type": ["string", "null"], "description": "the extra field whose value tells companies apart; without it the admin's address does"},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the admin"}
+    }}$schema$),
+  ('bigcommerce.create_company_user', 'bigcommerce', 'look_up_first', true, 'Adds a buyer to a company, unless the address is its already. A consumer with the address is converted.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["company_id", "email", "first_name", "last_name"],
+    "examples": [{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "role": "junior"}],
+    "properties": {
+      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
+      "email": {"type": "string"},
+      "first_name": {"type": "string"},
+      "last_name": {"type": "string"},
+      "phone": {"type": ["string", "number", "null"]},
+      "role": {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2, "pattern": "(?i)^(admin|senior|junior|[0-2])$", "description": "admin, senior or junior (the default)"},
+      "company_role_id": {"type": ["integer", "string", "null"], "description": "wins over role"},
+      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}, "description": "default: [1]"},
+      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
+      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the buyer"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
+select
+  'hubspot.upsert_' || o.singular, 'hubspot', 'upsert_by_key', true,
+  format('Creates or changes a %s under a unique property of ours; up to 100 go into one request.', o.singular), true,
+  jsonb_build_object(
+    'type', 'object', 'additionalProperties', false, 'required', '["key"]'::jsonb,
+    'examples', jsonb_build_array(o.example::jsonb),
+    'properties', $schema${
+      "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
+      "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
+      "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
+      "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
+      "associate": {"type": ["array", "string"], "description": "records to be associated with",
+        "items": {"type": "object", "additionalProperties": false, "required": ["to"], "properties": {
+          "to": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+          "id": {"type": ["string", "integer", "null"], "description": "the record's id"},
+          "key": {"type": ["string", "integer", "null"], "description": "or the value of its unique property"},
+          "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+          "required": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "false: does not wait for it"}}}},
+      "always": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: also when nothing differs from what was written last"}
+    }$schema$::jsonb || o.more::jsonb)
+from (values
+  ('deal', '{"key": "{{ facts.quote_id }}", "properties": {"dealname": "{{ facts.quote_number }}", "amount": "{{ facts.grand_total }}"}, "stage": "Quote sent", "forward_only": true}',
+   '{"pipeline": {"type": ["string", "null"], "description": "id or label; default: whichever has the stage"},
+     "stage": {"type": ["string", "null"], "description": "id or label"},
+     "forward_only": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: a deal never goes back, and a closed one stays"}}'),
+  ('contact', '{"key": "{{ facts.b2b_user_id }}", "properties": {"email": "{{ facts.email }}", "firstname": "{{ facts.first_name }}", "lastname": "{{ facts.last_name }}"}, "associate": [{"to": "companies", "key": "{{ facts.company_id }}"}]}', '{}'),
+  ('company', '{"key": "{{ facts.company_id }}", "properties": {"name": "{{ facts.company_name }}"}}', '{}')
+) o(singular, example, more);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["object"],
+    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
+    "properties": {
+      "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
+      "id": {"type": ["string", "integer"], "description": "the record's id"},
+      "key": {"type": ["string", "integer"], "description": "or the value of its unique property"},
+      "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
+      "owner_email": {"type": ["string", "null"], "description": "the user's address; empty: nobody"},
+      "owner_id": {"type": ["string", "integer"], "description": "or HubSpot's id of the owner"}
+    }}$schema$);
+
+insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
+  ('sheets.upsert_rows', 'google', 'upsert_by_key', true, 'Writes rows, found by the values of their key columns; adds those that are not there.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "rows"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Quotes", "key": "Quote", "rows": {"Quote": "{{ facts.quote_number }}", "Total": "{{ facts.grand_total }}"}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}, "description": "the key column's header, or several"},
+      "rows": {"type": ["object", "array", "string"], "items": {"type": ["object", "string"]}, "description": "one row or a list: headers and values; null leaves a cell as it is"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"},
+      "create": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: makes the tab when it is not there"}
+    }}$schema$),
+  ('sheets.delete_rows', 'google', 'upsert_by_key', true, 'Takes rows away that have these values, but for those to keep.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "where"],
+    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Lines", "where": {"Quote": "{{ facts.quote_number }}"}, "key": "Line", "keep": "{{ facts.line_keys }}"}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "where": {"type": ["object", "string"], "minProperties": 1, "description": "headers and the values that rows must have"},
+      "key": {"type": ["string", "null"], "description": "with keep: the column whose values are compared"},
+      "keep": {"type": ["array", "string", "null"], "description": "rows whose key is among these stay"}
+    }}$schema$),
+  ('sheets.write_back', 'google', 'upsert_by_key', true, 'Writes cells of a row that is there: what became of it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "value", "set"],
+    "examples": [{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.sheet_name }}", "key": "Company", "value": "{{ facts.name }}", "set": {"Id": "{{ steps.company.company_id }}", "Error": ""}}],
+    "properties": {
+      "spreadsheet": {"type": "string", "description": "the id in its address"},
+      "sheet": {"type": "string", "description": "the tab's title"},
+      "key": {"type": "string", "description": "the key column's header"},
+      "value": {"type": ["string", "number", "boolean"], "description": "its value in the row that is meant"},
+      "set": {"type": ["object", "string"], "minProperties": 1, "description": "headers and values; \"\" empties a cell"},
+      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"}
+    }}$schema$);
+
 comment on column tradeflow.rules.view is 'Instead of source: a view whose rows are the subjects for which the answer is yes. Columns: subject; occurrence, fire_at, recheck_at if it has them; the others are the facts. See rule_inputs.';
 
 comment on column tradeflow.rules.schedule is 'Instead of source: when query is run, as cron with an optional time zone: 0 9 * * 1-5 Europe/Berlin. Each row it returns is a firing.';
@@ -861,463 +1318,6 @@ $$;
 
 comment on function tradeflow._seed_view(text) is 'Internal. Fills members from a view, silently.';
 
-comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
-
-comment on column tradeflow.action_kinds.delivery is
-  'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
-
-comment on column tradeflow.action_kinds.params is
-  'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
-
-comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
-
-comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
-
-create function tradeflow._check_schema(schema jsonb, path text) returns text
-language plpgsql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  part     record;
-  problem  text;
-begin
-  if jsonb_typeof(schema) = 'boolean' then
-    return null;
-  elsif jsonb_typeof(schema) is distinct from 'object' then
-    return format('%s: a schema is an object, not %s', path, coalesce(schema::text, 'NULL'));
-  end if;
-  for part in select e.key, e.value, jsonb_typeof(e.value) as type from jsonb_each(schema) e loop
-    problem := case
-      when part.key in ('title', 'description', 'examples', 'default', '$schema', '$comment', 'enum', 'const') then null
-      when part.key in ('type') then
-        (select format('%s.type: there is no type %s', path, t) from jsonb_array_elements(case part.type when 'array' then part.value else jsonb_build_array(part.value) end) t
-         where not '["object", "array", "string", "number", "integer", "boolean", "null"]' @> t limit 1)
-      when part.key in ('minimum', 'maximum', 'minItems', 'maxItems', 'minProperties') and part.type = 'number' then null
-      when part.key = 'pattern' and part.type = 'string' then null
-      when part.key = 'literal' and part.type = 'boolean' then null
-      when part.key = 'required' and part.type = 'array' then null
-      when part.key in ('items', 'additionalProperties') then tradeflow._check_schema(part.value, format('%s.%s', path, part.key))
-      when part.key = 'properties' and part.type = 'object' then
-        (select p from jsonb_each(part.value) e, tradeflow._check_schema(e.value, format('%s.properties.%s', path, e.key)) p where p is not null limit 1)
-      when part.key = 'anyOf' and part.type = 'array' then
-        (select p from jsonb_array_elements(part.value) with ordinality e(value, n), tradeflow._check_schema(e.value, format('%s.anyOf[%s]', path, n - 1)) p
-         where p is not null limit 1)
-      else format('%s: %s is not understood here', path, part.key)
-    end;
-    if problem is not null then
-      return problem;
-    end if;
-  end loop;
-  return null;
-end
-$$;
-
-comment on function tradeflow._check_schema(jsonb, text) is 'Internal. NULL when _check_value understands every keyword of this schema, else where and which it does not.';
-
-create function tradeflow._check_value(given jsonb, schema jsonb, path text) returns text
-language plpgsql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  its_type text := jsonb_typeof(given);
-  its_text text := given #>> '{}';
-  allowed  text := coalesce(' (' || (schema ->> 'description') || ')', '');
-  shown    text := left(given::text, 80) || case when length(given::text) > 80 then '…' else '' end;
-  names    text[];
-  part     record;
-  problem  text;
-begin
-  if schema = 'true' or schema is null then
-    return null;
-  elsif schema = 'false' then
-    return format('%s: nothing is allowed here', path);
-  elsif its_type = 'string' and its_text ~ '\{[{%]' then
-    -- What a template makes is known when it is rendered, and then the sidecar checks it.
-    return case when schema ->> 'literal' = 'true' then format('%s: no template is possible here%s', path, allowed) end;
-  end if;
-
-  if schema ? 'type' then
-    names := array(select jsonb_array_elements_text(case jsonb_typeof(schema -> 'type') when 'array' then schema -> 'type' else jsonb_build_array(schema -> 'type') end));
-    if not (its_type = any (names) or its_type = 'number' and 'integer' = any (names) and its_text::numeric = trunc(its_text::numeric)) then
-      return format('%s: %s, not %s%s', path,
-        (select string_agg(case n when 'array' then 'a list' when 'object' then 'an object' when 'integer' then 'a whole number' when 'number' then 'a number'
-                                  when 'string' then 'text' when 'boolean' then 'true or false' else n end, ' or ' order by o)
-         from unnest(names) with ordinality u(n, o)), shown, allowed);
-    end if;
-  end if;
-  if schema ? 'enum' and not exists (select from jsonb_array_elements(schema -> 'enum') e where e.value = given) then
-    return format('%s: %s is none of %s%s', path, shown, (select string_agg(e.value::text, ', ') from jsonb_array_elements(schema -> 'enum') e), allowed);
-  elsif schema ? 'const' and schema -> 'const' <> given then
-    return format('%s: %s, not %s%s', path, schema -> 'const', shown, allowed);
-  end if;
-
-  if its_type = 'string' and schema ? 'pattern' and its_text !~ (schema ->> 'pattern') then
-    return format('%s: %s does not look as it must%s', path, shown, coalesce(nullif(allowed, ''), ' (pattern ' || (schema ->> 'pattern') || ')'));
-  elsif its_type = 'number' and (its_text::numeric < (schema ->> 'minimum')::numeric or its_text::numeric > (schema ->> 'maximum')::numeric) then
-    return format('%s: %s is not %s%s', path, shown,
-      concat_ws(' and ', 'at least ' || (schema ->> 'minimum'), 'at most ' || (schema ->> 'maximum')), allowed);
-  elsif its_type = 'array' then
-    if jsonb_array_length(given) < (schema ->> 'minItems')::int or jsonb_array_length(given) > (schema ->> 'maxItems')::int then
-      return format('%s: %s items are not %s%s', path, jsonb_array_length(given),
-        concat_ws(' and ', 'at least ' || (schema ->> 'minItems'), 'at most ' || (schema ->> 'maxItems')), allowed);
-    end if;
-    for part in select format('%s[%s]', path, e.n - 1) as path, e.value from jsonb_array_elements(given) with ordinality e(value, n) loop
-      problem := tradeflow._check_value(part.value, schema -> 'items', part.path);
-      exit when problem is not null;
-    end loop;
-  elsif its_type = 'object' then
-    select format('%s: "%s" is missing%s', path, r, allowed) into problem
-    from jsonb_array_elements_text(schema -> 'required') r where not given ? r limit 1;
-    if problem is null and (select count(*) from jsonb_object_keys(given)) < (schema ->> 'minProperties')::int then
-      problem := format('%s: at least %s names are needed%s', path, schema ->> 'minProperties', allowed);
-    end if;
-    for part in
-      select e.key, e.value, schema -> 'properties' -> e.key as schema from jsonb_each(given) e
-    loop
-      exit when problem is not null;
-      if part.schema is null and schema -> 'additionalProperties' = 'false' then
-        problem := format('%s: there is no "%s"; there is %s', path, part.key,
-          coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(schema -> 'properties') k), 'nothing to name'));
-      else
-        problem := tradeflow._check_value(part.value, coalesce(part.schema, schema -> 'additionalProperties'), format('%s.%s', path, part.key));
-      end if;
-    end loop;
-  end if;
-  if problem is null and schema ? 'anyOf' then
-    if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where tradeflow._check_value(given, a.value, path) is null) then
-      if not exists (select from jsonb_array_elements(schema -> 'anyOf') a where a.value - 'required' <> '{}') then
-        problem := format('%s: %s is missing', path,
-          (select string_agg((select string_agg(format('"%s"', r), ' and ') from jsonb_array_elements_text(a.value -> 'required') r), ' or ')
-           from jsonb_array_elements(schema -> 'anyOf') a));
-      else
-        problem := (select string_agg(distinct tradeflow._check_value(given, a.value, path), '; or ') from jsonb_array_elements(schema -> 'anyOf') a);
-      end if;
-    end if;
-  end if;
-  return problem;
-end
-$$;
-
-comment on function tradeflow._check_value(jsonb, jsonb, text) is 'Internal. NULL when a value is what a JSON Schema says, else where it is not, what is allowed, and what stands there.';
-
-create function tradeflow._action_kinds_before_write() returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  problem text := tradeflow._check_schema(new.params, 'params');
-begin
-  if problem is not null then
-    raise exception 'kind "%": %', new.name, problem
-      using errcode = 'invalid_parameter_value', hint = 'params is the JSON Schema of the kind''s parameters: {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}';
-  end if;
-  return new;
-end
-$$;
-
-comment on function tradeflow._action_kinds_before_write() is 'Internal. Refuses a schema that would not be obeyed. Errors: 22023.';
-
-create trigger action_kinds_check before insert or update on tradeflow.action_kinds
-  for each row execute function tradeflow._action_kinds_before_write();
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('bigcommerce.update_quote', 'bigcommerce', 'absolute_set', true, 'Changes a quote: notes, message, expiry, whether it may be checked out; archives it. Read back afterwards.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["quote_id"], "minProperties": 2,
-    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "allow_checkout": false, "notes": "Below the minimum price."}],
-    "properties": {
-      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
-      "created_at": {"type": ["string", "null"], "description": "when the quote was created: the store wants to know; taken from the facts of a quote by itself"},
-      "notes": {"type": ["string", "null"], "description": "note to the buyer"},
-      "legal_terms": {"type": ["string", "null"]},
-      "message": {"type": ["string", "null"], "description": "posted to the buyer, once"},
-      "expires_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
-      "allow_checkout": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "whether the buyer may take it to the checkout"},
-      "display_discount": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$"},
-      "title": {"type": ["string", "null"]},
-      "reference_number": {"type": ["string", "null"]},
-      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}, "description": "names and values; the others stay"},
-      "archive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: for good"}
-    }}$schema$),
-  ('bigcommerce.link_order_to_quote', 'bigcommerce', 'look_up_first', true, 'Makes a quote Ordered, with the order that came of it. It cannot be changed any more then.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["quote_id", "bc_order_id"],
-    "examples": [{"quote_id": "{{ facts.quote_id }}", "created_at": "{{ facts.created_at }}", "bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {
-      "quote_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the quote"},
-      "created_at": {"type": ["string", "null"], "description": "when the quote was created"},
-      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id, which the buyer sees"}
-    }}$schema$),
-  ('bigcommerce.set_company_status', 'bigcommerce', 'absolute_set', true, 'Approves, rejects, deactivates a company, or makes it wait.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "status"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "status": "approved"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
-                 "description": "pending, approved, rejected, inactive, or 0 to 3"},
-      "only_if": {"type": ["array", "string", "integer", "null"], "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
-                  "description": "a status or a list of them: of a company that has another by then the firing is cancelled; somebody decided meanwhile"}
-    }}$schema$),
-  ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id"],
-    "anyOf": [{"required": ["days"]}, {"required": ["enabled"]}],
-    "examples": [{"company_id": "{{ facts.company_id }}", "days": 30}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "days": {"enum": [0, 5, 15, 30, 45, 60, "0", "5", "15", "30", "45", "60", null], "description": "0, 5, 15, 30, 45 or 60"},
-      "enabled": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: the store's terms count"}
-    }}$schema$),
-  ('bigcommerce.update_company_extra_fields', 'bigcommerce', 'absolute_set', true, 'Sets extra fields of a company; up to ten companies go into one request.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "fields"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "fields": {"Segment": "gold"}}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-                 "description": "labels and values; null empties; the others stay"},
-      "only_if": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-                  "description": "labels and values: of a company that has others by then the firing is cancelled; null: the field is empty"}
-    }}$schema$),
-  ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id"],
-    "anyOf": [{"required": ["sales_staff_id"]}, {"required": ["email"]}],
-    "examples": [{"company_id": "{{ facts.company_id }}", "sales_staff_id": "{{ steps.pick.value }}"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
-      "email": {"type": "string", "description": "the rep's address, instead of the id"},
-      "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
-      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"},
-      "only_if_none": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: when somebody else looks after the company by then, the firing is cancelled"}
-    }}$schema$),
-  ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "amount": "{{ facts.total * 0.02 }}", "key": "loyalty order {{ facts.bc_order_id }}"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "amount": {"type": ["number", "string"], "pattern": "^-?[0-9]+([.][0-9]+)?$", "description": "added; negative: taken away, down to nothing"},
-      "key": {"type": ["string", "null"], "description": "what it is for; counts once, whoever asks; default: this action"},
-      "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
-      "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
-      "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
-      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
-    }}$schema$),
-  ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
-    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
-    }$schema$),
-  ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
-    "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "number": {"type": ["string", "null"], "description": "the same at every attempt; default: made of the action's id"},
-      "amount": {"type": ["number", "string"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "what is to be paid"},
-      "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217 code"},
-      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24"},
-      "order_number": {"type": ["string", "integer", "null"]},
-      "purchase_order_number": {"type": ["string", "integer", "null"]},
-      "external_id": {"type": ["string", "integer", "null"]},
-      "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
-      "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
-    }}$schema$),
-  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
-    "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
-    "properties": {
-      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
-    }}$schema$),
-  ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["name"],
-    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
-    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
-    "properties": {
-      "name": {"type": "string"},
-      "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
-      "phone": {"type": ["string", "number", "null"]},
-      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
-        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
-        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
-      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
-        "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
-      "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
-      "catalog_id": {"type": ["integer", "string", "null"]},
-      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}},
-      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
-      "match": {"type": ["string", "null"], "description": "the extra field whose value tells companies apart; without it the admin's address does"},
-      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the admin"}
-    }}$schema$),
-  ('bigcommerce.create_company_user', 'bigcommerce', 'look_up_first', true, 'Adds a buyer to a company, unless the address is its already. A consumer with the address is converted.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["company_id", "email", "first_name", "last_name"],
-    "examples": [{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "role": "junior"}],
-    "properties": {
-      "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
-      "email": {"type": "string"},
-      "first_name": {"type": "string"},
-      "last_name": {"type": "string"},
-      "phone": {"type": ["string", "number", "null"]},
-      "role": {"type": ["string", "integer", "null"], "minimum": 0, "maximum": 2, "pattern": "(?i)^(admin|senior|junior|[0-2])$", "description": "admin, senior or junior (the default)"},
-      "company_role_id": {"type": ["integer", "string", "null"], "description": "wins over role"},
-      "channel_ids": {"type": ["array", "string", "null"], "items": {"type": ["integer", "string"]}, "description": "default: [1]"},
-      "extra_fields": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}},
-      "send_mail": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: the store welcomes the buyer"}
-    }}$schema$);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["to"],
-    "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
-    "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
-    "properties": {
-      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
-      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
-      "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
-      "subject": {"type": ["string", "null"], "description": "replaces the template's"},
-      "text": {"type": ["string", "null"], "description": "replaces the template's"},
-      "html": {"type": ["string", "null"], "description": "replaces the template's"},
-      "headers": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number"]}, "description": "further headers: names and texts"},
-      "attachments": {"type": ["array", "string", "null"], "description": "files from hosts that email.attachment_hosts of the sidecar's configuration allows",
-        "items": {"type": "object", "additionalProperties": false, "required": ["url"], "properties": {
-          "url": {"type": "string"}, "name": {"type": "string"}, "content_type": {"type": "string"}}}},
-      "unsubscribe": {"type": ["string", "null"], "pattern": "^(https://|mailto:)", "description": "https://… or mailto:…, where the recipient gets no more of it"},
-      "topic": {"type": ["string", "null"], "description": "what at_most counts; default: the rule"},
-      "at_most": {"type": ["object", "null"], "additionalProperties": false, "required": ["count", "within"], "description": "{\"count\": 3, \"within\": \"7 days\"}",
-        "properties": {"count": {"type": ["integer", "string"], "minimum": 1}, "within": {"type": "string"}}},
-      "transactional": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: also to suppressed addresses, and not counted"}
-    }}$schema$),
-  ('http', 'http', 'idempotency_key', true, 'Sends an HTTP request to the target, with an idempotency key; the response is the result.', true, $schema${
-    "type": "object", "additionalProperties": false,
-    "examples": [{"method": "POST", "path": "/quotes/{{ facts.quote_id }}", "body": {"total": "{{ facts.grand_total }}"}}],
-    "properties": {
-      "method": {"type": ["string", "null"], "pattern": "(?i)^(get|head|post|put|patch|delete)$", "description": "GET, HEAD, POST (the default), PUT, PATCH or DELETE"},
-      "url": {"type": ["string", "null"], "description": "of the target's scheme, host and port"},
-      "path": {"type": ["string", "null"], "description": "below the target's base_url"},
-      "headers": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
-      "query": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "names and texts; null ones fall away"},
-      "body": {"description": "JSON; text when headers give a content type that is not JSON"},
-      "expect": {"type": ["integer", "string", "array", "null"], "minimum": 100, "maximum": 599, "pattern": "^\\s*[1-5][0-9][0-9]\\s*$",
-                 "items": {"type": ["integer", "string"], "minimum": 100, "maximum": 599}, "description": "a status or a list of them that mean success; default: every 2xx"},
-      "timeout": {"type": ["number", "string", "null"], "minimum": 0, "maximum": 86400, "description": "seconds, or \"10s\"; at most the target's"}
-    }}$schema$),
-  ('sql', 'none', 'in_database', true, 'Calls a function as the rule''s owner, in the transaction of the action''s own completion: exactly once. What it returns is the result''s value.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["function"],
-    "examples": [{"function": "sales.pick_rep", "args": {"company": "{{ facts.company_id }}"}}],
-    "properties": {
-      "function": {"type": "string", "literal": true, "pattern": "^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)?$", "description": "schema.function"},
-      "args": {"type": ["object", "string", "null"], "description": "its arguments by name"}
-    }}$schema$),
-  ('task', 'none', 'in_database', true, 'Asks a person: a row of tradeflow.tasks, to be decided with tradeflow.decide().', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["pool", "title"],
-    "examples": [{"pool": "sales", "title": "Approve {{ facts.company_name }}?", "options": ["approve", "reject"], "due_in": "2 days"}],
-    "properties": {
-      "pool": {"type": "string", "description": "who should look: a team's name"},
-      "title": {"type": "string", "description": "what is to be done, in one line"},
-      "body": {"type": ["string", "null"], "description": "more about it"},
-      "options": {"type": ["array", "string", "null"], "items": {"type": "string"}, "description": "the outcomes to choose from; without it any word is one"},
-      "due_in": {"type": ["string", "null"], "description": "an interval such as \"2 days\""},
-      "due_at": {"type": ["string", "null"], "description": "a time; wins over due_in"}
-    }}$schema$),
-  ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
-    "type": "object", "additionalProperties": false,
-    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
-    "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
-    "properties": {
-      "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
-      "customer_id": {"type": ["integer", "string", "null"], "description": "for this core customer"},
-      "company_id": {"type": ["integer", "string", "null"], "description": "for every buyer of this company"},
-      "email": {"type": ["string", "null"], "description": "for the customer with this address"},
-      "page": {"type": ["string", "null"], "description": "where it is shown: quote:48002, cart, …; default: everywhere"},
-      "level": {"enum": ["info", "success", "warning", "error", null], "description": "info by default"},
-      "text": {"type": ["string", "null"], "description": "plain text"},
-      "data": {"description": "more, for the theme's own script"},
-      "expires_in": {"type": ["string", "null"], "description": "an interval such as \"7 days\""},
-      "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
-      "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
-    }}$schema$),
-  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
-    "type": "object", "additionalProperties": false, "examples": [{}]
-    }$schema$);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('sheets.upsert_rows', 'google', 'upsert_by_key', true, 'Writes rows, found by the values of their key columns; adds those that are not there.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "rows"],
-    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Quotes", "key": "Quote", "rows": {"Quote": "{{ facts.quote_number }}", "Total": "{{ facts.grand_total }}"}}],
-    "properties": {
-      "spreadsheet": {"type": "string", "description": "the id in its address"},
-      "sheet": {"type": "string", "description": "the tab's title"},
-      "key": {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}, "description": "the key column's header, or several"},
-      "rows": {"type": ["object", "array", "string"], "items": {"type": ["object", "string"]}, "description": "one row or a list: headers and values; null leaves a cell as it is"},
-      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"},
-      "create": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: makes the tab when it is not there"}
-    }}$schema$),
-  ('sheets.delete_rows', 'google', 'upsert_by_key', true, 'Takes rows away that have these values, but for those to keep.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "where"],
-    "examples": [{"spreadsheet": "{{ settings.quotes_spreadsheet }}", "sheet": "Lines", "where": {"Quote": "{{ facts.quote_number }}"}, "key": "Line", "keep": "{{ facts.line_keys }}"}],
-    "properties": {
-      "spreadsheet": {"type": "string", "description": "the id in its address"},
-      "sheet": {"type": "string", "description": "the tab's title"},
-      "where": {"type": ["object", "string"], "minProperties": 1, "description": "headers and the values that rows must have"},
-      "key": {"type": ["string", "null"], "description": "with keep: the column whose values are compared"},
-      "keep": {"type": ["array", "string", "null"], "description": "rows whose key is among these stay"}
-    }}$schema$),
-  ('sheets.write_back', 'google', 'upsert_by_key', true, 'Writes cells of a row that is there: what became of it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["spreadsheet", "sheet", "key", "value", "set"],
-    "examples": [{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.sheet_name }}", "key": "Company", "value": "{{ facts.name }}", "set": {"Id": "{{ steps.company.company_id }}", "Error": ""}}],
-    "properties": {
-      "spreadsheet": {"type": "string", "description": "the id in its address"},
-      "sheet": {"type": "string", "description": "the tab's title"},
-      "key": {"type": "string", "description": "the key column's header"},
-      "value": {"type": ["string", "number", "boolean"], "description": "its value in the row that is meant"},
-      "set": {"type": ["object", "string"], "minProperties": 1, "description": "headers and values; \"\" empties a cell"},
-      "add_columns": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: adds columns that the header does not have"}
-    }}$schema$);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)
-select
-  'hubspot.upsert_' || o.singular, 'hubspot', 'upsert_by_key', true,
-  format('Creates or changes a %s under a unique property of ours; up to 100 go into one request.', o.singular), true,
-  jsonb_build_object(
-    'type', 'object', 'additionalProperties', false, 'required', '["key"]'::jsonb,
-    'examples', jsonb_build_array(o.example::jsonb),
-    'properties', $schema${
-      "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
-      "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
-      "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
-      "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
-      "associate": {"type": ["array", "string"], "description": "records to be associated with",
-        "items": {"type": "object", "additionalProperties": false, "required": ["to"], "properties": {
-          "to": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
-          "id": {"type": ["string", "integer", "null"], "description": "the record's id"},
-          "key": {"type": ["string", "integer", "null"], "description": "or the value of its unique property"},
-          "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
-          "required": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "false: does not wait for it"}}}},
-      "always": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: also when nothing differs from what was written last"}
-    }$schema$::jsonb || o.more::jsonb)
-from (values
-  ('deal', '{"key": "{{ facts.quote_id }}", "properties": {"dealname": "{{ facts.quote_number }}", "amount": "{{ facts.grand_total }}"}, "stage": "Quote sent", "forward_only": true}',
-   '{"pipeline": {"type": ["string", "null"], "description": "id or label; default: whichever has the stage"},
-     "stage": {"type": ["string", "null"], "description": "id or label"},
-     "forward_only": {"type": ["boolean", "string"], "pattern": "^(true|false)$", "description": "true: a deal never goes back, and a closed one stays"}}'),
-  ('contact', '{"key": "{{ facts.b2b_user_id }}", "properties": {"email": "{{ facts.email }}", "firstname": "{{ facts.first_name }}", "lastname": "{{ facts.last_name }}"}, "associate": [{"to": "companies", "key": "{{ facts.company_id }}"}]}', '{}'),
-  ('company', '{"key": "{{ facts.company_id }}", "properties": {"name": "{{ facts.company_name }}"}}', '{}')
-) o(singular, example, more);
-
-insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
-  ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["object"],
-    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
-    "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
-    "properties": {
-      "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
-      "id": {"type": ["string", "integer"], "description": "the record's id"},
-      "key": {"type": ["string", "integer"], "description": "or the value of its unique property"},
-      "key_property": {"type": ["string", "null"], "description": "default: bc_quote_id, bc_user_id, bc_company_id"},
-      "owner_email": {"type": ["string", "null"], "description": "the user's address; empty: nobody"},
-      "owner_id": {"type": ["string", "integer"], "description": "or HubSpot's id of the owner"}
-    }}$schema$);
-
 comment on column tradeflow.targets.system is 'smtp, http, bigcommerce, hubspot or google.';
 
 comment on column tradeflow.targets.username is 'User name for auth basic; the client''s id for oauth2.';
@@ -1430,14 +1430,23 @@ begin
 end
 $$;
 
+create function tradeflow._refuse_value(what text, how text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception '%', what using errcode = 'check_violation', hint = how;
+end
+$$;
+
+comment on function tradeflow._refuse_value(text, text) is 'Internal. Errors: always 23514, with these words and this hint.';
+
 create function tradeflow._rules_valid() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('rule "%s": %s', new.name, c.what), c.how)
   from (values
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$', 'this is no name of a rule',
      'Letters, digits, underscore, dot and hyphen, at most 63; a letter or underscore first.'),
@@ -1465,9 +1474,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'rule "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -1481,10 +1487,8 @@ create function tradeflow._actions_valid() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('action %s of rule "%s": %s', new.step, new.rule, c.what), c.how)
   from (values
     (new.step > 0, 'step must be at least 1', 'Steps run in the order of their numbers; gaps are fine.'),
     (new.name ~ '^[A-Za-z_][A-Za-z0-9_]*$', format('"%s" is no name of an action', new.name),
@@ -1498,9 +1502,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'action % of rule "%": %', new.step, new.rule, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -1517,9 +1518,8 @@ as $$
 declare
   reference constant text := '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$';
   where_it_is constant text := 'It says where the sidecar finds the secret, env:NAME or file:/path; the secret itself is never written here.';
-  wrong record;
 begin
-  select c.what, c.how into wrong
+  perform tradeflow._refuse_value(format('target "%s": %s', new.name, c.what), c.how)
   from (values
     (new.secret ~ reference, 'secret is no reference to a secret', where_it_is),
     (new.signing_secret ~ reference, 'signing_secret is no reference to a secret', where_it_is),
@@ -1533,9 +1533,6 @@ begin
   ) c(holds, what, how)
   where not c.holds
   limit 1;
-  if found then
-    raise exception 'target "%": %', new.name, wrong.what using errcode = 'check_violation', hint = wrong.how;
-  end if;
   return new;
 end
 $$;
@@ -3395,6 +3392,90 @@ $$;
 comment on function tradeflow.claim(text, int, interval, text[], jsonb) is
   'Leases up to max ready actions to a worker, the first of each lane. kinds: only these. room: how many of which target the worker takes, {"hubspot": 12, "*": 64}; "" is for actions without a target, * for targets not named. params is NULL when the action was deleted meanwhile. An action with recheck is asked about first, and is not among the leased ones when the answer is no. Targets give no more than their limits allow. Errors: 22023 for max outside 1–10000, a lease outside 1 s – 1 day, a worker without name.';
 
+create table tradeflow.suppressions (
+  address     text primary key check (address = lower(address)),
+  reason      text,
+  created_by  name not null default session_user,
+  created_at  timestamptz not null default now()
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.suppressions', '');
+
+comment on table tradeflow.suppressions is 'Addresses that kind email never sends to, unless its parameter transactional is true.';
+
+comment on column tradeflow.suppressions.address is 'The address, in lower case.';
+
+comment on column tradeflow.suppressions.reason is 'Why: unsubscribed, bounced, …';
+
+comment on column tradeflow.suppressions.created_by is 'Who added it.';
+
+comment on column tradeflow.suppressions.created_at is 'When.';
+
+create function tradeflow.suppress(address text, reason text default null) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  with added as (
+    insert into tradeflow.suppressions (address, reason) values (lower(trim(suppress.address)), suppress.reason)
+    on conflict do nothing returning 1
+  )
+  select exists (select from added)
+$$;
+
+comment on function tradeflow.suppress(text, text) is 'No more mail to this address. False: it was so already.';
+
+create table tradeflow.mail_sends (
+  outbox_id  bigint not null,
+  address    text not null,
+  topic      text not null,
+  sent_at    timestamptz not null,
+  primary key (address, topic, sent_at, outbox_id)
+);
+
+select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
+
+comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+
+comment on column tradeflow.mail_sends.outbox_id is 'The action.';
+
+comment on column tradeflow.mail_sends.address is 'The recipient, in lower case.';
+
+comment on column tradeflow.mail_sends.topic is 'What the cap counts.';
+
+comment on column tradeflow.mail_sends.sent_at is 'When, by tradeflow.now().';
+
+create function tradeflow.may_mail(id bigint, addresses text[], topic text, most int, period interval) returns table (address text, reason text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  one  text;
+begin
+  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
+    address := one;
+    reason := null;
+    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
+    if reason is null and may_mail.most is not null then
+      -- Two mails to one address at the same moment are counted one after the other.
+      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
+      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
+        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
+          reason := format('had %s within %s', may_mail.most, may_mail.period);
+        else
+          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
+        end if;
+      end if;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tradeflow.may_mail(bigint, text[], text, int, interval) is
+  'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
+
 create table tradeflow.tasks (
   id          bigint generated by default as identity primary key,
   pool        text not null,
@@ -3654,90 +3735,6 @@ $$;
 
 comment on function tradeflow.execute(bigint, int, jsonb) is
   'Executes a leased action of kind sql, task or storefront_message with its rendered parameters, and completes it in the same transaction. NULL: refused, the attempt does not hold the lease. Errors: those of what is executed; TF001 when the lease was lost meanwhile (everything is undone).';
-
-create table tradeflow.suppressions (
-  address     text primary key check (address = lower(address)),
-  reason      text,
-  created_by  name not null default session_user,
-  created_at  timestamptz not null default now()
-);
-
-select pg_catalog.pg_extension_config_dump('tradeflow.suppressions', '');
-
-comment on table tradeflow.suppressions is 'Addresses that kind email never sends to, unless its parameter transactional is true.';
-
-comment on column tradeflow.suppressions.address is 'The address, in lower case.';
-
-comment on column tradeflow.suppressions.reason is 'Why: unsubscribed, bounced, …';
-
-comment on column tradeflow.suppressions.created_by is 'Who added it.';
-
-comment on column tradeflow.suppressions.created_at is 'When.';
-
-create function tradeflow.suppress(address text, reason text default null) returns boolean
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  with added as (
-    insert into tradeflow.suppressions (address, reason) values (lower(trim(suppress.address)), suppress.reason)
-    on conflict do nothing returning 1
-  )
-  select exists (select from added)
-$$;
-
-comment on function tradeflow.suppress(text, text) is 'No more mail to this address. False: it was so already.';
-
-create table tradeflow.mail_sends (
-  outbox_id  bigint not null,
-  address    text not null,
-  topic      text not null,
-  sent_at    timestamptz not null,
-  primary key (address, topic, sent_at, outbox_id)
-);
-
-select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
-
-comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
-
-comment on column tradeflow.mail_sends.outbox_id is 'The action.';
-
-comment on column tradeflow.mail_sends.address is 'The recipient, in lower case.';
-
-comment on column tradeflow.mail_sends.topic is 'What the cap counts.';
-
-comment on column tradeflow.mail_sends.sent_at is 'When, by tradeflow.now().';
-
-create function tradeflow.may_mail(id bigint, addresses text[], topic text, most int, period interval) returns table (address text, reason text)
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  one  text;
-begin
-  for one in select distinct lower(a) from unnest(addresses) a order by 1 loop
-    address := one;
-    reason := null;
-    select coalesce('suppressed: ' || s.reason, 'suppressed') into reason from tradeflow.suppressions s where s.address = one;
-    if reason is null and may_mail.most is not null then
-      -- Two mails to one address at the same moment are counted one after the other.
-      perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
-      if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
-        if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
-          reason := format('had %s within %s', may_mail.most, may_mail.period);
-        else
-          insert into tradeflow.mail_sends (outbox_id, address, topic, sent_at) values (may_mail.id, one, may_mail.topic, tradeflow.now());
-        end if;
-      end if;
-    end if;
-    return next;
-  end loop;
-end
-$$;
-
-comment on function tradeflow.may_mail(bigint, text[], text, int, interval) is
-  'For each address why it gets no mail of this action (suppressed, or most mails of the topic within the period already); NULL: it gets it, and that is counted, once an action. most NULL: no cap.';
 
 create unlogged table tradeflow.upkeep (
   task     text primary key,
@@ -5635,7 +5632,7 @@ revoke execute on all functions in schema tradeflow from public;
 
 grant execute on function
   tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
-  tradeflow._flush(), tradeflow.now(), tradeflow.version()
+  tradeflow._flush(), tradeflow._refuse_value(text, text), tradeflow.now(), tradeflow.version()
 to public;
 
 grant select on tradeflow.clock to public;

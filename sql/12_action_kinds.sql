@@ -1,5 +1,5 @@
--- 24_action_kinds: what a sidecar can execute, and the parameters of each kind as a JSON Schema. The kinds themselves are
--- in 24_kinds_*.sql, one file a system.
+-- 12_action_kinds: what a sidecar can execute, and the parameters of each kind as a JSON Schema. The kinds themselves are
+-- in *_kinds_*.sql, one file a system.
 
 create table tradeflow.action_kinds (
   name         text primary key,

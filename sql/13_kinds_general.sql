@@ -1,4 +1,4 @@
--- 24_kinds_general: kinds that are not of one vendor.
+-- 13_kinds_general: kinds that are not of one vendor.
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
   ('email', 'smtp', 'claim_once', false, 'Sends a mail through the target''s SMTP server: a template by name, or subject and text.', true, $schema${

@@ -1,4 +1,4 @@
--- 24_kinds_google: rows of Google spreadsheets. Targets: base_url https://sheets.googleapis.com, secret: the JSON key of a
+-- 16_kinds_google: rows of Google spreadsheets. Targets: base_url https://sheets.googleapis.com, secret: the JSON key of a
 -- service account, with which the spreadsheets are shared. docs/actions/sheets.md has more about each.
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values

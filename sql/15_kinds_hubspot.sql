@@ -1,4 +1,4 @@
--- 24_kinds_hubspot: records of HubSpot's CRM. Targets: base_url https://api.hubapi.com, secret: a service key or an app's token.
+-- 15_kinds_hubspot: records of HubSpot's CRM. Targets: base_url https://api.hubapi.com, secret: a service key or an app's token.
 -- docs/actions/hubspot.md has more about each.
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params)

@@ -1,4 +1,4 @@
--- 24_kinds_bigcommerce: what a BigCommerce store can be told. Targets: base_url https://api.bigcommerce.com/stores/<store hash>,
+-- 14_kinds_bigcommerce: what a BigCommerce store can be told. Targets: base_url https://api.bigcommerce.com/stores/<store hash>,
 -- secret: the access token. docs/actions/bigcommerce.md has more about each.
 
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
