@@ -21,7 +21,7 @@ on conflict (name) do update set value = excluded.value, description = excluded.
 
 -- Where the store is: each environment has its own, which operators set.
 insert into tradeflow.targets (name, system, base_url, secret) values
-  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/your-store-hash', 'env:BIGCOMMERCE_TOKEN')
+  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/STORE_HASH', 'env:BIGCOMMERCE_TOKEN')
 on conflict (name) do nothing;
 
 -- Who is in turn; see assign_sales_staff, which has the same pool. A member is the id or the mail address of a sales rep of the store.

@@ -18,7 +18,7 @@ on conflict (name) do update set value = excluded.value, description = excluded.
 
 -- Where the store is: each environment has its own, which operators set.
 insert into tradeflow.targets (name, system, base_url, secret) values
-  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/your-store-hash', 'env:BIGCOMMERCE_TOKEN')
+  ('bigcommerce', 'bigcommerce', 'https://api.bigcommerce.com/stores/STORE_HASH', 'env:BIGCOMMERCE_TOKEN')
 on conflict (name) do nothing;
 
 -- The first line that matches wins, a criterion that is NULL matches all. spent is in the store's currency, without what was refunded.

@@ -1,7 +1,8 @@
 //! What somebody decided meanwhile wins over an action that comes late: `only_if`, `only_if_none`, and what is cancelled then.
 
 use serde_json::{json, Value};
-use tradeflow_fakes::bigcommerce::{BigCommerce, ExtraField};
+use tradeflow_fakes::bigcommerce::state::ExtraField;
+use tradeflow_fakes::bigcommerce::BigCommerce;
 
 use super::scene::Scene;
 
