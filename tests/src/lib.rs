@@ -7,9 +7,12 @@
 //! | [`sidecar`] | the `tradeflow` binary: run once, or kept running, killed, told to stop |
 //! | [`mail`] | a real SMTP server that keeps what it gets and misbehaves on request |
 //! | [`proxy`] | a TCP proxy that cuts and silences connections |
+//! | [`golden`] | files that say what is, compared or written anew |
 //! | [`http`] | an HTTP server that records requests and gives scripted answers |
 //! | [`rules`] | tables with rules, and what fired |
 //! | [`jobs`] | a table each change of which is an action |
+//! | [`project`] | a project's folder, with the program run in it |
+//! | [`sync`] | `tradeflow sync` of a fake store |
 //! | [`eventually`] | waiting for what another process does |
 //!
 //! ```no_run
@@ -31,6 +34,7 @@
 pub mod cluster;
 pub mod database;
 pub mod eventually;
+pub mod golden;
 pub mod http;
 pub mod jobs;
 pub mod mail;
@@ -39,3 +43,4 @@ pub mod project;
 pub mod proxy;
 pub mod rules;
 pub mod sidecar;
+pub mod sync;

@@ -13,8 +13,8 @@ insert into tradeflow.settings (name, value, description) values
   ('welcome_wait_hours', '24', 'How long a welcome waits for a sales rep to be assigned')                   -- integer 0..720
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
--- Which mail for whom: the first line that matches wins, a criterion that is NULL matches all. Language is the user's extra
--- field of that name.
+-- Which mail for whom: the first line that matches wins, a criterion that is NULL matches all. The language is what the user's
+-- extra field Language says, else the company's extra field Preferred language.
 create table if not exists welcome_mails (
   position int primary key,
   role_name text,
@@ -42,7 +42,7 @@ left join lateral (
   order by a.assigned_at desc nulls last, s.sales_staff_id limit 1) rep on true
 cross join lateral (
   select x.template from welcome_mails x
-  where tradeflow.matches(x.role_name, u.role_name) and tradeflow.matches(x.language, u.extra_fields ->> 'language')
+  where tradeflow.matches(x.role_name, u.role_name) and tradeflow.matches(x.language, coalesce(u.extra_fields ->> 'Language', c.extra_fields ->> 'Preferred language'))
   order by x.position limit 1) m
 where u.email is not null;
 

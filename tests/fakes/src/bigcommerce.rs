@@ -21,11 +21,13 @@ mod control;
 mod core;
 pub mod events;
 mod generate;
+pub mod people;
 mod samples;
 pub mod state;
 pub mod throttle;
 
 pub use access::Scope;
+pub use people::Line;
 pub use state::Store;
 pub use throttle::Limits;
 

@@ -173,3 +173,28 @@ async fn outside_of_a_project_there_is_none() {
         said.stderr
     );
 }
+
+#[tokio::test]
+async fn a_target_that_two_files_make_when_it_is_missing_is_one_unless_they_differ() {
+    let shop = Shop::new().await;
+    let target = |token: &str| {
+        format!("insert into tradeflow.targets (name, system, base_url, secret) values\n  ('crm', 'hubspot', 'https://api.hubapi.com', 'env:{token}')\non conflict (name) do nothing;\n")
+    };
+    shop.write("rules/a.sql", &target("HUBSPOT_TOKEN"));
+    shop.write("rules/b.sql", &target("HUBSPOT_TOKEN"));
+    let said = shop.run(["plan"]);
+    assert_eq!(
+        (said.code, said.stdout.matches("+ target crm").count()),
+        (3, 1),
+        "{}{}",
+        said.stdout,
+        said.stderr
+    );
+    shop.run(["apply"]).success();
+    assert_eq!(shop.run(["plan"]).code, 0);
+    let said = refused(&shop, &target("HUBSPOT_OTHER"));
+    assert!(
+        said.contains("rules/zz.sql:2:4: target \"crm\" is defined twice: also at rules/a.sql:2:4"),
+        "{said}"
+    );
+}

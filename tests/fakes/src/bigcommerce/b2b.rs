@@ -16,7 +16,7 @@ mod orders;
 mod quote_writes;
 mod quotes;
 mod staff;
-mod users;
+pub(super) mod users;
 
 pub(super) use invoices::made as invoice;
 

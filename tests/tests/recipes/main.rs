@@ -1,0 +1,9 @@
+//! Each recipe end to end: a change in the store → `tradeflow sync` → rule → sidecar → what arrives where.
+//!
+//! One file a recipe; what each must do stands in its *acceptance* and *beyond the obvious*, told by `docs/recipes/`. Their YAML
+//! tests are run by `project::recipes`. How a test is written: the head of [`scene`].
+
+// Each recipe uses a part of it.
+#[allow(dead_code)]
+mod scene;
+mod welcome_company_user;
