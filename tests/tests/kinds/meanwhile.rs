@@ -20,7 +20,7 @@ async fn followed(scene: &Scene, rule: &str, kind: &str, params: Value) -> Strin
         .sql(&format!(
             "insert into tradeflow.rules (name, source, condition) values ('{rule}', 'public.jobs', $$ new.doc ->> 'for' = '{rule}' $$);
              insert into tradeflow.actions (rule, step, kind, target, params) values
-               ('{rule}', 1, '{kind}', 'there', '{params}'), ('{rule}', 2, 'noop', null, '{{}}');
+               ('{rule}', 1, '{kind}', 'there', '{params}'), ('{rule}', 2, 'task', null, '{{\"pool\": \"follows\", \"title\": \"{rule}\"}}');
              insert into public.jobs select coalesce(max(id), 0) + 1, jsonb_build_object('for', '{rule}') from public.jobs"
         ))
         .await;
