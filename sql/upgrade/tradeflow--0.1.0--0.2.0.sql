@@ -636,7 +636,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
                  "description": "pending, approved, rejected, inactive, or 0 to 3"},
-      "only_if": {"type": ["array", "string", "integer", "null"], "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
+      "only_if": {"type": ["array", "string", "integer", "null"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$", "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
                   "description": "a status or a list of them: of a company that has another by then the firing is cancelled; somebody decided meanwhile"}
     }}$schema$),
   ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${

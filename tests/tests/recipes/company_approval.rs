@@ -115,11 +115,11 @@ async fn no_match_is_a_task_with_a_deadline_and_nothing_is_sent() {
     scene.settled().await;
     let tasks: Vec<String> = scene
         .db()
-        .column("select concat_ws('|', title, array_to_string(options, ','), due_at - tradeflow.now() > '47 hours') from tradeflow.tasks order by id")
+        .column("select concat_ws('|', title, array_to_string(options, ','), due_at - tradeflow.now() > '47 hours') from tradeflow.tasks order by title")
         .await;
     assert_eq!(
         tasks,
-        ["Approve Yes?|approve,reject|t", "Approve No?|approve,reject|t", "Approve Late?|approve,reject|t"]
+        ["Approve Late?|approve,reject|t", "Approve No?|approve,reject|t", "Approve Yes?|approve,reject|t"]
     );
     assert_eq!((scene.mail.mails().len(), writes(&scene).len()), (0, 0));
 
