@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
 use super::store;
-use crate::bigcommerce::{Area, Store};
+use crate::bigcommerce::{Api, Store};
 use crate::deliver::params::{self, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
 use crate::deliver::{Failure, Job, System, Tools};
@@ -65,7 +65,7 @@ impl Operation for Status {
 
 impl Setting for Status {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
-        let answer = self.store.get(Area::V2, &format!("orders/{}", self.order), &[]).await?;
+        let answer = self.store.get(Api::V2, &format!("orders/{}", self.order), &[]).await?;
         match answer.body.get("status_id") {
             Some(status) => Ok(Map::from_iter([("status_id".to_owned(), status.clone())])),
             None => Err(Failure::dead(format!("there is no order {}", self.order))),
@@ -78,7 +78,7 @@ impl Setting for Status {
 
     async fn write(&self, _: &Map<String, Json>, _: &Map<String, Json>) -> Result<(), Failure> {
         let body = json!({"status_id": self.status});
-        self.store.call(Method::PUT, Area::V2, &format!("orders/{}", self.order), &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::V2, &format!("orders/{}", self.order), &[], Some(&body)).await?;
         Ok(())
     }
 }
