@@ -92,7 +92,7 @@ COMMENT ON FUNCTION tradeflow._actions_after_write() IS 'Internal. Has the rule 
 CREATE FUNCTION tradeflow._actions_before_write() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
   kind     tradeflow.action_kinds;
   problem  text;
@@ -120,7 +120,10 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  problem := tradeflow._check_value(new.params, kind.params, 'params');
+  -- when is every kind's: whether the step is wanted at all.
+  problem := coalesce(tradeflow._check_value(new.params - 'when', kind.params, 'params'),
+                      case when new.params ? 'when' then tradeflow._check_value(
+                        new.params -> 'when', '{"type": ["boolean", "string"], "pattern": "^(true|false)$"}', 'params.when') end);
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
@@ -149,7 +152,7 @@ begin
   end if;
   return new;
 end
-$$;
+$_$;
 
 COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
@@ -4813,7 +4816,7 @@ COMMENT ON COLUMN tradeflow.actions.kind IS 'One of action_kinds.';
 
 COMMENT ON COLUMN tradeflow.actions.target IS 'One of targets.';
 
-COMMENT ON COLUMN tradeflow.actions.params IS 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
+COMMENT ON COLUMN tradeflow.actions.params IS 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type. when, which every kind has: whether the step is wanted; where it is false, the step is done without anything being done.';
 
 COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May be negative: -7 days.';
 
@@ -5554,7 +5557,7 @@ CREATE TABLE tradeflow.rule_failures (
     total bigint NOT NULL
 );
 
-COMMENT ON TABLE tradeflow.rule_failures IS 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+COMMENT ON TABLE tradeflow.rule_failures IS 'How often rules failed, as tick() counted it in their open incidents. A rule with as many within an hour as setting pause_after_errors (default 100) says is paused.';
 
 COMMENT ON COLUMN tradeflow.rule_failures.rule IS 'The rule.';
 

@@ -672,13 +672,15 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
       "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
       "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
-      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none, limited to what it has"}
     }}$schema$),
   ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
     "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
-    }$schema$),
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24; default: by the store's terms"}
+    }}$schema$),
   ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
     "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
@@ -694,12 +696,14 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
       "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
     }}$schema$),
-  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order, or what its payment method is called; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "anyOf": [{"required": ["status"]}, {"required": ["payment_method"]}],
     "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
     "properties": {
       "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
+      "status": {"type": ["integer", "string", "null"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"},
+      "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
     }}$schema$),
   ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["name"],
@@ -1338,6 +1342,8 @@ comment on column tradeflow.targets.paused_reason is 'Why it was paused.';
 
 comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
 
+comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type. when, which every kind has: whether the step is wanted; where it is false, the step is done without anything being done.';
+
 comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 
 comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it, as they are where on_failure is continue).';
@@ -1375,7 +1381,10 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  problem := tradeflow._check_value(new.params, kind.params, 'params');
+  -- when is every kind's: whether the step is wanted at all.
+  problem := coalesce(tradeflow._check_value(new.params - 'when', kind.params, 'params'),
+                      case when new.params ? 'when' then tradeflow._check_value(
+                        new.params -> 'when', '{"type": ["boolean", "string"], "pattern": "^(true|false)$"}', 'params.when') end);
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
@@ -2353,7 +2362,7 @@ create table tradeflow.rule_failures (
   total  bigint not null
 );
 
-comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents. A rule with as many within an hour as setting pause_after_errors (default 100) says is paused.';
 
 comment on column tradeflow.rule_failures.rule is 'The rule.';
 
