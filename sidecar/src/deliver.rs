@@ -7,6 +7,7 @@ use minijinja::value::Value;
 use serde_json::Value as Json;
 
 use crate::api;
+use crate::bigcommerce::Pace;
 use crate::db;
 use crate::render::{self, Renderer};
 use crate::secret::{self, Secrets};
@@ -63,13 +64,15 @@ pub struct Tools {
     pub clients: api::Clients,
     pub pool: db::Pool,
     pub locks: lock::Locks,
+    /// Of stores on BigCommerce.
+    pub pace: Pace,
 }
 
 impl Tools {
     /// `holder` signs locks; `lease` is how long one is held without a sign of life.
-    pub fn new(clients: api::Clients, pool: db::Pool, holder: &str, lease: Duration) -> Tools {
+    pub fn new(clients: api::Clients, pool: db::Pool, holder: &str, lease: Duration, pace: Pace) -> Tools {
         let locks = lock::Locks::new(pool.clone(), holder, lease);
-        Tools { clients, pool, locks }
+        Tools { clients, pool, locks, pace }
     }
 }
 

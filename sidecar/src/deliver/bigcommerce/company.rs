@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
 use super::{data, rows, store, PATIENCE};
-use crate::bigcommerce::{value, Area, Store};
+use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::lock::Held;
 use crate::deliver::params::{self, Filled, Flag, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Created, Creation, LookUpFirst, Operation, Setting};
@@ -73,7 +73,7 @@ impl Operation for Status {
 
 impl Setting for Status {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
-        let answer = self.store.get(Area::B2b, &format!("companies/{}", self.company), &[]).await?;
+        let answer = self.store.get(Api::B2b, &format!("companies/{}", self.company), &[]).await?;
         let status = data(&answer).get("companyStatus").cloned().unwrap_or_default();
         Ok(Map::from_iter([("status".to_owned(), status)]))
     }
@@ -94,7 +94,7 @@ impl Setting for Status {
     async fn write(&self, _: &Map<String, Json>, _: &Map<String, Json>) -> Result<(), Failure> {
         let path = format!("companies/{}/status", self.company);
         let body = json!({"companyStatus": self.status});
-        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&body)).await?;
         Ok(())
     }
 }
@@ -134,7 +134,7 @@ impl Operation for Terms {
 impl Setting for Terms {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
         let path = format!("companies/{}/payment-terms", self.company);
-        let answer = self.store.get(Area::B2b, &path, &[]).await?;
+        let answer = self.store.get(Api::B2b, &path, &[]).await?;
         let get = |key: &str| data(&answer).get(key).cloned().unwrap_or_default();
         Ok(Map::from_iter([
             ("enabled".to_owned(), get("isEnabled")),
@@ -156,7 +156,7 @@ impl Setting for Terms {
             Some(days) => json!({"isEnabled": true, "paymentTerms": days}),
             None => json!({"isEnabled": self.enabled}),
         };
-        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&body)).await?;
         Ok(())
     }
 }
@@ -269,7 +269,7 @@ impl Creation for Company {
                 ("isIncludeExtraFields", "1"),
                 ("limit", "100"),
             ];
-            let answer = self.store.get(Area::B2b, "companies", &query).await?;
+            let answer = self.store.get(Api::B2b, "companies", &query).await?;
             // Filters that an API does not know are ignored, and then everything matches: compared here again.
             let found = rows(&answer).iter().find(|row| {
                 let fields = row.get("extraFields").and_then(Json::as_array);
@@ -323,7 +323,7 @@ impl Creation for Company {
         if let Some(fields) = &params.extra_fields {
             body.insert("extraFields".into(), pairs(fields.iter().map(|(k, v)| (k.as_str(), v.0.as_str()))));
         }
-        match self.store.call(Method::POST, Area::B2b, "companies", &[], Some(&Json::Object(body))).await {
+        match self.store.call(Method::POST, Api::B2b, "companies", &[], Some(&Json::Object(body))).await {
             Ok(answer) => {
                 let made = data(&answer);
                 if value::int(&made["companyId"]).is_none() {
@@ -409,7 +409,7 @@ impl Creation for User {
         if let Some(fields) = &params.extra_fields {
             body["extraFields"] = pairs(fields.iter().map(|(k, v)| (k.as_str(), v.0.as_str())));
         }
-        match self.store.call(Method::POST, Area::B2b, "users", &[], Some(&body)).await {
+        match self.store.call(Method::POST, Api::B2b, "users", &[], Some(&body)).await {
             Ok(answer) => {
                 let made = data(&answer);
                 Ok(Created::New(json!({"user_id": made["userId"], "customer_id": made["bcId"],
@@ -423,7 +423,7 @@ impl Creation for User {
 
 /// The user with this address; capitals do not count.
 async fn user_of(store: &Store, email: &str) -> Result<Option<Json>, Failure> {
-    let answer = store.get(Area::B2b, "users", &[("email", email), ("limit", "100")]).await?;
+    let answer = store.get(Api::B2b, "users", &[("email", email), ("limit", "100")]).await?;
     let same = |row: &&Json| row["email"].as_str().is_some_and(|e| e.eq_ignore_ascii_case(email));
     Ok(rows(&answer).iter().find(same).cloned())
 }

@@ -14,7 +14,7 @@ use serde_json::{json, Map, Value as Json};
 use super::company::pairs;
 use super::{data, store};
 use crate::api::Kind as Problem;
-use crate::bigcommerce::{value, Area, Store};
+use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::batch::Batcher;
 use crate::deliver::params::{self, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
@@ -73,7 +73,7 @@ impl Operation for ExtraFields {
 impl Setting for ExtraFields {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
         let path = format!("companies/{}", self.company);
-        let answer = self.store.get(Area::B2b, &path, &[("isIncludeExtraFields", "1")]).await?;
+        let answer = self.store.get(Api::B2b, &path, &[("isIncludeExtraFields", "1")]).await?;
         let list = data(&answer).get("extraFields").and_then(Json::as_array);
         let pair = |field: &Json| {
             let name = field.get("fieldName")?.as_str()?;
@@ -123,7 +123,7 @@ fn as_text(value: &Json) -> String {
 async fn send(store: Arc<Store>, items: Vec<(i64, Json)>) -> Vec<Result<(), Failure>> {
     let body: Json =
         items.iter().map(|(id, fields)| json!({"companyId": id, "extraFields": fields})).collect();
-    let error = match store.call(Method::PUT, Area::B2b, "companies/bulk", &[], Some(&body)).await {
+    let error = match store.call(Method::PUT, Api::B2b, "companies/bulk", &[], Some(&body)).await {
         Ok(_) => return items.iter().map(|_| Ok(())).collect(),
         Err(error) => error,
     };
@@ -144,7 +144,7 @@ async fn send(store: Arc<Store>, items: Vec<(i64, Json)>) -> Vec<Result<(), Fail
             for (id, fields) in items {
                 let body = json!({"extraFields": fields});
                 let path = format!("companies/{id}");
-                let sent = store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await;
+                let sent = store.call(Method::PUT, Api::B2b, &path, &[], Some(&body)).await;
                 outcomes.push(sent.map(drop).map_err(Failure::from));
             }
             outcomes
