@@ -244,7 +244,7 @@ begin
   if missing is distinct from the_rule.invalid then
     update tradeflow.rules set invalid = missing where name = the_rule.name;
   end if;
-  perform tradeflow._invalidate(to_regclass(the_rule.source));
+  perform tradeflow._invalidate(to_regclass(coalesce(the_rule.source, the_rule.view)));
   return null;
 end
 $$;
@@ -254,6 +254,17 @@ create trigger actions_check before insert or update or delete on tradeflow.acti
   for each row execute function tradeflow._actions_before_write();
 create trigger actions_after_write after insert or update or delete on tradeflow.actions
   for each row execute function tradeflow._actions_after_write();
+
+create view tradeflow._first_actions as
+select f.rule, jsonb_object_agg(f.edge, to_jsonb(f) - '{rule,edge}'::text[]) as actions
+from (select distinct on (a.rule, a.edge) a.rule, a.edge, a.step, a.name, a.kind, a.target, a.max_attempts,
+             a.delay <> '0' or a.lane is not null as special
+      from tradeflow.actions a
+      order by a.rule, a.edge, a.step) f
+group by f.rule;
+comment on view tradeflow._first_actions is 'Internal. What a firing becomes, as compiled rules have it.';
+comment on column tradeflow._first_actions.rule is 'The rule.';
+comment on column tradeflow._first_actions.actions is 'By edge, the first action; special: it has a delay or a lane of its own.';
 
 
 create function tradeflow._targets_after_write() returns trigger

@@ -6,6 +6,8 @@ alter table tradeflow.watched_tables
   add column log boolean not null default false,
   add column logged_since timestamptz;
 
+revoke select on tradeflow.clock from public;  -- tradeflow.now() needs no right of its caller any more
+
 alter table tradeflow.rules
   alter column source drop not null,
   add column view text,
@@ -174,6 +176,9 @@ begin
 end
 $roles$;
 
+create or replace function tradeflow.now() returns timestamptz
+language c stable parallel safe as 'MODULE_PATHNAME', 'tradeflow_now';
+
 create function tradeflow._render(source text, context jsonb) returns text
 language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_render';
 
@@ -194,11 +199,17 @@ language c strict as 'MODULE_PATHNAME', 'tradeflow_check_view';
 comment on function tradeflow._check_view_query(regclass) is
   'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
 
-create function tradeflow._settle(rules text[], subjects text[], silent boolean) returns int
+create function tradeflow._settle(rules text[], subjects text[], silent boolean[]) returns int
 language c as 'MODULE_PATHNAME', 'tradeflow_settle';
 
-comment on function tradeflow._settle(text[], text[], boolean) is
-  'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+comment on function tradeflow._settle(text[], text[], boolean[]) is
+  'Internal. Asks view rules about subjects (arrays of one length; a subject that is NULL: everybody), updates members, and fires for who entered and left unless silent. Locks the subjects until the end of the transaction, in a bounded number of advisory locks. Returns how many entered or left.';
+
+create function tradeflow._settle_transaction() returns trigger
+language c as 'MODULE_PATHNAME', 'tradeflow_settle_transaction';
+
+comment on function tradeflow._settle_transaction() is
+  'Internal. Deferred trigger of view_checks: asks about what the transaction left there, but above READ COMMITTED leaves it to tick().';
 
 create function tradeflow._next_run(schedule text, after timestamptz) returns timestamptz
 language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_next_run';
@@ -298,7 +309,7 @@ begin
   elsif rel.relpersistence = 't' then
     raise exception '% is a temporary table', the_name
       using errcode = 'wrong_object_type', hint = 'Rules outlive the session: watch a permanent table.';
-  elsif rel.nspname in ('tradeflow', 'pg_catalog') then
+  elsif rel.nspname in ('tradeflow', 'pg_catalog') and "table" is distinct from to_regclass('tradeflow.tasks') then
     raise exception '% cannot be watched', the_name
       using errcode = 'wrong_object_type', hint = 'tradeflow''s own tables and the system''s are not data of a store.';
   end if;
@@ -328,14 +339,17 @@ begin
       logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
     where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
 
-  perform tradeflow._install_triggers("table");
+  -- The triggers of the tasks are made by our owner: nobody else may have others there.
+  if rel.nspname <> 'tradeflow' then
+    perform tradeflow._install_triggers("table");
+  end if;
   perform tradeflow._check_watch(the_name);
   perform tradeflow._invalidate("table");
 end
 $$;
 
 comment on function tradeflow.watch(regclass, text[], text[], boolean) is
-  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right; tradeflow.tasks may be watched by every author. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
 create or replace function tradeflow.unwatch("table" regclass) returns void
 language plpgsql
@@ -632,7 +646,9 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "properties": {
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
-                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"},
+      "only_if": {"type": ["array", "string", "integer", "null"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$", "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
+                  "description": "a status or a list of them: of a company that has another by then the firing is cancelled; somebody decided meanwhile"}
     }}$schema$),
   ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id"],
@@ -649,7 +665,9 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "properties": {
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-                 "description": "labels and values; null empties; the others stay"}
+                 "description": "labels and values; null empties; the others stay"},
+      "only_if": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                  "description": "labels and values: of a company that has others by then the firing is cancelled; null: the field is empty"}
     }}$schema$),
   ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id"],
@@ -660,7 +678,8 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
       "email": {"type": "string", "description": "the rep's address, instead of the id"},
       "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
-      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"},
+      "only_if_none": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: when somebody else looks after the company by then, the firing is cancelled"}
     }}$schema$),
   ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
@@ -1014,10 +1033,10 @@ begin
     from tradeflow.outbox o where o.rule = new.name and o.state = 'waiting';
   end if;
   if tg_op <> 'INSERT' then
-    perform tradeflow._invalidate(to_regclass(old.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(old.source, old.view)));
   end if;
   if tg_op <> 'DELETE' then
-    perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(new.source, new.view)));
     perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
     if new.view is not null and tradeflow._is_asked(new)
        and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
@@ -1028,6 +1047,19 @@ begin
   return null;
 end
 $$;
+
+create or replace function tradeflow._clock_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tradeflow._invalidate('tradeflow.clock');
+  perform tradeflow._invalidate(to_regclass(w.name)) from tradeflow.watched_tables w where to_regclass(w.name) is not null;
+  return null;
+end
+$$;
+
+comment on function tradeflow._clock_after_write() is 'Internal. Has every backend read the clock again, and compile anew the rules that have it for a constant.';
 
 create table tradeflow.rule_inputs (
   rule     text not null references tradeflow.rules (name) on update cascade on delete cascade,
@@ -1054,7 +1086,8 @@ create table tradeflow.members (
   entered_at  timestamptz,
   fire_at     timestamptz,
   recheck_at  timestamptz,
-  primary key (rule, subject, occurrence)
+  -- What all rules said about a subject lies together: they are mostly asked together.
+  primary key (subject, rule, occurrence)
 );
 
 create index members_recheck on tradeflow.members (recheck_at) where recheck_at is not null;
@@ -1079,7 +1112,7 @@ comment on column tradeflow.members.recheck_at is 'When the view is to be asked 
 
 create table tradeflow.view_checks (
   id        bigint generated by default as identity primary key,
-  rule      text not null,
+  rules     text[] not null,
   subjects  text[] not null,
   silent    boolean not null default false,
   xact      xid8 not null default pg_current_xact_id()
@@ -1093,7 +1126,7 @@ comment on table tradeflow.view_checks is 'Subjects that view rules are to be as
 
 comment on column tradeflow.view_checks.id is 'Identifies the row.';
 
-comment on column tradeflow.view_checks.rule is 'The view rule.';
+comment on column tradeflow.view_checks.rules is 'The view rules: each is asked about each of the subjects.';
 
 comment on column tradeflow.view_checks.subjects is 'The subjects, as text.';
 
@@ -1208,63 +1241,6 @@ comment on function tradeflow._rule_inputs_after_write() is 'Internal. Has every
 create trigger rule_inputs_after_write after insert or update or delete on tradeflow.rule_inputs
   for each row execute function tradeflow._rule_inputs_after_write();
 
-create function tradeflow._lock_subjects(rules text[], subjects text[]) returns void
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  select pg_advisory_xact_lock(1953655923, b.bucket)
-  from (select distinct (hashtextextended(s.rule || ':' || s.subject, 0) & 1023)::int as bucket
-        from unnest(rules, subjects) s(rule, subject)
-        order by bucket) b
-$$;
-
-comment on function tradeflow._lock_subjects(text[], text[]) is 'Internal. Serialises the answers about subjects; 1,024 advisory locks at most.';
-
-create function tradeflow._settle_transaction() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if current_setting('transaction_isolation') <> 'read committed' then
-    return null;
-  end if;
-  perform tradeflow._settle_checks(array(select c.id from tradeflow.view_checks c where c.xact = pg_current_xact_id()));
-  return null;
-end
-$$;
-
-comment on function tradeflow._settle_transaction() is 'Internal. Deferred trigger of view_checks.';
-
-create function tradeflow._settle_checks(checks bigint[]) returns int
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  asked    record;
-  changed  int := 0;
-begin
-  if cardinality(checks) = 0 then
-    return 0;
-  end if;
-  -- First all locks, then a fresh snapshot for each question: locks taken in between could deadlock.
-  perform tradeflow._lock_subjects(array_agg(c.rule), array_agg(s.subject))
-  from tradeflow.view_checks c, unnest(c.subjects) s(subject) where c.id = any (checks);
-  for asked in
-    select x.silent, array_agg(x.rule) as rules, array_agg(x.subject) as subjects
-    from (select distinct c.silent, c.rule, s.subject
-          from tradeflow.view_checks c, unnest(c.subjects) s(subject)
-          where c.id = any (checks)) x
-    group by x.silent
-  loop
-    changed := changed + tradeflow._settle(asked.rules, asked.subjects, asked.silent);
-  end loop;
-  delete from tradeflow.view_checks c where c.id = any (checks);
-  return changed;
-end
-$$;
-
-comment on function tradeflow._settle_checks(bigint[]) is 'Internal. Locks and asks about the subjects of these rows of view_checks. Returns how many entered or left.';
-
 create constraint trigger view_checks_settle after insert on tradeflow.view_checks
   deferrable initially deferred
   for each row execute function tradeflow._settle_transaction();
@@ -1276,24 +1252,29 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  due      record;
-  settled  int := 0;
+  asked  record;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     return 0;
   end if;
-  select array_agg(m.rule) as rules, array_agg(m.subject) as subjects into due
-  from (select x.rule, x.subject from tradeflow.members x
-        where x.recheck_at <= tradeflow.now()
-        order by x.recheck_at limit 10000) m;
-  if due.rules is not null then
-    perform tradeflow._lock_subjects(due.rules, due.subjects);
-    settled := tradeflow._settle(due.rules, due.subjects, false);
-  end if;
-  return settled + tradeflow._settle_checks(array(
-    select c.id from tradeflow.view_checks c
-    where c.xact is distinct from pg_current_xact_id_if_assigned()
-    order by c.id limit 1000 for update skip locked));
+  with due as (
+    select m.rule, m.subject from tradeflow.members m
+    where m.recheck_at <= tradeflow.now()
+    order by m.recheck_at limit 10000
+  ), queued as (
+    delete from tradeflow.view_checks c
+    where c.id in (select x.id from tradeflow.view_checks x
+                   where x.xact is distinct from pg_current_xact_id_if_assigned()
+                   order by x.id limit 1000 for update skip locked)
+    returning c.rules, c.subjects, c.silent
+  ), pairs as (
+    select d.rule, d.subject, false as silent from due d
+    union all
+    select r.rule, s.subject, q.silent from queued q, unnest(q.rules) r(rule), unnest(q.subjects) s(subject)
+  )
+  select array_agg(p.rule) as rules, array_agg(p.subject) as subjects, array_agg(p.silent) as silent into asked from pairs p;
+  -- In one call: all locks are taken before the first question.
+  return tradeflow._settle(asked.rules, asked.subjects, asked.silent);
 end
 $$;
 
@@ -1308,7 +1289,7 @@ begin
     return;  -- the dump has the members
   end if;
   delete from tradeflow.members m where m.rule = _seed_view.rule;
-  perform tradeflow._settle(array[_seed_view.rule], null, true);
+  perform tradeflow._settle(array[_seed_view.rule], array[null::text], array[true]);
 end
 $$;
 
@@ -1414,6 +1395,41 @@ begin
   return new;
 end
 $$;
+
+create or replace function tradeflow._actions_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_rule  tradeflow.rules;
+  missing   text;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if not found then
+    return null;
+  end if;
+  missing := tradeflow._rule_missing(the_rule);
+  if missing is distinct from the_rule.invalid then
+    update tradeflow.rules set invalid = missing where name = the_rule.name;
+  end if;
+  perform tradeflow._invalidate(to_regclass(coalesce(the_rule.source, the_rule.view)));
+  return null;
+end
+$$;
+
+create view tradeflow._first_actions as
+select f.rule, jsonb_object_agg(f.edge, to_jsonb(f) - '{rule,edge}'::text[]) as actions
+from (select distinct on (a.rule, a.edge) a.rule, a.edge, a.step, a.name, a.kind, a.target, a.max_attempts,
+             a.delay <> '0' or a.lane is not null as special
+      from tradeflow.actions a
+      order by a.rule, a.edge, a.step) f
+group by f.rule;
+
+comment on view tradeflow._first_actions is 'Internal. What a firing becomes, as compiled rules have it.';
+
+comment on column tradeflow._first_actions.rule is 'The rule.';
+
+comment on column tradeflow._first_actions.actions is 'By edge, the first action; special: it has a delay or a lane of its own.';
 
 create or replace function tradeflow._targets_after_write() returns trigger
 language plpgsql security definer
@@ -2866,14 +2882,20 @@ as $$
 declare
   o tradeflow.outbox;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
-    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain', 'cancelled') then
+    raise exception 'outcome must be retry, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
   select * into o from tradeflow.outbox x
   where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
   for update;
   if not found then
     return null;
+  end if;
+  if outcome = 'cancelled' then
+    -- Nothing went wrong: the target answered, and the answer is that this is not wanted any more.
+    perform tradeflow._answered(array[o.target]);
+    perform tradeflow._finish(array[o.id], 'cancelled', fail.error, null, array[o.attempt]);
+    return 'cancelled';
   end if;
   perform tradeflow._not_answered(
     o.target, fail.error, outcome in ('retry', 'uncertain'),
@@ -2893,7 +2915,7 @@ end
 $$;
 
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
 language plpgsql security definer
@@ -3976,6 +3998,11 @@ begin
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
+  -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
+  perform tradeflow._check_watch(w.name)
+  from tradeflow.watched_tables w
+  where w.name = 'tradeflow.tasks'
+    and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
   if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
@@ -5528,8 +5555,8 @@ begin
     from tradeflow.outbox o
     where o.source = the_name and o.state = 'waiting' and o.key is not null;
   end if;
-  insert into tradeflow.view_checks (rule, subjects, silent)
-  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  insert into tradeflow.view_checks (rules, subjects, silent)
+  select array[i.rule], array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
   join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
   join tradeflow.members m on m.rule = i.rule
@@ -5622,10 +5649,8 @@ revoke execute on all functions in schema tradeflow from public;
 
 grant execute on function
   tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
-  tradeflow._flush(), tradeflow._refuse_value(text, text), tradeflow.now(), tradeflow.version()
+  tradeflow._flush(), tradeflow.now(), tradeflow.version()
 to public;
-
-grant select on tradeflow.clock to public;
 
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
 
@@ -5638,6 +5663,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._refuse_value(text, text),
   tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
@@ -5690,7 +5716,7 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text), tradeflow._refuse_value(text, text) to tradeflow_operator;
 
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 
