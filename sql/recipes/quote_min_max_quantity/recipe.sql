@@ -144,12 +144,14 @@ group by q.quote_id, sums.item, sums.pieces, sums.minimum, sums.maximum, sums.mu
 -- A quote is in this view while something is wrong with it; what exactly is its occurrence, so that another problem is another answer. One
 -- whose checkout we closed stays in it when it is ordered, archived or expired: then there is nothing to open.
 create or replace view quote_quantity_violations as
-select q.quote_id as subject, md5(string_agg(p.item || ' ' || p.wanted, e'\n' order by p.item)) as occurrence, q.quote_number
-from quote_quantity_problems p
-join store.quotes q on q.quote_id = p.quote_id
-where q.status in (0, 2, 3)
-   or exists (select from quote_blocks b where b.quote_id = q.quote_id and b.reason = 'quote_min_max_quantity')
-group by q.quote_id, q.quote_number;
+select q.quote_id as subject, p.occurrence, q.quote_number
+from store.quotes q
+cross join lateral (
+  select md5(string_agg(p.item || ' ' || p.wanted, e'\n' order by p.item)) as occurrence
+  from quote_quantity_problems p where p.quote_id = q.quote_id) p
+where p.occurrence is not null
+  and (q.status in (0, 2, 3)
+       or exists (select from quote_blocks b where b.quote_id = q.quote_id and b.reason = 'quote_min_max_quantity'));
 
 -- Looks at a quote as it is now, closes or opens it accordingly, and says what is to be told. So it does not matter in which order answers
 -- that came and went are worked off.
@@ -186,10 +188,16 @@ insert into tradeflow.rules (name, view, description) values
   ('quote_min_max_quantity', 'quote_quantity_violations', 'Quantities of a quote are out of their limits')
 on conflict (name) do update set view = excluded.view, description = excluded.description;
 
--- Whom a changed row concerns.
+-- Whom a changed row concerns: open quotes, and of lines those that have limits, or whose quote was closed for that.
 insert into tradeflow.rule_inputs (rule, source, subject) values
-  ('quote_min_max_quantity', 'store.quotes', 'new.quote_id'),
-  ('quote_min_max_quantity', 'store.quote_items', 'new.quote_id')
+  ('quote_min_max_quantity', 'store.quotes', 'case when new.status in (0, 2, 3) then new.quote_id end'),
+  ('quote_min_max_quantity', 'store.quote_items', $$
+    select new.quote_id
+    where new.order_quantity_minimum > 0 or new.order_quantity_maximum > 0
+       or exists (select from quantity_limits)
+       or exists (select from store.products p where p.product_id = new.product_id and (p.order_quantity_minimum > 0 or p.order_quantity_maximum > 0))
+       or exists (select from quote_blocks b where b.quote_id = new.quote_id and b.reason = 'quote_min_max_quantity')
+  $$)
 on conflict (rule, source) do update set subject = excluded.subject;
 
 -- A mail that cannot be sent does not keep the checkout open.
