@@ -3,7 +3,16 @@
 //! One file a recipe; what each must do stands in its *acceptance* and *beyond the obvious*, told by `docs/recipes/`. Their YAML
 //! tests are run by `project::recipes`. How a test is written: the head of [`scene`].
 
+mod assign_sales_staff;
+mod company_approval;
+mod company_segments;
+mod quote_expiry_reminder;
 // Each recipe uses a part of it.
 #[allow(dead_code)]
 mod scene;
+
+mod credit;
+mod invoices;
+mod late_payment;
+mod quantities;
 mod welcome_company_user;
