@@ -1,7 +1,7 @@
 # Each habit is one word. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-.PHONY: help setup build install demo test chaos regress docker-test lint bench clean
+.PHONY: help setup build install demo test chaos regress reference docker-test lint bench clean
 
 # The Postgres to build for and install into; tests and demo use it too.
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
@@ -38,6 +38,9 @@ chaos: setup ## The storm and the model at full length: 100,000 actions, minutes
 
 regress: setup ## Rewrite the golden files with what is there now; review the difference
 	@BLESS=1 scripts/test.sh --test regress
+
+reference: setup ## Write docs/reference anew, from the comments in the database and the program's help
+	@BLESS=1 scripts/test.sh --test reference
 
 docker-test: ## The images and docker/compose.yaml, on a private Docker daemon (root; ARGS='--help')
 	@scripts/setup.sh docker

@@ -37,7 +37,7 @@ create table tradeflow.rule_failures (
   base   bigint not null,
   total  bigint not null
 );
-comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents. A rule with as many within an hour as setting pause_after_errors (default 100) says is paused.';
 comment on column tradeflow.rule_failures.rule is 'The rule.';
 comment on column tradeflow.rule_failures.since is 'Begin of the hour that is counted.';
 comment on column tradeflow.rule_failures.base is 'The total at its begin.';

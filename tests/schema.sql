@@ -5554,7 +5554,7 @@ CREATE TABLE tradeflow.rule_failures (
     total bigint NOT NULL
 );
 
-COMMENT ON TABLE tradeflow.rule_failures IS 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+COMMENT ON TABLE tradeflow.rule_failures IS 'How often rules failed, as tick() counted it in their open incidents. A rule with as many within an hour as setting pause_after_errors (default 100) says is paused.';
 
 COMMENT ON COLUMN tradeflow.rule_failures.rule IS 'The rule.';
 

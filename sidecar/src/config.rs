@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 mod sync;
 
-pub use sync::{BigCommerce, FirstLoad, Hooks, Sync};
+pub use sync::{BigCommerce, FirstLoad, Hooks, Sheet, Sheets, Sync};
 
 /// The default configuration file, which explains every key.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
@@ -56,6 +56,7 @@ pub struct Config {
     pub storefront: Storefront,
     pub bigcommerce: BigCommerce,
     pub sync: Sync,
+    pub sheets: Sheets,
     pub hooks: Hooks,
     pub traces: Traces,
     pub project: Project,
@@ -246,6 +247,7 @@ impl Config {
             }
         }
         self.sync.check()?;
+        self.sheets.check()?;
         self.bigcommerce.check()
     }
 }

@@ -154,7 +154,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         if config.listen_address.is_empty() {
             warn!("hooks.url is set and listen_address is empty: this sidecar receives no webhooks");
         }
-        let env = sync::Env::new(config, pool.clone())?;
+        let env = sync::Env::new(config, pool.clone(), &sync::Resource::of_store())?;
         background.spawn(hooks::work(env, receiver.wake.clone(), config.hooks.keep, helpers.clone()));
     }
     if config.listen {

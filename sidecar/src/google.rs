@@ -3,6 +3,7 @@
 //! Values go in as what they are, never as what a user types: text stays text, whatever it begins with, so a customer's name
 //! cannot become a formula.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -15,8 +16,10 @@ use url::Url;
 use crate::api::{self, Answer, Call, Error, Kind};
 
 mod account;
+mod header;
 
 pub use account::{Account, Unusable};
+pub use header::{text, Header, Unfit};
 
 const NAME: &str = "Google";
 
@@ -38,6 +41,7 @@ pub struct Google {
     token: Mutex<Option<(HeaderValue, Instant)>>,
     timeout: Duration,
     allow_private: bool,
+    requests: AtomicU64,
 }
 
 /// A tab of a spreadsheet.
@@ -62,12 +66,25 @@ impl Google {
             format!("base_url {base_url} is no URL ({e}); write https://sheets.googleapis.com")
         })?;
         let account = Account::read(key).map_err(|e| e.to_string())?;
-        Ok(Google { client, base, account, token: Mutex::new(None), timeout, allow_private })
+        Ok(Google {
+            client,
+            base,
+            account,
+            token: Mutex::new(None),
+            timeout,
+            allow_private,
+            requests: AtomicU64::new(0),
+        })
     }
 
     /// Whom spreadsheets must be shared with.
     pub fn email(&self) -> &str {
         &self.account.email
+    }
+
+    /// How many requests were made so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// The tabs of a spreadsheet.
@@ -139,6 +156,7 @@ impl Google {
             let headers = HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, token)]);
             let (url, timeout) = (url.clone(), self.timeout);
             let call = Call { api: NAME, method: method.clone(), url, headers, body, timeout };
+            self.requests.fetch_add(1, Ordering::Relaxed);
             let answer = api::send(&self.client, call).await?;
             // Taken back before its time: once more with a new one.
             if answer.status == 401 && again {

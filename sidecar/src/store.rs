@@ -18,6 +18,7 @@ pub(crate) mod record;
 pub(crate) mod report;
 mod sales_staff;
 pub(crate) mod scalar;
+mod sheet;
 mod write;
 
 pub use entity::{read, Entity, Origin};

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `resource` | what there is, and how each list is asked for |
 //! | `fetch` | walking the lists: ascending by time, descending to a time, one request a thing |
-//! | `run` | one run of one resource |
+//! | `run`, `write` | one run of one resource |
+//! | [`sheets`] | tabs of spreadsheets, each read whole when its file changed |
 //! | `state` | `tradeflow.sync_state`, incidents, the lock |
 //! | `sweep` | deleting what is gone at the source |
 //! | `watch` | runs again and again |
@@ -18,28 +19,40 @@
 //! | [`hooks`] | webhooks: believed, kept, worked on; their registration |
 
 use crate::bigcommerce;
-use crate::{db, store};
+use crate::{api, db, secret, store};
 
 mod fetch;
 pub mod hooks;
 mod report;
 mod resource;
 mod run;
+pub mod sheets;
 mod state;
 mod sweep;
 mod watch;
+mod write;
 
 pub use report::{Outcome, Summary};
 pub use resource::Resource;
 pub use run::{once, Env, Options};
 pub use state::{status, Status};
-pub use watch::watch;
+pub use watch::{watch, Intervals};
 
 /// Why a resource could not be synced, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Api(#[from] bigcommerce::Error),
+    #[error(transparent)]
+    Google(#[from] api::Error),
+    #[error("sheets.{key} {problem}")]
+    Sheets { key: &'static str, problem: String },
+    #[error(
+        "no sheet is named\nhint: set sheets.synced and sheets.account (`tradeflow config` explains them)"
+    )]
+    NoSheets,
+    #[error("sheets.account: {0}")]
+    Account(#[from] secret::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -69,6 +82,7 @@ impl Error {
     pub fn passes(&self) -> bool {
         match self {
             Error::Api(error) => error.passes(),
+            Error::Google(error) => !matches!(error.kind, api::Kind::Denied(_) | api::Kind::Refused(_)),
             Error::Store(store::Error::Database(_)) | Error::Database(_) | Error::Restless { .. } => true,
             _ => false,
         }

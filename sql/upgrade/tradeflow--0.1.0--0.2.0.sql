@@ -2353,7 +2353,7 @@ create table tradeflow.rule_failures (
   total  bigint not null
 );
 
-comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents: too often within an hour pauses a rule.';
+comment on table tradeflow.rule_failures is 'How often rules failed, as tick() counted it in their open incidents. A rule with as many within an hour as setting pause_after_errors (default 100) says is paused.';
 
 comment on column tradeflow.rule_failures.rule is 'The rule.';
 

@@ -7,6 +7,7 @@
 //! | [`sidecar`] | the `tradeflow` binary: run once, or kept running, killed, told to stop |
 //! | [`mail`] | a real SMTP server that keeps what it gets and misbehaves on request |
 //! | [`proxy`] | a TCP proxy that cuts and silences connections |
+//! | [`golden`] | files that say what is, compared or written anew |
 //! | [`http`] | an HTTP server that records requests and gives scripted answers |
 //! | [`rules`] | tables with rules, and what fired |
 //! | [`jobs`] | a table each change of which is an action |
@@ -33,6 +34,7 @@
 pub mod cluster;
 pub mod database;
 pub mod eventually;
+pub mod golden;
 pub mod http;
 pub mod jobs;
 pub mod mail;

@@ -8,6 +8,9 @@ use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tradeflow_tests::database::Database;
+use tradeflow_tests::golden;
+
+const REMEDY: &str = "make regress";
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -36,14 +39,12 @@ fn sql_files() -> Vec<PathBuf> {
 /// Runs one file and compares. A file that begins with `-- needs: store` gets the store's tables.
 fn golden(file: &Path) -> Result<(), Failed> {
     let text = fs::read_to_string(file)?;
-    let output = with_database(
-        || async {
-            match text.starts_with("-- needs: store") {
-                true => Database::with_store().await,
-                false => Database::with_extension().await,
-            }
+    let output = golden::with_database(
+        async || match text.starts_with("-- needs: store") {
+            true => Database::with_store().await,
+            false => Database::with_extension().await,
         },
-        |db| {
+        async |db| {
             let mut psql = db.program("psql");
             // Without CONTEXT: it has line numbers of our functions, which every edit changes.
             psql.args(["-X", "-a", "-q", "-v", "SHOW_CONTEXT=never"])
@@ -56,13 +57,13 @@ fn golden(file: &Path) -> Result<(), Failed> {
         },
     );
     let name = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    compare(&folder().join("regress/expected").join(format!("{name}.out")), &output)
+    Ok(golden::compare(&folder().join("regress/expected").join(format!("{name}.out")), &output, REMEDY)?)
 }
 
 /// The whole schema as pg_dump writes it. It leaves out what belongs to an extension, so everything is first released
 /// from it; the extension itself is dropped then.
 fn schema() -> Result<(), Failed> {
-    let dump = with_database(Database::with_extension, |db| {
+    let dump = golden::with_database(Database::with_extension, async |db| {
         let release =
             fs::read_to_string(folder().join("regress/release_members.sql")).expect("the file is there");
         let mut psql = db.program("psql");
@@ -83,15 +84,7 @@ fn schema() -> Result<(), Failed> {
         .filter(|line| *line != "--" && !noise.iter().any(|start| line.starts_with(start)))
         .collect();
     lines.dedup_by(|next, line| next.is_empty() && line.is_empty());
-    compare(&folder().join("schema.sql"), &(lines.join("\n") + "\n"))
-}
-
-fn with_database<F, T>(make: impl FnOnce() -> F, run: impl FnOnce(&Database) -> T) -> T
-where
-    F: std::future::Future<Output = Database>,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async { run(&make().await) })
+    Ok(golden::compare(&folder().join("schema.sql"), &(lines.join("\n") + "\n"), REMEDY)?)
 }
 
 /// Output and errors in the order in which they were written: both go into one pipe. The file is standard input, so
@@ -103,20 +96,4 @@ fn both_streams(command: Command, input: &Path) -> String {
     shell.stdin(fs::File::open(input).expect("the file is readable"));
     let output = shell.output().expect("sh runs");
     String::from_utf8(output.stdout).expect("psql prints text")
-}
-
-fn compare(expected: &Path, output: &str) -> Result<(), Failed> {
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(expected, output)?;
-        return Ok(());
-    }
-    if fs::read_to_string(expected).is_ok_and(|text| text == output) {
-        return Ok(());
-    }
-    let actual = tempfile::NamedTempFile::new()?;
-    fs::write(actual.path(), output)?;
-    let mut diff = Command::new("diff");
-    diff.args(["-u", "-N", "--label", "expected", "--label", "now"]).arg(expected).arg(actual.path());
-    let diff = String::from_utf8_lossy(&diff.output()?.stdout).into_owned();
-    Err(format!("{} differs; `make regress` accepts what is there now\n{diff}", expected.display()).into())
 }

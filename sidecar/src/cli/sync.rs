@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Subcommand;
 use tradeflow_sidecar::config::Config;
-use tradeflow_sidecar::sync::{self, Env, Options, Resource, Summary};
+use tradeflow_sidecar::sync::{self, Env, Intervals, Options, Resource, Summary};
 use tradeflow_sidecar::{db, shutdown};
 
 use super::table::Table;
@@ -35,19 +35,20 @@ The first load of a resource fires nothing (sync.first_load). Killed anywhere, t
 stopped; repeated, it changes nothing and fires nothing.
 
 Resources: companies, company-users, sales-staff, products, price-lists, quotes, orders, b2b-orders, invoices,
-company-credit, payment-terms. None named: those of sync.resources.
+company-credit, payment-terms, sheet-rows. None named: those of sync.resources, and sheet-rows where sheets.synced names some.
 
 Examples:
   tradeflow sync once
   tradeflow sync once quotes --since 2026-11-01
+  tradeflow sync once sheet_rows
   tradeflow sync once --dry-run --json
   tradeflow sync once --sweep           also delete what the store has no longer
 
 Exit code: 0 everything was stored, 1 something failed or was rejected.";
 
 const WATCH: &str = "\
-Each resource is asked for every sync.interval, those that cost a request a thing every sync.slow_interval, and read
-whole every sync.sweep_interval. SIGTERM or SIGINT: it stops at once; the next start goes on where it was.
+Each resource is asked for every sync.interval, those that cost a request a thing every sync.slow_interval, sheets every
+sheets.interval; all are read whole every sync.sweep_interval. SIGTERM or SIGINT: it stops at once; the next start goes on where it was.
 
 Examples:
   tradeflow sync watch
@@ -102,7 +103,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 async fn once(args: Once, config: &Config) -> anyhow::Result<ExitCode> {
     let resources = named(&args.resources, config)?;
-    let env = Env::new(config, db::Pool::new(config)?)?;
+    let env = Env::new(config, db::Pool::new(config)?, &resources)?;
     let options = Options {
         since: args.since,
         dry_run: args.dry_run,
@@ -120,11 +121,9 @@ async fn once(args: Once, config: &Config) -> anyhow::Result<ExitCode> {
 
 async fn watch(args: Watch, config: &Config) -> anyhow::Result<ExitCode> {
     let resources = named(&args.resources, config)?;
-    let env = Env::new(config, db::Pool::new(config)?)?;
+    let env = Env::new(config, db::Pool::new(config)?, &resources)?;
     let (stop, _) = shutdown::listen()?;
-    let settings = &config.sync;
-    let (interval, slow) = (settings.interval, settings.slow_interval);
-    sync::watch(&env, &resources, interval, slow, &Options::default(), stop).await;
+    sync::watch(&env, &resources, Intervals::new(config), &Options::default(), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -162,7 +161,10 @@ async fn status(args: Status, pool: &db::Pool) -> anyhow::Result<ExitCode> {
 }
 
 fn named(names: &[String], config: &Config) -> Result<Vec<Resource>, sync::Error> {
-    Resource::named(if names.is_empty() { &config.sync.resources } else { names })
+    match names {
+        [] => Resource::configured(config),
+        names => Resource::named(names),
+    }
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, String> {

@@ -1,8 +1,9 @@
-//! Settings of the store's API, of `tradeflow sync` and of webhooks.
+//! Settings of the store's API, of `tradeflow sync`, of sheets and of webhooks.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{duration, Error};
 
@@ -39,6 +40,87 @@ pub struct Sync {
     pub overlap: Duration,
     pub first_load: FirstLoad,
     pub details_at_once: usize,
+}
+
+/// Which sheets are read, and as whom.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sheets {
+    pub account: String,
+    pub base_url: String,
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub interval: Duration,
+    pub synced: Vec<Sheet>,
+}
+
+/// A tab of a spreadsheet, and the column that names its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    pub spreadsheet: String,
+    pub tab: String,
+    pub key: String,
+}
+
+impl fmt::Display for Sheet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.spreadsheet, self.tab, self.key)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sheet {
+    /// `"spreadsheet/tab/key"`, or a table for names with a slash.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sheet, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Table { spreadsheet: String, tab: String, key: String },
+        }
+        let wrong = || {
+            serde::de::Error::custom(
+                "a sheet is \"spreadsheet id/tab/key column\", or {spreadsheet = …, tab = …, key = …}",
+            )
+        };
+        let sheet = match Written::deserialize(deserializer).map_err(|_| wrong())? {
+            Written::Table { spreadsheet, tab, key } => Sheet { spreadsheet, tab, key },
+            Written::Text(text) => match text.split('/').collect::<Vec<_>>().as_slice() {
+                [spreadsheet, tab, key] => {
+                    Sheet { spreadsheet: (*spreadsheet).into(), tab: (*tab).into(), key: (*key).into() }
+                }
+                _ => return Err(wrong()),
+            },
+        };
+        match [&sheet.spreadsheet, &sheet.tab, &sheet.key].iter().any(|part| part.trim().is_empty()) {
+            true => Err(wrong()),
+            false => Ok(sheet),
+        }
+    }
+}
+
+impl Sheets {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.interval.is_zero() {
+            return Err(Error::Value {
+                key: "sheets.interval",
+                problem: "must be longer than nothing".into(),
+            });
+        }
+        let place = |sheet: &Sheet| (sheet.spreadsheet.clone(), sheet.tab.clone());
+        let twice = self
+            .synced
+            .iter()
+            .enumerate()
+            .find(|(n, sheet)| self.synced[..*n].iter().any(|other| place(other) == place(sheet)));
+        match twice {
+            Some((_, sheet)) => Err(Error::Value {
+                key: "sheets.synced",
+                problem: format!("names tab {}/{} twice", sheet.spreadsheet, sheet.tab),
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the first load of a resource does to the rules.

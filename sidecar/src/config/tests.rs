@@ -53,6 +53,20 @@ fn sections_and_lists_are_read_from_the_environment() {
 }
 
 #[test]
+fn sheets_are_named_in_a_word_or_a_table() {
+    let file = "[sheets]\nsynced = [\"1AbC/Companies/Email\", { spreadsheet = \"2\", tab = \"A/B, C\", key = \"id\" }]";
+    let config = load(file, &[], &[]).unwrap();
+    let names: Vec<String> = config.sheets.synced.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["1AbC/Companies/Email", "2/A/B, C/id"]);
+    let config = load("", &[("TRADEFLOW_SHEETS_SYNCED", "1/Companies/Email, 2/Quotes/No")], &[]).unwrap();
+    assert_eq!(config.sheets.synced[1].to_string(), "2/Quotes/No");
+    let wrong = |text: &str| load(&format!("[sheets]\nsynced = [{text}]"), &[], &[]).unwrap_err().to_string();
+    assert!(wrong("\"1AbC/Companies\"").contains("spreadsheet id/tab/key column"));
+    assert!(wrong("\"1//Email\"").contains("spreadsheet id/tab/key column"));
+    assert!(wrong("\"1/A/x\", \"1/A/y\"").contains("names tab 1/A twice"));
+}
+
+#[test]
 fn database_url_of_the_environment_is_the_last_resort() {
     let usual = ("DATABASE_URL", "postgres://usual");
     let config = load("", &[usual], &[]).unwrap();

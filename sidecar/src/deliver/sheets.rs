@@ -14,6 +14,7 @@ use super::strategy::{kind, Operation, Upsert, UpsertByKey};
 use super::{Deliver, Failure, Job, System, Tools};
 use crate::google::{range, Google};
 
+mod cell;
 mod grid;
 mod params;
 

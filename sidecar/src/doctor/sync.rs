@@ -6,6 +6,7 @@ use super::Finding;
 use crate::bigcommerce::{Api, Client};
 use crate::config::Config;
 use crate::db;
+use crate::sync::sheets::Source;
 use crate::sync::{self, hooks};
 
 /// A copy that is older than this many of its intervals is behind.
@@ -13,9 +14,19 @@ const INTERVALS: u32 = 5;
 
 /// Looks at the sync, when a store is configured.
 pub async fn look(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>) {
-    if config.bigcommerce.store_hash.is_empty() {
-        return;
+    let (of_store, of_sheets) = (!config.bigcommerce.store_hash.is_empty(), !config.sheets.synced.is_empty());
+    if of_store {
+        store(config, findings).await;
     }
+    if of_sheets {
+        sheets(config, findings).await;
+    }
+    if of_store || of_sheets {
+        lag(pool, config, findings).await;
+    }
+}
+
+async fn store(config: &Config, findings: &mut Vec<Finding>) {
     match Client::new(config) {
         Ok(client) => {
             credentials(&client, findings).await;
@@ -25,7 +36,24 @@ pub async fn look(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>)
         }
         Err(error) => findings.push(Finding::error("sync", &error)),
     }
-    lag(pool, config, findings).await;
+}
+
+async fn sheets(config: &Config, findings: &mut Vec<Finding>) {
+    let source = match Source::new(config) {
+        Ok(source) => source,
+        Err(error) => return findings.push(Finding::error("sync", &error)),
+    };
+    match source.check().await {
+        Ok(all) => findings.extend(all.into_iter().map(|(sheet, problem)| match problem {
+            None => Finding::ok("sync", format!("sheet {sheet} can be read")),
+            Some(problem) => Finding::problem(
+                "sync",
+                format!("sheet {sheet} cannot be synced: {problem}"),
+                "mend the sheet, who it is shared with, or sheets.synced",
+            ),
+        })),
+        Err(error) => findings.push(Finding::error("sync", &error)),
+    }
 }
 
 async fn credentials(client: &Client, findings: &mut Vec<Finding>) {
@@ -79,9 +107,9 @@ async fn lag(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>) {
     }
     for row in all {
         let name = &row.resource;
-        let slow = sync::Resource::named(std::slice::from_ref(name))
-            .is_ok_and(|found| found.iter().any(|r| r.is_slow()));
-        let interval = if slow { config.sync.slow_interval } else { config.sync.interval };
+        let resource =
+            sync::Resource::named(std::slice::from_ref(name)).ok().and_then(|found| found.first().copied());
+        let interval = resource.map_or(config.sync.interval, |r| sync::Intervals::new(config).of(r));
         let lag = Duration::from_secs(row.lag.unwrap_or(0.0).max(0.0) as u64);
         if let Some(error) = row.last_error {
             let text =

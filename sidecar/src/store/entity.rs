@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::kind::Kind;
 use super::record::{check_storable, escaped, shown, Findings, Problem, Record};
-use super::{company, credit, invoice, order, product, quote, sales_staff};
+use super::{company, credit, invoice, order, product, quote, sales_staff, sheet};
 
 /// What is loaded as one: a row with its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,7 @@ pub fn read(kind: Kind, payload: Value, origin: Origin, findings: &mut Findings)
         Kind::Products => product::read(&mut record),
         Kind::PriceLists => product::read_price_list(&mut record),
         Kind::Prices => product::read_price(&mut record),
+        Kind::SheetRows => sheet::read(&mut record),
     };
     record.finish();
     if !findings.problems.is_empty() {
@@ -76,7 +77,11 @@ pub fn read(kind: Kind, payload: Value, origin: Origin, findings: &mut Findings)
     if let Some(lines) = lines {
         row.insert("lines".into(), Value::Array(lines.into_iter().map(Value::Object).collect()));
     }
-    let raw = if kind == Kind::B2bOrders { "b2b_raw" } else { "raw" };
+    let (raw, payload) = match (kind, payload) {
+        (Kind::B2bOrders, payload) => ("b2b_raw", payload),
+        (Kind::SheetRows, mut payload) => ("raw", payload["values"].take()),
+        (_, payload) => ("raw", payload),
+    };
     row.insert(raw.into(), payload);
     Some(Entity { kind, id, item: Value::Object(row), origin })
 }

@@ -31,9 +31,13 @@ pub enum Kind {
     PriceLists,
     /// Prices of price lists
     Prices,
+    /// Rows of spreadsheets, as the sync of sheets hands them over
+    #[value(skip)]
+    SheetRows,
 }
 
 impl Kind {
+    /// Those that files may hold.
     pub const ALL: [Kind; 12] = [
         Kind::Companies,
         Kind::CompanyUsers,
@@ -64,6 +68,7 @@ impl Kind {
             Kind::Products => "products",
             Kind::PriceLists => "price-lists",
             Kind::Prices => "prices",
+            Kind::SheetRows => "sheet-rows",
         }
     }
 

@@ -32,7 +32,8 @@ pub struct Writer {
 struct Statements {
     /// Table whose rows are locked, and name of the lock that serialises loads.
     table: &'static str,
-    lock_rows: &'static str,
+    /// `None`: only one sync ever writes them.
+    lock_rows: Option<&'static str>,
     upsert: &'static str,
 }
 
@@ -44,58 +45,63 @@ fn statements(kind: Kind) -> Statements {
     match kind {
         Kind::Companies => Statements {
             table: "companies",
-            lock_rows: include_str!("sql/lock_companies.sql"),
+            lock_rows: Some(include_str!("sql/lock_companies.sql")),
             upsert: include_str!("sql/upsert_companies.sql"),
         },
         Kind::CompanyUsers => Statements {
             table: "company_users",
-            lock_rows: include_str!("sql/lock_company_users.sql"),
+            lock_rows: Some(include_str!("sql/lock_company_users.sql")),
             upsert: include_str!("sql/upsert_company_users.sql"),
         },
         Kind::SalesStaff => Statements {
             table: "sales_staff",
-            lock_rows: include_str!("sql/lock_sales_staff.sql"),
+            lock_rows: Some(include_str!("sql/lock_sales_staff.sql")),
             upsert: include_str!("sql/upsert_sales_staff.sql"),
         },
         Kind::Quotes => Statements {
             table: "quotes",
-            lock_rows: include_str!("sql/lock_quotes.sql"),
+            lock_rows: Some(include_str!("sql/lock_quotes.sql")),
             upsert: include_str!("sql/upsert_quotes.sql"),
         },
         Kind::CompanyCredit => Statements {
             table: "company_credit",
-            lock_rows: include_str!("sql/lock_company_credit.sql"),
+            lock_rows: Some(include_str!("sql/lock_company_credit.sql")),
             upsert: include_str!("sql/upsert_company_credit.sql"),
         },
         Kind::PaymentTerms => Statements {
             table: "company_payment_terms",
-            lock_rows: include_str!("sql/lock_company_payment_terms.sql"),
+            lock_rows: Some(include_str!("sql/lock_company_payment_terms.sql")),
             upsert: include_str!("sql/upsert_company_payment_terms.sql"),
         },
         Kind::Invoices => Statements {
             table: "invoices",
-            lock_rows: include_str!("sql/lock_invoices.sql"),
+            lock_rows: Some(include_str!("sql/lock_invoices.sql")),
             upsert: include_str!("sql/upsert_invoices.sql"),
         },
         Kind::Products => Statements {
             table: "products",
-            lock_rows: include_str!("sql/lock_products.sql"),
+            lock_rows: Some(include_str!("sql/lock_products.sql")),
             upsert: include_str!("sql/upsert_products.sql"),
         },
         Kind::PriceLists => Statements {
             table: "price_lists",
-            lock_rows: include_str!("sql/lock_price_lists.sql"),
+            lock_rows: Some(include_str!("sql/lock_price_lists.sql")),
             upsert: include_str!("sql/upsert_price_lists.sql"),
         },
         Kind::Prices => Statements {
             table: "price_list_records",
-            lock_rows: include_str!("sql/lock_price_list_records.sql"),
+            lock_rows: Some(include_str!("sql/lock_price_list_records.sql")),
             upsert: include_str!("sql/upsert_price_list_records.sql"),
+        },
+        Kind::SheetRows => Statements {
+            table: "sheet_rows",
+            lock_rows: None,
+            upsert: include_str!("sql/upsert_sheet_rows.sql"),
         },
         // Two halves of the same row.
         Kind::Orders | Kind::B2bOrders => Statements {
             table: "orders",
-            lock_rows: include_str!("sql/lock_orders.sql"),
+            lock_rows: Some(include_str!("sql/lock_orders.sql")),
             upsert: include_str!("sql/upsert_orders.sql"),
         },
     }
@@ -228,7 +234,9 @@ impl Writer {
         let statements = statements(first.kind);
         let ids: Vec<i64> = batch.iter().map(|entity| entity.id).collect();
         self.client.query(&self.client.prepare_cached(LOCK_KIND).await?, &[&statements.table]).await?;
-        self.client.query(&self.client.prepare_cached(statements.lock_rows).await?, &[&ids]).await?;
+        if let Some(lock_rows) = statements.lock_rows {
+            self.client.query(&self.client.prepare_cached(lock_rows).await?, &[&ids]).await?;
+        }
         self.copy(batch).await?;
         let row = self.client.query_one(&self.client.prepare_cached(statements.upsert).await?, &[]).await?;
         let count = |name: &str| row.try_get::<_, i64>(name).map(i64::unsigned_abs);

@@ -1,5 +1,7 @@
 //! Walking the store's lists into batches.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -22,7 +24,7 @@ pub mod quotes;
 pub struct Batch {
     pub rows: Vec<(Kind, Value)>,
     /// Where the rows come from, for messages.
-    pub origin: &'static str,
+    pub origin: Cow<'static, str>,
     /// Everything older is stored with this batch.
     pub watermark: Option<DateTime<Utc>>,
     /// Where a resource without times goes on after this batch.
@@ -71,6 +73,7 @@ impl Fetch<'_> {
             Resource::Companies | Resource::B2bOrders | Resource::Products => {
                 ascending::walk(self, listing(resource), self.from).await
             }
+            Resource::SheetRows => unreachable!("sheets are read by sync::sheets"),
         }
     }
 

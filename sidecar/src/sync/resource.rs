@@ -1,6 +1,7 @@
 //! What there is to sync, and how each list is asked for.
 
 use crate::bigcommerce::Api;
+use crate::config::Config;
 use crate::store::Kind;
 
 use super::Error;
@@ -19,6 +20,7 @@ pub enum Resource {
     Invoices,
     CompanyCredit,
     PaymentTerms,
+    SheetRows,
 }
 
 /// A table whose rows go when the source has them no longer.
@@ -60,7 +62,7 @@ pub enum Since {
 }
 
 impl Resource {
-    pub const ALL: [Resource; 11] = [
+    pub const ALL: [Resource; 12] = [
         Resource::Companies,
         Resource::CompanyUsers,
         Resource::SalesStaff,
@@ -72,18 +74,38 @@ impl Resource {
         Resource::Invoices,
         Resource::CompanyCredit,
         Resource::PaymentTerms,
+        Resource::SheetRows,
     ];
+
+    /// Those of the store.
+    pub fn of_store() -> Vec<Resource> {
+        Resource::ALL.into_iter().filter(|resource| resource.is_of_store()).collect()
+    }
+
+    /// What a configuration says is to be synced: of the store, if there is one, and the sheets, if some are named.
+    pub fn configured(config: &Config) -> Result<Vec<Resource>, Error> {
+        let mut found = Resource::named(&config.sync.resources)?;
+        let sheets = !config.sheets.synced.is_empty();
+        if sheets && config.bigcommerce.store_hash.is_empty() {
+            found.clear();
+        }
+        if sheets && !found.contains(&Resource::SheetRows) {
+            found.push(Resource::SheetRows);
+        }
+        Ok(found)
+    }
 
     /// Name, as the command line and `sync_state` spell it.
     pub fn name(self) -> &'static str {
         self.kind().name()
     }
 
-    /// Finds resources by their names; none named: all of them. In the order in which they are synced.
+    /// Finds resources by their names, with hyphens or underscores. In the order in which they are synced.
     pub fn named(names: &[String]) -> Result<Vec<Resource>, Error> {
         let mut found = Vec::new();
         for name in names {
-            let resource = Resource::ALL.into_iter().find(|resource| resource.name() == name);
+            let spelt = name.replace('_', "-");
+            let resource = Resource::ALL.into_iter().find(|resource| resource.name() == spelt);
             found.push(resource.ok_or_else(|| Error::NoResource {
                 name: name.clone(),
                 known: Resource::ALL.map(Resource::name).join(", "),
@@ -108,7 +130,13 @@ impl Resource {
             Resource::Invoices => Kind::Invoices,
             Resource::CompanyCredit => Kind::CompanyCredit,
             Resource::PaymentTerms => Kind::PaymentTerms,
+            Resource::SheetRows => Kind::SheetRows,
         }
+    }
+
+    /// Whether it is the store's; else it is a spreadsheet's.
+    pub fn is_of_store(self) -> bool {
+        self != Resource::SheetRows
     }
 
     /// Whether it costs a request for each thing at every run.
@@ -116,7 +144,8 @@ impl Resource {
         matches!(self, Resource::SalesStaff | Resource::CompanyCredit | Resource::PaymentTerms)
     }
 
-    /// The table a sweep compares. B2B Edition's half of an order goes with the core half; credit and terms with the company.
+    /// The table a sweep compares. B2B Edition's half of an order goes with the core half; credit and terms with the company;
+    /// sheets compare their own rows.
     pub fn swept(self) -> Option<Swept> {
         let (table, key, along): (_, _, &[&str]) = match self {
             Resource::Companies => (
@@ -135,7 +164,9 @@ impl Resource {
             Resource::Quotes => ("store.quotes", "quote_id", &["store.quote_items"]),
             Resource::Orders => ("store.orders", "bc_order_id", &["store.order_items"]),
             Resource::Invoices => ("store.invoices", "invoice_id", &[]),
-            Resource::B2bOrders | Resource::CompanyCredit | Resource::PaymentTerms => return None,
+            Resource::B2bOrders | Resource::CompanyCredit | Resource::PaymentTerms | Resource::SheetRows => {
+                return None
+            }
         };
         Some(Swept { table, key, along })
     }

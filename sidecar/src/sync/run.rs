@@ -8,22 +8,26 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::fetch::{Batch, Fetch};
+use super::fetch::Fetch;
 use super::report::{Outcome, Summary};
+use super::sheets::{self, Source};
 use super::state::{self, Incident, State};
+use super::write::Writing;
 use super::{sweep, Error, Resource};
-use crate::bigcommerce::Client;
+use crate::bigcommerce::{self, Client};
 use crate::config::{Config, FirstLoad};
 use crate::db;
-use crate::store::record::Findings;
 use crate::store::report::Report;
-use crate::store::{self, Origin, Writer};
+use crate::store::Writer;
 
 /// What every run needs.
 #[derive(Clone)]
 pub struct Env {
     pub pool: db::Pool,
-    pub client: Arc<Client>,
+    /// The store's API, where a store is synced.
+    client: Option<Arc<Client>>,
+    /// The sheets, where there are some to be synced.
+    sheets: Option<Arc<Source>>,
     pub overlap: TimeDelta,
     pub sweep_interval: Duration,
     pub sweep_max_deleted: u8,
@@ -32,17 +36,34 @@ pub struct Env {
 }
 
 impl Env {
-    /// As the configuration says.
-    pub fn new(config: &Config, pool: db::Pool) -> Result<Env, Error> {
+    /// As the configuration says, for these resources.
+    pub fn new(config: &Config, pool: db::Pool, resources: &[Resource]) -> Result<Env, Error> {
+        let of_store = resources.iter().any(|resource| resource.is_of_store());
+        let client = of_store.then(|| Client::new(config).map(Arc::new)).transpose()?;
+        let of_sheets = resources.contains(&Resource::SheetRows);
         Ok(Env {
             pool,
-            client: Arc::new(Client::new(config)?),
+            client,
+            sheets: of_sheets.then(|| Source::new(config).map(Arc::new)).transpose()?,
             overlap: TimeDelta::from_std(config.sync.overlap).unwrap_or_default(),
             sweep_interval: config.sync.sweep_interval,
             sweep_max_deleted: config.sync.sweep_max_deleted,
             first_load: config.sync.first_load,
             details_at_once: config.sync.details_at_once,
         })
+    }
+
+    /// The store's API.
+    pub fn client(&self) -> Result<&Client, Error> {
+        self.client.as_deref().ok_or(Error::Api(bigcommerce::Error::NoStore))
+    }
+
+    /// Requests made so far for a resource's system.
+    fn requests(&self, resource: Resource) -> u64 {
+        match resource.is_of_store() {
+            true => self.client.as_ref().map_or(0, |client| client.requests()),
+            false => self.sheets.as_ref().map_or(0, |sheets| sheets.requests()),
+        }
     }
 }
 
@@ -92,10 +113,10 @@ fn bar(resource: Resource) -> ProgressBar {
 /// Runs a resource once. What goes wrong is in the outcome, in `sync_state` and in an incident.
 pub async fn run(env: &Env, resource: Resource, options: &Options, bar: &ProgressBar) -> Outcome {
     let began = Instant::now();
-    let requests = env.client.requests();
+    let requests = env.requests(resource);
     let mut outcome = Outcome { resource: resource.name(), ..Outcome::default() };
     let done = attempt(env, resource, options, bar, &mut outcome).await;
-    outcome.requests = env.client.requests() - requests;
+    outcome.requests = env.requests(resource) - requests;
     outcome.seconds = began.elapsed().as_secs_f64();
     let mut passing = false;
     let at = match done {
@@ -176,14 +197,29 @@ async fn attempt(
         silence(writer.client()).await.map_err(failed)?;
     }
     let sweep = is_due(env, &state, options, began);
-    let from = match (options.since, sweep) {
+    let writing = Writing { writer: &mut writer, resource, options, bar, outcome, sweep, began };
+    let read = match &env.sheets {
+        Some(source) if resource == Resource::SheetRows => sheets::read(source, env, &state, writing).await,
+        _ => walk(env, &state, writing).await,
+    };
+    read.map_err(failed)?;
+    outcome.swept = sweep;
+    let mut report = Report::new(options.dry_run);
+    writer.finish(&mut report).await.map_err(|e| failed(e.into()))?;
+    Ok(Some(began))
+}
+
+/// Fetches what changed in the store, or everything, and writes it.
+async fn walk(env: &Env, state: &State, mut writing: Writing<'_>) -> Result<(), Error> {
+    let (resource, sweep, began) = (writing.resource, writing.sweep, writing.began);
+    let from = match (writing.options.since, sweep) {
         (Some(since), _) => Some(since),
         (None, true) => None,
         (None, false) => state.watermark.map(|watermark| watermark - env.overlap),
     };
     let (batches, received) = mpsc::channel(AHEAD);
     let fetch = Fetch {
-        client: &env.client,
+        client: env.client()?,
         pool: &env.pool,
         from,
         position: state.position.clone(),
@@ -192,22 +228,18 @@ async fn attempt(
         at_once: env.details_at_once,
         batches,
     };
-    let writing = Writing { writer: &mut writer, resource, options, bar, outcome, sweep, began };
     // The sender goes when the fetching ends, and with it the writing.
     let fetching = async move { fetch.run(resource).await };
     let (fetched, written) = tokio::join!(fetching, writing.run(received));
-    let seen = written.map_err(failed)?;
-    fetched.map_err(failed)?;
+    let seen = written?;
+    fetched?;
     // Reps are read whole each time.
     if sweep || resource == Resource::SalesStaff {
         let most = env.sweep_max_deleted;
-        outcome.deleted +=
-            sweep::sweep(writer.client(), resource, &seen, began, most).await.map_err(failed)?;
-        outcome.swept = sweep;
+        writing.outcome.deleted +=
+            sweep::sweep(writing.writer.client(), resource, &seen, began, most).await?;
     }
-    let mut report = Report::new(options.dry_run);
-    writer.finish(&mut report).await.map_err(|e| failed(e.into()))?;
-    Ok(Some(began))
+    Ok(())
 }
 
 /// Whether everything is to be read. The first load is no sweep: there is nothing to compare with.
@@ -220,106 +252,12 @@ fn is_due(env: &Env, state: &State, options: &Options, now: DateTime<Utc>) -> bo
     options.since.is_none() && (options.sweep || overdue())
 }
 
-async fn silence(client: &tokio_postgres::Client) -> Result<(), Error> {
+/// From here on nothing fires.
+pub(super) async fn silence(client: &tokio_postgres::Client) -> Result<(), Error> {
     let (allowed, user) = state::may_be_silent(client).await?;
     if !allowed {
         return Err(Error::NotSilent { user });
     }
     client.batch_execute("set tradeflow.mode = 'silent'").await?;
     Ok(())
-}
-
-/// The writing half.
-struct Writing<'a> {
-    writer: &'a mut Writer,
-    resource: Resource,
-    options: &'a Options,
-    bar: &'a ProgressBar,
-    outcome: &'a mut Outcome,
-    sweep: bool,
-    began: DateTime<Utc>,
-}
-
-impl Writing<'_> {
-    /// Writes what comes; returns the ids that the source has, when they are wanted.
-    async fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Result<Vec<i64>, Error> {
-        let mut seen = Vec::new();
-        while let Some(batch) = batches.recv().await {
-            if self.sweep || self.resource == Resource::SalesStaff {
-                seen.extend(&batch.seen);
-            }
-            self.write(batch).await?;
-        }
-        Ok(seen)
-    }
-
-    async fn write(&mut self, batch: Batch) -> Result<(), Error> {
-        let Batch { rows, origin, watermark, position, prune, total, .. } = batch;
-        let mut report = Report::new(self.options.dry_run);
-        let count = rows.len() as u64;
-        if let Some(total) = total {
-            self.bar.set_length(self.bar.length().unwrap_or(0).max(self.bar.position() + count).max(total));
-        }
-        for (place, (kind, payload)) in rows.into_iter().enumerate() {
-            let origin = Origin { file: origin.to_owned(), line: None, pointer: format!("/{place}") };
-            let mut findings = Findings::default();
-            let entity = store::read(kind, payload, origin.clone(), &mut findings);
-            if !findings.problems.is_empty() {
-                report.reject(kind, &origin, findings.problems);
-            }
-            if let Some(entity) = entity {
-                self.writer.push(entity, &mut report).await?;
-            }
-        }
-        self.writer.flush(&mut report).await?;
-        self.outcome.read += count;
-        for counts in report.all_counts() {
-            self.outcome.add(counts);
-        }
-        self.reject(&report).await?;
-        if let Some((list, variants)) = prune {
-            self.outcome.deleted += sweep::prices(self.writer.client(), list, &variants, self.began).await?;
-        }
-        self.bar.inc(count);
-        // A run that reads a part of its own choosing says nothing about the rest.
-        if !self.options.dry_run && self.options.since.is_none() {
-            state::advance(self.writer.client(), self.resource, watermark, position.as_ref()).await?;
-        }
-        self.outcome.watermark = self.outcome.watermark.max(watermark);
-        Ok(())
-    }
-
-    /// What could not be stored is told to people; the rest goes on.
-    async fn reject(&mut self, report: &Report) -> Result<(), Error> {
-        for rejected in &report.rejected {
-            self.outcome.rejected += 1;
-            let Some(problem) = rejected.problems.first() else { continue };
-            warn!(
-                resource = self.outcome.resource,
-                from = rejected.file,
-                at = problem.pointer,
-                expected = problem.expected,
-                found = problem.found,
-                "payload rejected"
-            );
-            if self.options.dry_run {
-                continue;
-            }
-            let message = format!(
-                "a payload of GET {} was not stored: {} expected, found {}",
-                rejected.file, problem.expected, problem.found
-            );
-            let detail = serde_json::to_string(&rejected.problems).unwrap_or_default();
-            let incident = Incident {
-                kind: "sync_rejected",
-                resource: self.outcome.resource,
-                subject: None,
-                message: &message,
-                detail: Some(&detail),
-                hint: Some(&problem.mend),
-            };
-            state::incident(self.writer.client(), incident).await?;
-        }
-        Ok(())
-    }
 }

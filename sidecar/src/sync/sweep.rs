@@ -30,21 +30,35 @@ pub async fn sweep(
     if missing == 0 {
         return Ok(0);
     }
-    if missing > FEW && missing * 100 > all * i64::from(most_percent) {
-        let message =
-            format!("{missing} of {all} rows of {table} are not at the source any more; none was deleted");
-        let incident = Incident {
-            kind: "sync_held",
-            resource: resource.name(),
-            subject: None,
-            message: &message,
-            detail: None,
-            hint: Some("if they are really gone, run `tradeflow sync once --sweep` with a higher sync.sweep_max_deleted; else see what the API answers"),
-        };
-        state::incident(client, incident).await?;
+    if hold(client, resource, table, missing, all, most_percent).await? {
         return Ok(0);
     }
     delete(client, &format!("delete from {table} t where {gone}"), key, along, &[&seen, &began]).await
+}
+
+/// Whether so many are missing that nothing may be deleted; a person is asked then.
+pub async fn hold(
+    client: &Client,
+    resource: Resource,
+    of: &str,
+    missing: i64,
+    all: i64,
+    most_percent: u8,
+) -> Result<bool, Error> {
+    if missing <= FEW || missing * 100 <= all * i64::from(most_percent) {
+        return Ok(false);
+    }
+    let message = format!("{missing} of {all} rows of {of} are not at the source any more; none was deleted");
+    let incident = Incident {
+        kind: "sync_held",
+        resource: resource.name(),
+        subject: None,
+        message: &message,
+        detail: None,
+        hint: Some("if they are really gone, run `tradeflow sync once --sweep` with a higher sync.sweep_max_deleted; else see what the API answers"),
+    };
+    state::incident(client, incident).await?;
+    Ok(true)
 }
 
 /// Deletes one row and what belongs to it; a webhook told.

@@ -1,8 +1,9 @@
-//! `tradeflow sync` and webhooks, against the fake of BigCommerce.
+//! `tradeflow sync` and webhooks, against the fakes of BigCommerce and Google.
 
 mod bad_input;
 mod hooks;
 mod incremental;
 mod kills;
 mod resources;
+mod sheets;
 mod shop;

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rust_decimal::prelude::ToPrimitive;
-use rust_decimal::Decimal;
 use serde_json::{json, Value as Json};
 
-use crate::bigcommerce::value::decimal;
+use super::cell::{entered, shows};
 use crate::deliver::Failure;
-use crate::google::Tab;
+use crate::google::{text, Header, Tab, Unfit};
 
 /// What an action wants of a tab.
 #[derive(Debug, Clone)]
@@ -41,16 +39,6 @@ pub struct Grid {
     deleted: BTreeSet<usize>,
     /// Rows by their keys, for the key columns asked for so far.
     indexes: HashMap<Vec<usize>, HashMap<Vec<String>, usize>>,
-}
-
-/// A cell as keys compare it: numbers without the zeros behind them.
-pub fn text(value: &Json) -> String {
-    match value {
-        Json::Null => String::new(),
-        Json::String(text) => text.trim().to_owned(),
-        Json::Number(_) => decimal(value).map_or_else(|| value.to_string(), |d| d.normalize().to_string()),
-        other => other.to_string(),
-    }
 }
 
 impl Grid {
@@ -142,39 +130,18 @@ impl Grid {
 
     /// The column under a name of the header; added to the right of it when that is asked for.
     fn column(&mut self, name: &str, add: bool) -> Result<usize, Failure> {
-        let name = name.trim();
-        let header: Vec<String> = self.rows.first().into_iter().flatten().map(text).collect();
-        let tab = &self.tab.title;
-        if header.iter().all(String::is_empty) && !add {
-            return Err(Failure::dead(format!(
-                "tab \"{tab}\" has no header: its first row must name the columns"
-            )));
-        }
-        let places: Vec<usize> = (0..header.len()).filter(|place| header[*place] == name).collect();
-        match places.as_slice() {
-            [one] => Ok(*one),
-            [] if add => {
-                let place = header.iter().rposition(|h| !h.is_empty()).map_or(0, |last| last + 1);
+        let header = Header::of(&self.tab.title, self.rows.first());
+        match header.place(name) {
+            Ok(place) => Ok(place),
+            Err(Unfit::Missing { .. } | Unfit::Absent { .. }) if add => {
+                let place = header.end();
                 if self.rows.is_empty() {
                     self.rows.push(Vec::new());
                 }
-                self.put(0, place, Json::String(name.to_owned()));
+                self.put(0, place, Json::String(name.trim().to_owned()));
                 Ok(place)
             }
-            [] => {
-                let names: Vec<&str> = header.iter().map(String::as_str).filter(|h| !h.is_empty()).collect();
-                Err(Failure::dead(format!(
-                    "tab \"{tab}\" has no column \"{name}\"; it has {}",
-                    names.join(", ")
-                )))
-            }
-            several => {
-                let letters: Vec<String> = several.iter().map(|place| letters(*place)).collect();
-                Err(Failure::dead(format!(
-                    "tab \"{tab}\" has the column \"{name}\" more than once ({}): rename one",
-                    letters.join(", ")
-                )))
-            }
+            Err(unfit) => Err(Failure::dead(unfit.to_string())),
         }
     }
 
@@ -253,9 +220,9 @@ impl Grid {
         let mut cells =
             self.changed.iter().filter(|(row, _)| *row < self.read && !self.deleted.contains(row)).peekable();
         while let Some((row, column)) = cells.next() {
-            let mut run = vec![cell(self.cell(*row, *column))];
+            let mut run = vec![entered(self.cell(*row, *column))];
             while cells.peek().is_some_and(|(r, c)| r == row && *c == column + run.len()) {
-                run.extend(cells.next().map(|(r, c)| cell(self.cell(*r, *c))));
+                run.extend(cells.next().map(|(r, c)| entered(self.cell(*r, *c))));
             }
             requests.push(
                 json!({"updateCells": {"start": {"sheetId": id, "rowIndex": row, "columnIndex": column},
@@ -264,7 +231,7 @@ impl Grid {
         }
         let added: Vec<Json> = (self.read..self.rows.len())
             .filter(|row| !self.deleted.contains(row))
-            .map(|row| json!({"values": self.rows[row].iter().map(cell).collect::<Vec<_>>()}))
+            .map(|row| json!({"values": self.rows[row].iter().map(entered).collect::<Vec<_>>()}))
             .collect();
         if !added.is_empty() {
             // Below the last row that has anything, in a row of its own, whatever the table around it looks like.
@@ -276,58 +243,6 @@ impl Grid {
             requests.push(json!({"deleteDimension": {"range": range}}));
         }
         requests
-    }
-}
-
-/// Whether a cell shows a value already. Text and number are not the same: "01" is not 1.
-fn shows(cell: &Json, value: &Json) -> bool {
-    match (self::cell(value), cell) {
-        (written, Json::Null) => written == json!({}),
-        (written, Json::String(shown)) => {
-            written["userEnteredValue"]["stringValue"] == **shown
-                || (shown.is_empty() && written == json!({}))
-        }
-        (written, Json::Number(_)) => {
-            decimal(&written["userEnteredValue"]["numberValue"]).is_some_and(|n| Some(n) == decimal(cell))
-        }
-        (written, Json::Bool(shown)) => written["userEnteredValue"]["boolValue"] == *shown,
-        _ => false,
-    }
-}
-
-/// A value as it goes into a cell: as what it is. Numbers that a double would not keep digit for digit go as text.
-fn cell(value: &Json) -> Json {
-    let entered = match value {
-        Json::Null => return json!({}),
-        Json::String(text) if text.is_empty() => return json!({}),
-        Json::Bool(flag) => json!({"boolValue": flag}),
-        Json::Number(_) if keeps(value) => json!({"numberValue": value}),
-        Json::Number(number) => json!({"stringValue": number.to_string()}),
-        Json::String(text) => json!({"stringValue": text}),
-        other => json!({"stringValue": other.to_string()}),
-    };
-    json!({"userEnteredValue": entered})
-}
-
-fn keeps(number: &Json) -> bool {
-    let Some(exact) = decimal(number).map(|d| d.normalize()) else { return false };
-    let digits = exact.mantissa().unsigned_abs().to_string().len();
-    digits <= 15
-        && exact
-            .to_f64()
-            .and_then(|f| Decimal::try_from(f).ok())
-            .is_some_and(|back| back.normalize() == exact)
-}
-
-/// A column's letters: A, B, … Z, AA.
-fn letters(mut column: usize) -> String {
-    let mut name = String::new();
-    loop {
-        name.insert(0, (b'A' + (column % 26) as u8) as char);
-        if column < 26 {
-            return name;
-        }
-        column = column / 26 - 1;
     }
 }
 
@@ -380,15 +295,6 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_checked() {
-        let error = |rows: Json, name: &str| grid(rows).column(name, false).unwrap_err().message;
-        assert!(error(json!([]), "id").contains("no header"));
-        assert!(error(json!([["", ""]]), "id").contains("no header"));
-        assert!(error(json!([["id", "x", "id"]]), "id").contains("more than once (A, C)"));
-        assert!(error(json!([["id", "total"]]), "sum").contains("it has id, total"));
-    }
-
-    #[test]
     fn rows_go_but_for_the_kept() {
         let mut grid = grid(json!([["quote", "line"], [1, "a"], [1, "b"], [2, "a"], [1, "c"]]));
         let among = BTreeMap::from([("quote".to_owned(), json!("1"))]);
@@ -397,21 +303,5 @@ mod tests {
         let starts: Vec<_> =
             grid.requests().iter().map(|r| r["deleteDimension"]["range"]["startIndex"].clone()).collect();
         assert_eq!(starts, [json!(4), json!(1)], "from the bottom up");
-    }
-
-    #[test]
-    fn numbers_that_a_double_would_change_go_as_text() {
-        let number = |text: &str| serde_json::from_str::<Json>(text).unwrap();
-        assert!(keeps(&number("10.10")) && keeps(&number("123456789012345")));
-        assert!(!keeps(&number("12345678901234567.89")));
-        assert_eq!(
-            cell(&number("12345678901234567.89")),
-            json!({"userEnteredValue": {"stringValue": "12345678901234567.89"}})
-        );
-        assert!(!shows(&json!(1), &json!("01")) && shows(&json!(1.5), &number("1.50")));
-        assert_eq!(
-            (letters(0), letters(25), letters(26), letters(701)),
-            ("A".into(), "Z".into(), "AA".into(), "ZZ".into())
-        );
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::grid::{text, Change};
+use super::grid::Change;
 use super::Place;
 use crate::deliver::params::{read, Filled, Flag};
 use crate::deliver::Failure;
+use crate::google::text;
 
 /// A kind's parameters.
 pub trait Read: Send + Sync + 'static {

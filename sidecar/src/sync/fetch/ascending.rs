@@ -95,7 +95,7 @@ pub async fn walk(
     while let Some(found) = walk.next().await? {
         let batch = Batch {
             rows: found.rows.into_iter().map(|row| (listing.kind, row)).collect(),
-            origin: listing.path,
+            origin: listing.path.into(),
             watermark: at(found.newest).filter(|_| !archived),
             position: archived.then(|| json!({"archived_until": found.newest})),
             seen: found.ids,

@@ -51,7 +51,7 @@ async fn down(fetch: &Fetch<'_>, listing: &'static Listing) -> Result<bool, Erro
         let wanted = page.rows.into_iter().zip(&keys).filter(|(_, (_, updated))| *updated >= from);
         let batch = Batch {
             rows: wanted.map(|(row, _)| (listing.kind, row)).collect(),
-            origin: listing.path,
+            origin: listing.path.into(),
             watermark: if done { head.and_then(at) } else { None },
             seen: keys.iter().map(|(id, _)| *id).collect(),
             total,

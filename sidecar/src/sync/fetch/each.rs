@@ -33,7 +33,7 @@ pub async fn sales_staff(fetch: &Fetch<'_>) -> Result<(), Error> {
             .await?;
         let batch = Batch {
             rows: details.into_iter().map(|row| (Kind::SalesStaff, row)).collect(),
-            origin: "/sales-staffs/{id}",
+            origin: "/sales-staffs/{id}".into(),
             seen: ids.clone(),
             total: page.total,
             ..Batch::default()
@@ -85,7 +85,7 @@ async fn companies(
         let ids = next_companies(fetch, after).await?;
         let Some(last) = ids.last().copied() else {
             // The next run begins anew.
-            fetch.hand(Batch { position: Some(json!({})), origin, ..Batch::default() }).await;
+            fetch.hand(Batch { position: Some(json!({})), origin: origin.into(), ..Batch::default() }).await;
             return Ok(());
         };
         let answers = stream::iter(ids)
@@ -104,7 +104,7 @@ async fn companies(
         };
         let batch = Batch {
             rows: rows.into_iter().map(|row| (kind, row)).collect(),
-            origin,
+            origin: origin.into(),
             position: Some(json!({"after": last})),
             ..Batch::default()
         };

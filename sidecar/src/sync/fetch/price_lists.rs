@@ -33,7 +33,7 @@ pub async fn walk(fetch: &Fetch<'_>) -> Result<(), Error> {
         }
     }
     let rows = lists.into_iter().map(|list| (Kind::PriceLists, list)).collect();
-    if !fetch.hand(Batch { rows, origin: LISTS, seen: ids.clone(), ..Batch::default() }).await {
+    if !fetch.hand(Batch { rows, origin: LISTS.into(), seen: ids.clone(), ..Batch::default() }).await {
         return Ok(());
     }
     let mut newest = None;
@@ -44,7 +44,7 @@ pub async fn walk(fetch: &Fetch<'_>) -> Result<(), Error> {
         }
     }
     // Only now: the lists are walked one after the other, each in an order of its own.
-    let batch = Batch { watermark: newest.and_then(at), origin: RECORDS, ..Batch::default() };
+    let batch = Batch { watermark: newest.and_then(at), origin: RECORDS.into(), ..Batch::default() };
     fetch.hand(batch).await;
     Ok(())
 }
@@ -90,7 +90,7 @@ async fn prices(fetch: &Fetch<'_>, list: i64) -> Result<Option<Option<i64>>, Err
         let done = after.is_none();
         let prune = (done && fetch.sweep).then(|| (list, std::mem::take(&mut variants)));
         let rows = page.rows.into_iter().map(|row| (Kind::Prices, row)).collect();
-        if !fetch.hand(Batch { rows, origin: RECORDS, prune, ..Batch::default() }).await {
+        if !fetch.hand(Batch { rows, origin: RECORDS.into(), prune, ..Batch::default() }).await {
             return Ok(None);
         }
         if done {

@@ -32,7 +32,7 @@ pub async fn walk(fetch: &Fetch<'_>, listing: &'static Listing) -> Result<(), Er
             .await?;
         let batch = Batch {
             rows: details.into_iter().map(|row| (Kind::Quotes, row)).collect(),
-            origin: "/rfq/{id}",
+            origin: "/rfq/{id}".into(),
             watermark: at(newest),
             seen: ids,
             total,

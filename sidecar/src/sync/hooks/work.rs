@@ -210,7 +210,7 @@ enum Fetched {
 }
 
 async fn fetch(env: &Env, resource: Resource, id: i64) -> Result<Fetched, Error> {
-    let client = &env.client;
+    let client = env.client()?;
     let (api, path, query) = match resource {
         Resource::Companies => (Api::B2b, format!("/companies/{id}"), vec![]),
         Resource::CompanyUsers => (Api::B2b, format!("/users/{id}"), vec![]),
