@@ -3,6 +3,10 @@
 //! One file a recipe; what each must do stands in its *acceptance* and *beyond the obvious*, told by `docs/recipes/`. Their YAML
 //! tests are run by `project::recipes`. How a test is written: the head of [`scene`].
 
+mod crm;
+mod deals;
+mod import_companies_from_sheet;
+mod quote_to_sheet;
 // Each recipe uses a part of it.
 #[allow(dead_code)]
 mod scene;
