@@ -26,8 +26,8 @@ build: setup ## Build the sidecar and the extension (release)
 install: setup ## Install the extension into Postgres (PG_CONFIG=…, DESTDIR=…)
 	@scripts/install-extension.sh
 
-demo: setup ## Show it working: a private Postgres, a mail server, the sidecar, three rules
-	@scripts/demo.sh
+demo: setup ## Show all use cases on a sample store, with a private Postgres, mail server and sidecar (ARGS='quote' for some)
+	@scripts/demo.sh $(ARGS)
 
 test: ## All tests (ARGS='word' for some)
 	@scripts/setup.sh test

@@ -25,7 +25,7 @@ else
 fi
 
 step "python"
-for file in scripts/*.py; do "$PYTHON" -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file"; done
+for file in scripts/*.py scripts/*/*.py scripts/*/*/*.py; do "$PYTHON" -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file"; done
 
 step "cargo-deny"
 scripts/deny.sh

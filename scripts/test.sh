@@ -12,12 +12,13 @@ if [ -n "${FEATURES:-}" ]; then
   packages+=(--features "tradeflow-sidecar/$FEATURES,tradeflow-tests/$FEATURES")
 fi
 
-cargo build --quiet -p tradeflow-sidecar ${FEATURES:+--features "$FEATURES"}
+cargo build --quiet -p tradeflow-sidecar -p tradeflow-fakes ${FEATURES:+--features "tradeflow-sidecar/$FEATURES"}
 TRADEFLOW_STAGE=$(target_dir)/stage/dev
 export TRADEFLOW_STAGE
 DESTDIR=$TRADEFLOW_STAGE PROFILE=dev scripts/install-extension.sh
 TRADEFLOW_BIN=$(target_dir)/debug/tradeflow
-export TRADEFLOW_BIN
+TRADEFLOW_FAKES=$(target_dir)/debug/tradeflow-fakes
+export TRADEFLOW_BIN TRADEFLOW_FAKES
 
 # The server ends when this script does, however that comes: its standard input closes then.
 coproc cluster { scripts/test-cluster.sh; }

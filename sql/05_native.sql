@@ -83,10 +83,15 @@ language c strict as 'MODULE_PATHNAME', 'tradeflow_check_view';
 comment on function tradeflow._check_view_query(regclass) is
   'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
 
-create function tradeflow._settle(rules text[], subjects text[], silent boolean) returns int
+create function tradeflow._settle(rules text[], subjects text[], silent boolean[]) returns int
 language c as 'MODULE_PATHNAME', 'tradeflow_settle';
-comment on function tradeflow._settle(text[], text[], boolean) is
-  'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+comment on function tradeflow._settle(text[], text[], boolean[]) is
+  'Internal. Asks view rules about subjects (arrays of one length; a subject that is NULL: everybody), updates members, and fires for who entered and left unless silent. Locks the subjects until the end of the transaction, in a bounded number of advisory locks. Returns how many entered or left.';
+
+create function tradeflow._settle_transaction() returns trigger
+language c as 'MODULE_PATHNAME', 'tradeflow_settle_transaction';
+comment on function tradeflow._settle_transaction() is
+  'Internal. Deferred trigger of view_checks: asks about what the transaction left there, but above READ COMMITTED leaves it to tick().';
 
 create function tradeflow._next_run(schedule text, after timestamptz) returns timestamptz
 language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_next_run';

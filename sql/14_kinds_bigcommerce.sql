@@ -73,13 +73,15 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
       "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
       "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
-      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none, limited to what it has"}
     }}$schema$),
   ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
     "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
-    }$schema$),
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24; default: by the store's terms"}
+    }}$schema$),
   ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
     "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
@@ -95,12 +97,14 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
       "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
     }}$schema$),
-  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order, or what its payment method is called; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "anyOf": [{"required": ["status"]}, {"required": ["payment_method"]}],
     "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
     "properties": {
       "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
+      "status": {"type": ["integer", "string", "null"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"},
+      "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
     }}$schema$),
   ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["name"],

@@ -292,10 +292,10 @@ begin
     from tradeflow.outbox o where o.rule = new.name and o.state = 'waiting';
   end if;
   if tg_op <> 'INSERT' then
-    perform tradeflow._invalidate(to_regclass(old.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(old.source, old.view)));
   end if;
   if tg_op <> 'DELETE' then
-    perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(new.source, new.view)));
     perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
     if new.view is not null and tradeflow._is_asked(new)
        and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
@@ -399,10 +399,11 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform tradeflow._invalidate('tradeflow.clock');
   perform tradeflow._invalidate(to_regclass(w.name)) from tradeflow.watched_tables w where to_regclass(w.name) is not null;
   return null;
 end
 $$;
-comment on function tradeflow._clock_after_write() is 'Internal. Rules that read tradeflow.now() are compiled again.';
+comment on function tradeflow._clock_after_write() is 'Internal. Has every backend read the clock again, and compile anew the rules that have it for a constant.';
 create trigger clock_after_write after insert or update or delete on tradeflow.clock
   for each statement execute function tradeflow._clock_after_write();

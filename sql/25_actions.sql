@@ -120,7 +120,7 @@ comment on column tradeflow.actions.name is 'Later steps read its result as step
 comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
 comment on column tradeflow.actions.kind is 'One of action_kinds.';
 comment on column tradeflow.actions.target is 'One of targets.';
-comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
+comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type. when, which every kind has: whether the step is wanted; where it is false, the step is done without anything being done.';
 comment on column tradeflow.actions.delay is 'Added to fire_at, or to now. May be negative: -7 days.';
 comment on column tradeflow.actions.if_late is 'When the due time has passed already at the firing: run at once, or skip.';
 comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
@@ -192,7 +192,10 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  problem := tradeflow._check_value(new.params, kind.params, 'params');
+  -- when is every kind's: whether the step is wanted at all.
+  problem := coalesce(tradeflow._check_value(new.params - 'when', kind.params, 'params'),
+                      case when new.params ? 'when' then tradeflow._check_value(
+                        new.params -> 'when', '{"type": ["boolean", "string"], "pattern": "^(true|false)$"}', 'params.when') end);
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
@@ -241,7 +244,7 @@ begin
   if missing is distinct from the_rule.invalid then
     update tradeflow.rules set invalid = missing where name = the_rule.name;
   end if;
-  perform tradeflow._invalidate(to_regclass(the_rule.source));
+  perform tradeflow._invalidate(to_regclass(coalesce(the_rule.source, the_rule.view)));
   return null;
 end
 $$;
@@ -251,6 +254,17 @@ create trigger actions_check before insert or update or delete on tradeflow.acti
   for each row execute function tradeflow._actions_before_write();
 create trigger actions_after_write after insert or update or delete on tradeflow.actions
   for each row execute function tradeflow._actions_after_write();
+
+create view tradeflow._first_actions as
+select f.rule, jsonb_object_agg(f.edge, to_jsonb(f) - '{rule,edge}'::text[]) as actions
+from (select distinct on (a.rule, a.edge) a.rule, a.edge, a.step, a.name, a.kind, a.target, a.max_attempts,
+             a.delay <> '0' or a.lane is not null as special
+      from tradeflow.actions a
+      order by a.rule, a.edge, a.step) f
+group by f.rule;
+comment on view tradeflow._first_actions is 'Internal. What a firing becomes, as compiled rules have it.';
+comment on column tradeflow._first_actions.rule is 'The rule.';
+comment on column tradeflow._first_actions.actions is 'By edge, the first action; special: it has a delay or a lane of its own.';
 
 
 create function tradeflow._targets_after_write() returns trigger

@@ -260,8 +260,8 @@ begin
     from tradeflow.outbox o
     where o.source = the_name and o.state = 'waiting' and o.key is not null;
   end if;
-  insert into tradeflow.view_checks (rule, subjects, silent)
-  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  insert into tradeflow.view_checks (rules, subjects, silent)
+  select array[i.rule], array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
   join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
   join tradeflow.members m on m.rule = i.rule

@@ -6,11 +6,8 @@ grant usage on schema tradeflow to public;
 revoke execute on all functions in schema tradeflow from public;
 grant execute on function
   tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
-  tradeflow._flush(), tradeflow._refuse_value(text, text), tradeflow.now(), tradeflow.version()
+  tradeflow._flush(), tradeflow.now(), tradeflow.version()
 to public;
-
--- What tradeflow.now() reads, with the caller's rights.
-grant select on tradeflow.clock to public;
 
 -- Authors: rules, their actions, templates and settings.
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
@@ -21,6 +18,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._refuse_value(text, text),
   tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
@@ -70,7 +68,7 @@ grant select on all tables in schema tradeflow to tradeflow_operator;
 grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow.clock, tradeflow.action_kinds to tradeflow_operator;
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 -- The rule is looked up as it is written.
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text), tradeflow._refuse_value(text, text) to tradeflow_operator;
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 grant execute on function
   tradeflow.hold(bigint[], text), tradeflow.health(interval),

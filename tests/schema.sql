@@ -82,7 +82,7 @@ begin
   if missing is distinct from the_rule.invalid then
     update tradeflow.rules set invalid = missing where name = the_rule.name;
   end if;
-  perform tradeflow._invalidate(to_regclass(the_rule.source));
+  perform tradeflow._invalidate(to_regclass(coalesce(the_rule.source, the_rule.view)));
   return null;
 end
 $$;
@@ -92,7 +92,7 @@ COMMENT ON FUNCTION tradeflow._actions_after_write() IS 'Internal. Has the rule 
 CREATE FUNCTION tradeflow._actions_before_write() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
   kind     tradeflow.action_kinds;
   problem  text;
@@ -120,7 +120,10 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  problem := tradeflow._check_value(new.params, kind.params, 'params');
+  -- when is every kind's: whether the step is wanted at all.
+  problem := coalesce(tradeflow._check_value(new.params - 'when', kind.params, 'params'),
+                      case when new.params ? 'when' then tradeflow._check_value(
+                        new.params -> 'when', '{"type": ["boolean", "string"], "pattern": "^(true|false)$"}', 'params.when') end);
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
@@ -149,7 +152,7 @@ begin
   end if;
   return new;
 end
-$$;
+$_$;
 
 COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
@@ -1080,12 +1083,13 @@ CREATE FUNCTION tradeflow._clock_after_write() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  perform tradeflow._invalidate('tradeflow.clock');
   perform tradeflow._invalidate(to_regclass(w.name)) from tradeflow.watched_tables w where to_regclass(w.name) is not null;
   return null;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._clock_after_write() IS 'Internal. Rules that read tradeflow.now() are compiled again.';
+COMMENT ON FUNCTION tradeflow._clock_after_write() IS 'Internal. Has every backend read the clock again, and compile anew the rules that have it for a constant.';
 
 CREATE FUNCTION tradeflow._compile(rule text, source regclass, condition text, fires text, query text, fire_at text, still text, columns text[], search_path text, owner regrole) RETURNS void
     LANGUAGE c
@@ -1746,18 +1750,6 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._load_as_dumped() IS 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
 
-CREATE FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) RETURNS void
-    LANGUAGE sql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  select pg_advisory_xact_lock(1953655923, b.bucket)
-  from (select distinct (hashtextextended(s.rule || ':' || s.subject, 0) & 1023)::int as bucket
-        from unnest(rules, subjects) s(rule, subject)
-        order by bucket) b
-$$;
-
-COMMENT ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) IS 'Internal. Serialises the answers about subjects; 1,024 advisory locks at most.';
-
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2220,24 +2212,29 @@ CREATE FUNCTION tradeflow._recheck_views() RETURNS integer
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  due      record;
-  settled  int := 0;
+  asked  record;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     return 0;
   end if;
-  select array_agg(m.rule) as rules, array_agg(m.subject) as subjects into due
-  from (select x.rule, x.subject from tradeflow.members x
-        where x.recheck_at <= tradeflow.now()
-        order by x.recheck_at limit 10000) m;
-  if due.rules is not null then
-    perform tradeflow._lock_subjects(due.rules, due.subjects);
-    settled := tradeflow._settle(due.rules, due.subjects, false);
-  end if;
-  return settled + tradeflow._settle_checks(array(
-    select c.id from tradeflow.view_checks c
-    where c.xact is distinct from pg_current_xact_id_if_assigned()
-    order by c.id limit 1000 for update skip locked));
+  with due as (
+    select m.rule, m.subject from tradeflow.members m
+    where m.recheck_at <= tradeflow.now()
+    order by m.recheck_at limit 10000
+  ), queued as (
+    delete from tradeflow.view_checks c
+    where c.id in (select x.id from tradeflow.view_checks x
+                   where x.xact is distinct from pg_current_xact_id_if_assigned()
+                   order by x.id limit 1000 for update skip locked)
+    returning c.rules, c.subjects, c.silent
+  ), pairs as (
+    select d.rule, d.subject, false as silent from due d
+    union all
+    select r.rule, s.subject, q.silent from queued q, unnest(q.rules) r(rule), unnest(q.subjects) s(subject)
+  )
+  select array_agg(p.rule) as rules, array_agg(p.subject) as subjects, array_agg(p.silent) as silent into asked from pairs p;
+  -- In one call: all locks are taken before the first question.
+  return tradeflow._settle(asked.rules, asked.subjects, asked.silent);
 end
 $$;
 
@@ -2661,10 +2658,10 @@ begin
     from tradeflow.outbox o where o.rule = new.name and o.state = 'waiting';
   end if;
   if tg_op <> 'INSERT' then
-    perform tradeflow._invalidate(to_regclass(old.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(old.source, old.view)));
   end if;
   if tg_op <> 'DELETE' then
-    perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(new.source, new.view)));
     perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
     if new.view is not null and tradeflow._is_asked(new)
        and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
@@ -2910,7 +2907,7 @@ begin
     return;  -- the dump has the members
   end if;
   delete from tradeflow.members m where m.rule = _seed_view.rule;
-  perform tradeflow._settle(array[_seed_view.rule], null, true);
+  perform tradeflow._settle(array[_seed_view.rule], array[null::text], array[true]);
 end
 $$;
 
@@ -2947,56 +2944,17 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._settings_before_update() IS 'Internal. Notes when a setting was last written.';
 
-CREATE FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) RETURNS integer
+CREATE FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean[]) RETURNS integer
     LANGUAGE c
     AS '$libdir/tradeflow', 'tradeflow_settle';
 
-COMMENT ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) IS 'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
-
-CREATE FUNCTION tradeflow._settle_checks(checks bigint[]) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  asked    record;
-  changed  int := 0;
-begin
-  if cardinality(checks) = 0 then
-    return 0;
-  end if;
-  -- First all locks, then a fresh snapshot for each question: locks taken in between could deadlock.
-  perform tradeflow._lock_subjects(array_agg(c.rule), array_agg(s.subject))
-  from tradeflow.view_checks c, unnest(c.subjects) s(subject) where c.id = any (checks);
-  for asked in
-    select x.silent, array_agg(x.rule) as rules, array_agg(x.subject) as subjects
-    from (select distinct c.silent, c.rule, s.subject
-          from tradeflow.view_checks c, unnest(c.subjects) s(subject)
-          where c.id = any (checks)) x
-    group by x.silent
-  loop
-    changed := changed + tradeflow._settle(asked.rules, asked.subjects, asked.silent);
-  end loop;
-  delete from tradeflow.view_checks c where c.id = any (checks);
-  return changed;
-end
-$$;
-
-COMMENT ON FUNCTION tradeflow._settle_checks(checks bigint[]) IS 'Internal. Locks and asks about the subjects of these rows of view_checks. Returns how many entered or left.';
+COMMENT ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean[]) IS 'Internal. Asks view rules about subjects (arrays of one length; a subject that is NULL: everybody), updates members, and fires for who entered and left unless silent. Locks the subjects until the end of the transaction, in a bounded number of advisory locks. Returns how many entered or left.';
 
 CREATE FUNCTION tradeflow._settle_transaction() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  if current_setting('transaction_isolation') <> 'read committed' then
-    return null;
-  end if;
-  perform tradeflow._settle_checks(array(select c.id from tradeflow.view_checks c where c.xact = pg_current_xact_id()));
-  return null;
-end
-$$;
+    LANGUAGE c
+    AS '$libdir/tradeflow', 'tradeflow_settle_transaction';
 
-COMMENT ON FUNCTION tradeflow._settle_transaction() IS 'Internal. Deferred trigger of view_checks.';
+COMMENT ON FUNCTION tradeflow._settle_transaction() IS 'Internal. Deferred trigger of view_checks: asks about what the transaction left there, but above READ COMMITTED leaves it to tick().';
 
 CREATE FUNCTION tradeflow._simulated(firing bigint, incident bigint) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3211,8 +3169,8 @@ begin
     from tradeflow.outbox o
     where o.source = the_name and o.state = 'waiting' and o.key is not null;
   end if;
-  insert into tradeflow.view_checks (rule, subjects, silent)
-  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  insert into tradeflow.view_checks (rules, subjects, silent)
+  select array[i.rule], array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
   join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
   join tradeflow.members m on m.rule = i.rule
@@ -4150,9 +4108,8 @@ $$;
 COMMENT ON FUNCTION tradeflow.next_due(kinds text[]) IS 'How long until a claim can find what it cannot find now: a retry is due, a throttled target may be called again, a token is there. Not notified, so a worker sleeps no longer than this. NULL: nothing is known to come.';
 
 CREATE FUNCTION tradeflow.now() RETURNS timestamp with time zone
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select coalesce((select c.at from tradeflow.clock c), pg_catalog.now()) $$;
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS '$libdir/tradeflow', 'tradeflow_now';
 
 COMMENT ON FUNCTION tradeflow.now() IS 'The time that rules and timers go by: now(), or the test clock where an operator has set one.';
 
@@ -4742,38 +4699,6 @@ $$;
 
 COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) IS 'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
-CREATE TABLE tradeflow.action_kinds (
-    name text NOT NULL,
-    system text,
-    delivery text,
-    repeatable boolean NOT NULL,
-    params jsonb DEFAULT '{"type": "object"}'::jsonb NOT NULL,
-    description text NOT NULL,
-    builtin boolean DEFAULT false NOT NULL,
-    paused_at timestamp with time zone,
-    paused_reason text
-);
-
-COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.repeatable IS 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.params IS 'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.description IS 'What executing it does.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.builtin IS 'Comes with the extension; not dumped.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.paused_at IS 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
-
-COMMENT ON COLUMN tradeflow.action_kinds.paused_reason IS 'Why it was paused.';
-
 CREATE TABLE tradeflow.actions (
     rule text NOT NULL,
     step integer DEFAULT 1 NOT NULL,
@@ -4813,7 +4738,7 @@ COMMENT ON COLUMN tradeflow.actions.kind IS 'One of action_kinds.';
 
 COMMENT ON COLUMN tradeflow.actions.target IS 'One of targets.';
 
-COMMENT ON COLUMN tradeflow.actions.params IS 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type.';
+COMMENT ON COLUMN tradeflow.actions.params IS 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type. when, which every kind has: whether the step is wanted; where it is false, the step is done without anything being done.';
 
 COMMENT ON COLUMN tradeflow.actions.delay IS 'Added to fire_at, or to now. May be negative: -7 days.';
 
@@ -4828,6 +4753,59 @@ COMMENT ON COLUMN tradeflow.actions.on_failure IS 'When this action is dead: sto
 COMMENT ON COLUMN tradeflow.actions.on_dead IS 'What a dead or uncertain action does to the later ones of its lane: block (they wait until a person retries or cancels it) or continue (they are executed without it, as they are where on_failure is continue).';
 
 COMMENT ON COLUMN tradeflow.actions.recheck IS 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
+
+CREATE VIEW tradeflow._first_actions AS
+ SELECT f.rule,
+    jsonb_object_agg(f.edge, (to_jsonb(f.*) - '{rule,edge}'::text[])) AS actions
+   FROM ( SELECT DISTINCT ON (a.rule, a.edge) a.rule,
+            a.edge,
+            a.step,
+            a.name,
+            a.kind,
+            a.target,
+            a.max_attempts,
+            ((a.delay <> '00:00:00'::interval) OR (a.lane IS NOT NULL)) AS special
+           FROM tradeflow.actions a
+          ORDER BY a.rule, a.edge, a.step) f
+  GROUP BY f.rule;
+
+COMMENT ON VIEW tradeflow._first_actions IS 'Internal. What a firing becomes, as compiled rules have it.';
+
+COMMENT ON COLUMN tradeflow._first_actions.rule IS 'The rule.';
+
+COMMENT ON COLUMN tradeflow._first_actions.actions IS 'By edge, the first action; special: it has a delay or a lane of its own.';
+
+CREATE TABLE tradeflow.action_kinds (
+    name text NOT NULL,
+    system text,
+    delivery text,
+    repeatable boolean NOT NULL,
+    params jsonb DEFAULT '{"type": "object"}'::jsonb NOT NULL,
+    description text NOT NULL,
+    builtin boolean DEFAULT false NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text
+);
+
+COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.repeatable IS 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.params IS 'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.description IS 'What executing it does.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.builtin IS 'Comes with the extension; not dumped.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.paused_at IS 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
+
+COMMENT ON COLUMN tradeflow.action_kinds.paused_reason IS 'Why it was paused.';
 
 CREATE TABLE tradeflow.assignments (
     pool text NOT NULL,
@@ -6089,7 +6067,7 @@ COMMENT ON COLUMN tradeflow.upkeep.took IS 'How long it took: it is done the mor
 
 CREATE TABLE tradeflow.view_checks (
     id bigint NOT NULL,
-    rule text NOT NULL,
+    rules text[] NOT NULL,
     subjects text[] NOT NULL,
     silent boolean DEFAULT false NOT NULL,
     xact xid8 DEFAULT pg_current_xact_id() NOT NULL
@@ -6099,7 +6077,7 @@ COMMENT ON TABLE tradeflow.view_checks IS 'Subjects that view rules are to be as
 
 COMMENT ON COLUMN tradeflow.view_checks.id IS 'Identifies the row.';
 
-COMMENT ON COLUMN tradeflow.view_checks.rule IS 'The view rule.';
+COMMENT ON COLUMN tradeflow.view_checks.rules IS 'The view rules: each is asked about each of the subjects.';
 
 COMMENT ON COLUMN tradeflow.view_checks.subjects IS 'The subjects, as text.';
 
@@ -6190,7 +6168,7 @@ ALTER TABLE ONLY tradeflow.mail_sends
     ADD CONSTRAINT mail_sends_pkey PRIMARY KEY (address, topic, sent_at, outbox_id);
 
 ALTER TABLE ONLY tradeflow.members
-    ADD CONSTRAINT members_pkey PRIMARY KEY (rule, subject, occurrence);
+    ADD CONSTRAINT members_pkey PRIMARY KEY (subject, rule, occurrence);
 
 ALTER TABLE ONLY tradeflow.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
@@ -6620,8 +6598,6 @@ REVOKE ALL ON FUNCTION tradeflow._lanes_freed(lanes text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._lock_subjects(rules text[], subjects text[]) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._merge_incidents() FROM PUBLIC;
@@ -6657,6 +6633,10 @@ REVOKE ALL ON FUNCTION tradeflow._read_as(query text, search_path text, owner re
 REVOKE ALL ON FUNCTION tradeflow._reads(query text, search_path text, owner regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._recheck_views() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._refuse_value(what text, how text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._refuse_value(what text, how text) TO tradeflow_author;
+GRANT ALL ON FUNCTION tradeflow._refuse_value(what text, how text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results jsonb[]) FROM PUBLIC;
 
@@ -6717,9 +6697,7 @@ REVOKE ALL ON FUNCTION tradeflow._settings_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._settings_before_update() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION tradeflow._settle_checks(checks bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._settle(rules text[], subjects text[], silent boolean[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._settle_transaction() FROM PUBLIC;
 
@@ -6937,13 +6915,15 @@ GRANT ALL ON FUNCTION tradeflow.waits_for(id bigint) TO tradeflow_operator;
 REVOKE ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) TO tradeflow_author;
 
-GRANT SELECT ON TABLE tradeflow.action_kinds TO tradeflow_author;
-GRANT SELECT ON TABLE tradeflow.action_kinds TO tradeflow_executor;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.action_kinds TO tradeflow_operator;
-
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.actions TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.actions TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow._first_actions TO tradeflow_operator;
+
+GRANT SELECT ON TABLE tradeflow.action_kinds TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.action_kinds TO tradeflow_executor;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.action_kinds TO tradeflow_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.assignments TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.assignments TO tradeflow_operator;
@@ -6952,7 +6932,6 @@ GRANT SELECT ON TABLE tradeflow.change_log TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.change_log_default TO tradeflow_operator;
 
-GRANT SELECT ON TABLE tradeflow.clock TO PUBLIC;
 GRANT SELECT ON TABLE tradeflow.clock TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.clock TO tradeflow_executor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tradeflow.clock TO tradeflow_operator;

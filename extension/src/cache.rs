@@ -31,8 +31,6 @@ pub struct TableRules {
     pub extension_owner: pg_sys::Oid,
     /// The watched table's owner.
     pub owner: pg_sys::Oid,
-    /// The test clock, as Postgres' timestamp.
-    pub clock: Option<pg_sys::TimestampTz>,
     /// Every change is logged.
     pub logged: bool,
     /// Rules that do not compile, and why; reported once by each build.
@@ -170,7 +168,6 @@ fn build_from(relid: pg_sys::Oid, definition: Option<definition::Table>) -> Tabl
             descriptor,
             extension_owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.extension_owner.into()),
             owner: definition.as_ref().map_or(pg_sys::InvalidOid, |d| d.owner.into()),
-            clock: definition.as_ref().and_then(|d| Lookup::of(d).clock),
             logged: row_is_there && definition.as_ref().is_some_and(|d| d.log),
             quarantined,
             reported: Cell::new(false),

@@ -248,6 +248,7 @@ impl Target {
             .iter()
             .map(|a| Row {
                 rule: &self.name,
+                definition: None,
                 source: &source,
                 event,
                 edge: "enter",

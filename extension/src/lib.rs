@@ -10,7 +10,7 @@
 //!    row that they say it about becomes [`facts`].
 //! 3. [`outbox`] writes the firings, in one insert.
 //!
-//! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. In a session whose [`mode`] is silent none are made.
+//! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. What time it is for rules: [`clock`]. In a session whose [`mode`] is silent none are made.
 //! Rules over several rows ask a view, at the end of the transaction: [`view`]. What failed becomes an [`incident`].
 //!
 //! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
@@ -24,6 +24,7 @@ mod call;
 mod change;
 mod change_log;
 mod check;
+mod clock;
 mod compile;
 mod definition;
 mod dependencies;

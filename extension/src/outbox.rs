@@ -5,16 +5,20 @@ mod recent;
 mod table;
 
 use crate::cache::TableRules;
+use crate::definition::Rule;
 use crate::incident::{self, Incident};
 use crate::index::RuleNumber;
 use crate::owner::ActAs;
 use crate::pending;
-use crate::results::{Concerned, Firing, Results};
+use crate::results::{Firing, Results};
 use crate::spi::{self, texts, Value};
+use crate::view;
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::rc::Rc;
+
+pub use recent::hash;
 
 /// Writes the results, and reports the tables' rules that do not compile. The tables are tradeflow's own: written as
 /// its owner, whoever changed the row.
@@ -53,14 +57,11 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>], silent: bool) {
     spi::connected(|| {
         cancel_waiting(results, silent);
         let is_held = |f: &Firing| held.contains_key(&(Rc::as_ptr(&f.table), f.rule));
-        let mut firings: Vec<&Firing> = results.firings.iter().collect();
-        if !silent {
-            direct::write(&mut firings, is_held);
-        }
-        let rows: Vec<Row> = firings
-            .iter()
-            .map(|f| Row {
-                rule: rule_name(f),
+        let rows = results.firings.iter().map(|f| {
+            let compiled = &f.table.rules[f.rule as usize];
+            Row {
+                rule: &compiled.definition.name,
+                definition: (!compiled.timed).then_some(&compiled.definition),
                 source: &f.table.name,
                 event: f.event.name(),
                 edge: f.edge,
@@ -70,10 +71,14 @@ pub fn write(results: &Results, tables: &[Rc<TableRules>], silent: bool) {
                 facts: Some(f.facts),
                 fire_at: f.fire_at,
                 held: is_held(f),
-            })
-            .collect();
-        insert_firings(&rows, silent.then_some("silent"));
-        queue_view_checks(&results.concerned, silent);
+            }
+        });
+        if silent {
+            insert_firings(&rows.collect::<Vec<_>>(), Some("silent"));
+        } else {
+            insert(rows.collect());
+        }
+        view::queue(&results.concerned, silent);
         incident::insert(&incidents);
     });
 }
@@ -115,26 +120,11 @@ fn cancel_named<'a>(names: impl Iterator<Item = (&'a str, &'a str, &'a str)>, re
     cancel(&rows.collect::<Vec<_>>());
 }
 
-/// Leaves the subjects that view rules are to be asked about to the end of the transaction: the table's deferred trigger
-/// asks then (sql/22_view_rules.sql).
-fn queue_view_checks(concerned: &[Concerned], silent: bool) {
-    if concerned.is_empty() {
-        return;
-    }
-    let once: FxHashSet<&Concerned> = concerned.iter().collect();
-    let types = [pg_sys::TEXTARRAYOID, pg_sys::TEXTARRAYOID, pg_sys::BOOLOID];
-    let plan = spi::plan(include_str!("sql/queue_view_checks.sql"), &types);
-    let arguments = [
-        texts(once.iter().map(|c| Some(c.rule.as_str()))),
-        texts(once.iter().map(|c| Some(c.subject.as_str()))),
-        silent.into_datum(),
-    ];
-    spi::write(plan, &arguments);
-}
-
 /// A firing as the outbox gets it.
 pub struct Row<'a> {
     pub rule: &'a str,
+    /// Where the compiled rule says what becomes of the firing. None: the statement finds out.
+    pub definition: Option<&'a Rule>,
     pub source: &'a str,
     pub event: &'a str,
     pub edge: &'a str,
@@ -146,7 +136,13 @@ pub struct Row<'a> {
     pub held: bool,
 }
 
-/// Inserts firings; returns how many there are to act on or look at. SPI is connected, as the owner of tradeflow's tables.
+/// Inserts firings, those that are due at once without a statement. SPI is connected, as the owner of tradeflow's tables.
+pub fn insert(mut rows: Vec<Row>) {
+    direct::write(&mut rows);
+    insert_firings(&rows, None);
+}
+
+/// Inserts firings by a statement; returns how many there are to act on or look at. SPI is connected, as the owner of tradeflow's tables.
 /// `how` is for all of them: see the statement.
 pub fn insert_firings(rows: &[Row], how: Option<&str>) -> usize {
     if rows.is_empty() {

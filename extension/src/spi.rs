@@ -2,7 +2,7 @@
 
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::ffi::{c_char, c_int, c_long, CString};
 
 /// A value and whether it is there.
@@ -21,7 +21,7 @@ pub fn connected<T>(f: impl FnOnce() -> T) -> T {
 
 thread_local! {
     /// Saved plans, by the statements' texts. Postgres replans them when what they read changes.
-    static PLANS: std::cell::RefCell<HashMap<String, pg_sys::SPIPlanPtr>> = Default::default();
+    static PLANS: std::cell::RefCell<FxHashMap<String, pg_sys::SPIPlanPtr>> = Default::default();
 }
 
 /// The saved plan of a statement: one of our own, or one made of a view rule. There are not many of either.

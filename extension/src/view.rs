@@ -1,237 +1,183 @@
-//! `tradeflow._settle`: asks view rules about subjects, and compares the answers with what they answered last.
+//! Rules over several rows: asks view rules about subjects, and compares the answers with what they answered last.
 //!
-//! The caller holds the subjects' locks (sql/22_view_rules.sql); each view is asked with a fresh snapshot, as its rule's owner.
+//! `tradeflow._settle_transaction` is the deferred trigger of view_checks (sql/22_view_rules.sql) and takes what the
+//! transaction left there ([`checks`]); `tradeflow._settle` is told whom to ask about. Both lock the subjects, [`ask`]
+//! the views with a fresh snapshot, each as its rule's owner, have [`members`] compare, and fire.
+
+mod ask;
+mod checks;
+mod members;
+mod target;
 
 use crate::error::{sql_function, Failure};
-use crate::evaluate::{keep_varlena, short};
 use crate::incident::{self, Incident};
 use crate::outbox::{self, Row};
-use crate::owner::{self, ActAs, PinnedPath};
+use crate::owner::ActAs;
 use crate::pending;
-use crate::spi::{self, Value};
-use crate::subtransaction::in_subtransaction;
-use pgrx::datum::{FromDatum, IntoDatum};
+use crate::spi;
+use ask::Asked;
+use members::Change;
+use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
-use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use target::Target;
 
-sql_function!(tradeflow_settle, pg_finfo_tradeflow_settle, settle);
+pub use checks::queue;
 
-/// More subjects than this are worth a plan of their own.
-const MANY: usize = 50;
+sql_function!(tradeflow_settle, pg_finfo_tradeflow_settle, settle_named);
+sql_function!(tradeflow_settle_transaction, pg_finfo_tradeflow_settle_transaction, settle_transaction);
 
-/// A view rule, as far as asking it needs it.
-struct Target {
-    rule: String,
-    view: String,
-    owner: pg_sys::Oid,
-    path: CString,
-    max_firings: usize,
-    subject_type: String,
-    columns: Vec<String>,
+/// Whom a view rule is to be asked about.
+#[derive(Default)]
+struct Question {
+    /// All there are; true: silently.
+    everybody: Option<bool>,
+    /// These; true: silently.
+    subjects: BTreeMap<String, bool>,
 }
 
-/// One row of a view. Datums are kept.
-struct Answer {
-    rule: String,
-    subject: String,
-    occurrence: String,
-    fire_at: Value,
-    recheck_at: Value,
-    facts: pg_sys::Datum,
+impl Question {
+    /// One more subject, or everybody. What is asked both silently and not is not silent.
+    fn add(&mut self, subject: Option<String>, silent: bool) {
+        match subject {
+            None => self.everybody = Some(silent && self.everybody.unwrap_or(true)),
+            Some(subject) => {
+                self.subjects.entry(subject).and_modify(|known| *known &= silent).or_insert(silent);
+            }
+        }
+    }
+
+    fn is_silent(&self, subject: &str) -> bool {
+        self.everybody.unwrap_or(true) && self.subjects.get(subject).copied().unwrap_or(true)
+    }
 }
 
-/// Who entered or left.
-struct Change {
-    rule: String,
-    subject: String,
-    occurrence: String,
-    edge: &'static str,
-    facts: Value,
-}
+/// By the rules' names.
+type Questions = BTreeMap<String, Question>;
 
-/// (rules text[], subjects text[], silent boolean): pairs to ask about; subjects NULL asks about everybody.
-fn settle(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
+/// (rules text[], subjects text[], silent boolean[]): what to ask; a subject that is NULL asks about everybody.
+fn settle_named(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
     // SAFETY: declared so.
     let (rules, subjects, silent) = unsafe {
         (
             pgrx::fcinfo::pg_getarg::<Vec<String>>(fcinfo, 0).unwrap_or_default(),
-            pgrx::fcinfo::pg_getarg::<Vec<String>>(fcinfo, 1),
-            pgrx::fcinfo::pg_getarg::<bool>(fcinfo, 2).unwrap_or_default(),
+            pgrx::fcinfo::pg_getarg::<Vec<Option<String>>>(fcinfo, 1).unwrap_or_default(),
+            pgrx::fcinfo::pg_getarg::<Vec<bool>>(fcinfo, 2).unwrap_or_default(),
         )
     };
-    let mut asked: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
-    match &subjects {
-        None => asked.extend(rules.iter().map(|rule| (rule.clone(), None))),
-        Some(subjects) => {
-            for (rule, subject) in rules.iter().zip(subjects) {
-                asked
-                    .entry(rule.clone())
-                    .or_insert_with(|| Some(Vec::new()))
-                    .get_or_insert_default()
-                    .push(subject.clone());
-            }
-        }
+    let mut questions = Questions::new();
+    for ((rule, subject), silent) in rules.into_iter().zip(subjects).zip(silent) {
+        questions.entry(rule).or_default().add(subject, silent);
     }
     // SAFETY: the callers are functions of ours that run as the extension's owner.
-    let extension_owner = unsafe { pg_sys::GetUserId() };
-    let targets = targets(extension_owner, asked.keys().cloned().collect());
-    let mut answers = Vec::new();
-    for target in &targets {
-        let subjects = asked.get(&target.rule).cloned().flatten();
-        match in_subtransaction(|| target.ask(subjects)) {
-            Ok(rows) => answers.extend(rows),
-            Err(failure) => {
-                // Nothing is known about them: what was answered last stays.
-                asked.remove(&target.rule);
-                report(extension_owner, target, &failure);
+    Ok(settle(unsafe { pg_sys::GetUserId() }, questions).into_datum())
+}
+
+/// Asks about what the transaction left; the first of its deferred events does it for all.
+fn settle_transaction(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Failure> {
+    let first = checks::of_event(fcinfo)?;
+    // SAFETY: reads backend state.
+    let may_see_what_others_commit =
+        unsafe { pg_sys::XactIsoLevel } <= pg_sys::XACT_READ_COMMITTED as std::ffi::c_int;
+    if let (true, Some(owner)) = (may_see_what_others_commit, crate::definition::extension_owner()) {
+        let mut questions = Questions::new();
+        {
+            let _as_owner = ActAs::extension_owner(owner);
+            for check in checks::take(first) {
+                for rule in check.rules {
+                    let question = questions.entry(rule).or_default();
+                    check.subjects.iter().for_each(|s| question.add(Some(s.clone()), check.silent));
+                }
             }
         }
+        settle(owner, questions);
     }
-    // A rule that is not asked any more keeps its members too.
-    asked.retain(|rule, _| targets.iter().any(|t| &t.rule == rule));
+    // The result of an AFTER trigger is ignored; a datum of zero is what it returns.
+    Ok(Some(pg_sys::Datum::from(0usize)))
+}
+
+/// Returns how many entered or left.
+fn settle(extension_owner: pg_sys::Oid, mut questions: Questions) -> i32 {
+    if questions.is_empty() {
+        return 0;
+    }
+    // First all locks, then the questions: locks taken in between could deadlock.
+    lock(&questions);
+    let targets = target::of(extension_owner, questions.keys());
+    let known = {
+        let _as_owner = ActAs::extension_owner(extension_owner);
+        spi::connected(|| members::known(&targets, &questions))
+    };
+    let Asked { answers, failed } = ask::ask(&targets, &questions, &known);
+    // Of those that failed nothing is known, and a rule that is not asked any more is not asked: what was answered last stays.
+    let failed_rules: Vec<&str> = failed.iter().map(|(target, _)| target.rule.name.as_str()).collect();
+    questions.retain(|rule, _| {
+        !failed_rules.contains(&rule.as_str()) && targets.iter().any(|t| &t.rule.name == rule)
+    });
+    let incidents: Vec<Incident> = failed
+        .iter()
+        .map(|(target, failure)| Incident::failed(&target.rule.name, &target.view, None, failure, 1))
+        .collect();
 
     let _as_owner = ActAs::extension_owner(extension_owner);
-    let changes = spi::connected(|| remember(&asked, &answers));
+    let changes = spi::connected(|| {
+        incident::insert(&incidents);
+        let changes = members::remember(&targets, &questions, known, &answers);
+        fire(&targets, &questions, &changes);
+        changes
+    });
     let count = changes.len() as i32;
-    if !silent {
-        spi::connected(|| fire(&targets, &changes));
-    }
     drop((answers, changes));
     pending::release();
-    Ok(count.into_datum())
+    count
 }
 
-fn targets(extension_owner: pg_sys::Oid, rules: Vec<String>) -> Vec<Target> {
-    let _as_owner = ActAs::extension_owner(extension_owner);
-    spi::connected(|| {
-        let plan = spi::plan(include_str!("sql/view_target.sql"), &[pg_sys::TEXTARRAYOID]);
-        let rows = spi::execute(plan, &[rules.into_datum()], false, 0);
-        (0..rows.len())
-            .filter_map(|i| {
-                // SAFETY: the columns' types are the statement's.
-                unsafe {
-                    Some(Target {
-                        rule: rows.text(i, 0)?,
-                        view: rows.text(i, 1)?,
-                        owner: pg_sys::Oid::from_datum(rows.datum(i, 2)?, false)?,
-                        path: owner::rule_path(&rows.text(i, 3)?),
-                        max_firings: i32::from_datum(rows.datum(i, 4)?, false)? as usize,
-                        subject_type: rows.text(i, 5)?,
-                        columns: Vec::<String>::from_datum(rows.datum(i, 6)?, false)?,
-                    })
-                }
-            })
-            .collect()
-    })
-}
+/// What the advisory locks of this kind have in common: `tradeflow` in ASCII, as far as 31 bits go.
+const LOCKS: i32 = 1_953_655_923;
 
-impl Target {
-    /// Asks the view about these subjects, or all. Subjects are compared in their own type, so that the view's tables
-    /// are read by their indexes.
-    fn ask(&self, subjects: Option<Vec<String>>) -> Result<Vec<Answer>, Failure> {
-        let _owner = ActAs::rule_owner(self.owner);
-        let _path = PinnedPath::new(&self.path);
-        let column = |name: &str, as_type: &str| match self.columns.iter().any(|c| c == name) {
-            true => format!("answer.{name}::{as_type}"),
-            false => format!("null::{as_type}"),
-        };
-        let only = match &subjects {
-            Some(_) => format!("where answer.subject = any ($1::text[]::{}[])", self.subject_type),
-            None => "where $1::text[] is null".to_string(),
-        };
-        let sql = format!(
-            "select answer.subject::text, {}, {}, {}, to_jsonb(answer) - '{{subject,occurrence,fire_at,recheck_at}}'::text[] from {} answer {only}",
-            column("occurrence", "text"),
-            column("fire_at", "timestamptz"),
-            column("recheck_at", "timestamptz"),
-            self.view,
-        );
-        spi::connected(|| {
-            let many = subjects.as_ref().is_none_or(|s| s.len() > MANY);
-            let plan = if many { spi::plan_for_arguments } else { spi::plan };
-            let rows = spi::execute(plan(&sql, &[pg_sys::TEXTARRAYOID]), &[subjects.into_datum()], false, 0);
-            (0..rows.len())
-                .filter_map(|i| Some((rows.text(i, 0)?, i)))
-                .map(|(subject, i)| {
-                    Ok(Answer {
-                        rule: self.rule.clone(),
-                        subject: short(subject)?,
-                        occurrence: short(rows.text(i, 1).unwrap_or_default())?,
-                        fire_at: rows.datum(i, 2),
-                        recheck_at: rows.datum(i, 3),
-                        facts: keep_varlena(rows.datum(i, 4).unwrap_or(pg_sys::Datum::from(0usize))),
-                    })
-                })
-                .collect()
-        })
+/// Locks the subjects until the end of the transaction: in a bounded number of buckets, in one order, so that neither the
+/// lock table fills nor two transactions wait for each other. A subject has one bucket for all rules: they are mostly
+/// asked together, and a bucket for each would leave none to others.
+fn lock(questions: &Questions) {
+    const BUCKETS: i64 = 1024;
+    let subjects = questions.values().flat_map(|q| q.subjects.keys());
+    let buckets: BTreeSet<i32> = subjects.map(|s| (outbox::hash(&[s]) & (BUCKETS - 1)) as i32).collect();
+    for bucket in buckets {
+        let arguments = [LOCKS.into_datum(), bucket.into_datum()];
+        // SAFETY: pg_advisory_xact_lock(int, int), which returns void.
+        unsafe { pgrx::direct_function_call_as_datum(pg_sys::pg_advisory_xact_lock_int4, &arguments) };
     }
-}
-
-/// Brings members up to date; says who entered and who left.
-fn remember(asked: &BTreeMap<String, Option<Vec<String>>>, answers: &[Answer]) -> Vec<Change> {
-    let pairs: Vec<(&String, &String)> =
-        asked.iter().flat_map(|(rule, subjects)| subjects.iter().flatten().map(move |s| (rule, s))).collect();
-    let texts = |values: Vec<&str>| values.into_datum();
-    let all: Vec<&str> = asked.iter().filter(|(_, s)| s.is_none()).map(|(rule, _)| rule.as_str()).collect();
-    let datums = |element, of: fn(&Answer) -> Value| {
-        let values: Vec<Value> = answers.iter().map(of).collect();
-        Some(spi::array(element, &values))
-    };
-    let mut types = [pg_sys::TEXTARRAYOID; 9];
-    types[6..].copy_from_slice(&[
-        pg_sys::TIMESTAMPTZARRAYOID,
-        pg_sys::TIMESTAMPTZARRAYOID,
-        pg_sys::JSONBARRAYOID,
-    ]);
-    let plan = spi::plan(include_str!("sql/update_members.sql"), &types);
-    let arguments = [
-        texts(pairs.iter().map(|p| p.0.as_str()).collect()),
-        texts(pairs.iter().map(|p| p.1.as_str()).collect()),
-        texts(all),
-        texts(answers.iter().map(|a| a.rule.as_str()).collect()),
-        texts(answers.iter().map(|a| a.subject.as_str()).collect()),
-        texts(answers.iter().map(|a| a.occurrence.as_str()).collect()),
-        datums(pg_sys::TIMESTAMPTZOID, |a| a.fire_at),
-        datums(pg_sys::TIMESTAMPTZOID, |a| a.recheck_at),
-        datums(pg_sys::JSONBOID, |a| Some(a.facts)),
-    ];
-    let rows = spi::execute(plan, &arguments, false, 0);
-    (0..rows.len())
-        .filter_map(|i| {
-            Some(Change {
-                rule: rows.text(i, 0)?,
-                subject: rows.text(i, 1)?,
-                occurrence: rows.text(i, 2)?,
-                edge: if rows.text(i, 3)? == "leave" { "leave" } else { "enter" },
-                facts: rows.datum(i, 4).map(keep_varlena),
-            })
-        })
-        .collect()
 }
 
 /// Firings of those who entered and left; what still waits for those who left is cancelled.
-fn fire(targets: &[Target], changes: &[Change]) {
+fn fire(targets: &[Rc<Target>], questions: &Questions, changes: &[Change]) {
+    let loud = |c: &&Change| {
+        questions.get(&targets[c.target].rule.name).is_some_and(|question| !question.is_silent(&c.subject))
+    };
+    let mut counts = vec![0; targets.len()];
+    changes.iter().filter(loud).for_each(|c| counts[c.target] += 1);
+    let bursts: Vec<Incident> = targets
+        .iter()
+        .zip(&counts)
+        .filter(|(target, count)| **count > target.rule.max_firings)
+        .map(|(target, count)| {
+            Incident::burst(&target.rule.name, &target.view, *count, target.rule.max_firings)
+        })
+        .collect();
+    incident::insert(&bursts);
     outbox::cancel_left(
         changes
             .iter()
+            .filter(loud)
             .filter(|c| c.edge == "leave")
-            .map(|c| (c.rule.as_str(), c.subject.as_str(), c.occurrence.as_str())),
+            .map(|c| (targets[c.target].rule.name.as_str(), c.subject.as_str(), c.occurrence.as_str())),
     );
-    let mut rows = Vec::with_capacity(changes.len());
-    for target in targets {
-        let of_rule: Vec<&Change> = changes.iter().filter(|c| c.rule == target.rule).collect();
-        let held = of_rule.len() > target.max_firings;
-        if held {
-            incident::insert(&[Incident::burst(
-                &target.rule,
-                &target.view,
-                of_rule.len(),
-                target.max_firings,
-            )]);
-        }
-        rows.extend(of_rule.into_iter().map(|c| Row {
-            rule: &c.rule,
+    let rows = changes.iter().filter(loud).map(|c| {
+        let target = &targets[c.target];
+        Row {
+            rule: &target.rule.name,
+            definition: Some(&target.rule),
             source: &target.view,
             event: "view",
             edge: c.edge,
@@ -240,13 +186,8 @@ fn fire(targets: &[Target], changes: &[Change]) {
             key: None,
             facts: c.facts,
             fire_at: None,
-            held,
-        }));
-    }
-    outbox::insert_firings(&rows, None);
-}
-
-fn report(extension_owner: pg_sys::Oid, target: &Target, failure: &Failure) {
-    let _as_owner = ActAs::extension_owner(extension_owner);
-    spi::connected(|| incident::insert(&[Incident::failed(&target.rule, &target.view, None, failure, 1)]));
+            held: counts[c.target] > target.rule.max_firings,
+        }
+    });
+    outbox::insert(rows.collect());
 }

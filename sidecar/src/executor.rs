@@ -35,7 +35,7 @@ use crate::trace;
 pub(crate) mod catalog;
 pub(crate) mod claim;
 pub(crate) mod context;
-mod dispatch;
+pub(crate) mod dispatch;
 mod hands;
 mod heartbeat;
 mod listen;

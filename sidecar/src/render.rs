@@ -19,6 +19,9 @@ mod filters;
 pub mod number;
 mod operators;
 
+/// The parameter of every kind that says whether its step is wanted at all.
+pub const WHEN: &str = "when";
+
 /// Work one template may do: far more than a mail needs, and an end to one that loops.
 const FUEL: u64 = 5_000_000;
 
@@ -118,6 +121,27 @@ impl Renderer {
             Ok((key.clone(), value))
         });
         rendered.collect::<Result<_, _>>().map(Json::Object)
+    }
+
+    /// The parameters of a step, without `when`; `None` when that says that the step is not wanted. It is rendered
+    /// first: where it says no, the others may speak of what is not there.
+    pub fn step(&self, params: &Json, html: &[&str], context: &Value) -> Result<Option<Json>, Error> {
+        let Some(Json::Object(map)) = Some(params).filter(|params| params.get(WHEN).is_some()) else {
+            return self.params(params, html, context).map(Some);
+        };
+        let mut others = map.clone();
+        let condition = others.remove(WHEN).unwrap_or_default();
+        let place = format!("params.{WHEN}");
+        let wanted = match self.loaded().json(&condition, &place, context)? {
+            Json::Bool(wanted) => wanted,
+            Json::Null => false,
+            Json::String(word) if word == "true" || word == "false" => word == "true",
+            other => {
+                let message = format!("true or false is needed, not {other}");
+                return Err(Error { place, line: None, message });
+            }
+        };
+        wanted.then(|| self.params(&Json::Object(others), html, context)).transpose()
     }
 
     /// Renders a mail template; `None` when there is none of this name.

@@ -6,6 +6,8 @@ alter table tradeflow.watched_tables
   add column log boolean not null default false,
   add column logged_since timestamptz;
 
+revoke select on tradeflow.clock from public;  -- tradeflow.now() needs no right of its caller any more
+
 alter table tradeflow.rules
   alter column source drop not null,
   add column view text,
@@ -174,6 +176,9 @@ begin
 end
 $roles$;
 
+create or replace function tradeflow.now() returns timestamptz
+language c stable parallel safe as 'MODULE_PATHNAME', 'tradeflow_now';
+
 create function tradeflow._render(source text, context jsonb) returns text
 language c strict immutable as 'MODULE_PATHNAME', 'tradeflow_render';
 
@@ -194,11 +199,17 @@ language c strict as 'MODULE_PATHNAME', 'tradeflow_check_view';
 comment on function tradeflow._check_view_query(regclass) is
   'Internal. Errors: 42P17 when the view calls a volatile function: asked twice, it would answer twice.';
 
-create function tradeflow._settle(rules text[], subjects text[], silent boolean) returns int
+create function tradeflow._settle(rules text[], subjects text[], silent boolean[]) returns int
 language c as 'MODULE_PATHNAME', 'tradeflow_settle';
 
-comment on function tradeflow._settle(text[], text[], boolean) is
-  'Internal. Asks view rules about subjects (pairs; subjects NULL: all), updates members, and fires for who entered and left unless silent. Returns how many did. The caller holds the locks.';
+comment on function tradeflow._settle(text[], text[], boolean[]) is
+  'Internal. Asks view rules about subjects (arrays of one length; a subject that is NULL: everybody), updates members, and fires for who entered and left unless silent. Locks the subjects until the end of the transaction, in a bounded number of advisory locks. Returns how many entered or left.';
+
+create function tradeflow._settle_transaction() returns trigger
+language c as 'MODULE_PATHNAME', 'tradeflow_settle_transaction';
+
+comment on function tradeflow._settle_transaction() is
+  'Internal. Deferred trigger of view_checks: asks about what the transaction left there, but above READ COMMITTED leaves it to tick().';
 
 create function tradeflow._next_run(schedule text, after timestamptz) returns timestamptz
 language c immutable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_next_run';
@@ -672,13 +683,15 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "currency": {"type": ["string", "null"], "pattern": "^[A-Za-z]{3}$", "description": "refuses to add to a credit in another currency"},
       "cap": {"type": ["number", "string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "all that was ever added sums up to no more"},
       "reason": {"type": ["string", "null"], "description": "for people, in the ledger"},
-      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none"}
+      "enable": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: enables the credit of a company that has none, limited to what it has"}
     }}$schema$),
   ('bigcommerce.create_invoice_from_order', 'bigcommerce', 'look_up_first', true, 'Makes the invoice of an order, unless there is one.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
     "examples": [{"bc_order_id": "{{ facts.bc_order_id }}"}],
-    "properties": {"bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"}}
-    }$schema$),
+    "properties": {
+      "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id; B2B Edition's own is looked up"},
+      "due_on": {"type": ["string", "null"], "description": "a day: 2026-12-24; default: by the store's terms"}
+    }}$schema$),
   ('bigcommerce.create_invoice', 'bigcommerce', 'deterministic_id', true, 'Makes an invoice under a number that is unique in the store.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id", "amount", "currency"],
     "examples": [{"company_id": "{{ facts.company_id }}", "number": "R-{{ facts.bc_order_id }}", "amount": "{{ facts.total }}", "currency": "{{ facts.currency_code }}"}],
@@ -694,12 +707,14 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "pdf_url": {"type": ["string", "null"], "description": "where its PDF is"},
       "details": {"type": ["object", "string", "null"], "description": "as the API has them: header, lines"}
     }}$schema$),
-  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order; nothing is sent when it has it.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["bc_order_id", "status"],
+  ('bigcommerce.set_order_status', 'bigcommerce', 'absolute_set', true, 'Sets the status of an order, or what its payment method is called; nothing is sent when it has it.', true, $schema${
+    "type": "object", "additionalProperties": false, "required": ["bc_order_id"],
+    "anyOf": [{"required": ["status"]}, {"required": ["payment_method"]}],
     "examples": [{"bc_order_id": "{{ facts.bc_order_id }}", "status": "awaiting payment"}],
     "properties": {
       "bc_order_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the core order's id"},
-      "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"}
+      "status": {"type": ["integer", "string", "null"], "minimum": 0, "maximum": 14, "description": "an id, 0 to 14, or the system's label: awaiting payment"},
+      "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
     }}$schema$),
   ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["name"],
@@ -1010,10 +1025,10 @@ begin
     from tradeflow.outbox o where o.rule = new.name and o.state = 'waiting';
   end if;
   if tg_op <> 'INSERT' then
-    perform tradeflow._invalidate(to_regclass(old.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(old.source, old.view)));
   end if;
   if tg_op <> 'DELETE' then
-    perform tradeflow._invalidate(to_regclass(new.source));
+    perform tradeflow._invalidate(to_regclass(coalesce(new.source, new.view)));
     perform tradeflow._invalidate(to_regclass(i.source)) from tradeflow.rule_inputs i where i.rule = new.name;
     if new.view is not null and tradeflow._is_asked(new)
        and (tg_op = 'INSERT' or not tradeflow._is_asked(old)
@@ -1024,6 +1039,19 @@ begin
   return null;
 end
 $$;
+
+create or replace function tradeflow._clock_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tradeflow._invalidate('tradeflow.clock');
+  perform tradeflow._invalidate(to_regclass(w.name)) from tradeflow.watched_tables w where to_regclass(w.name) is not null;
+  return null;
+end
+$$;
+
+comment on function tradeflow._clock_after_write() is 'Internal. Has every backend read the clock again, and compile anew the rules that have it for a constant.';
 
 create table tradeflow.rule_inputs (
   rule     text not null references tradeflow.rules (name) on update cascade on delete cascade,
@@ -1050,7 +1078,8 @@ create table tradeflow.members (
   entered_at  timestamptz,
   fire_at     timestamptz,
   recheck_at  timestamptz,
-  primary key (rule, subject, occurrence)
+  -- What all rules said about a subject lies together: they are mostly asked together.
+  primary key (subject, rule, occurrence)
 );
 
 create index members_recheck on tradeflow.members (recheck_at) where recheck_at is not null;
@@ -1075,7 +1104,7 @@ comment on column tradeflow.members.recheck_at is 'When the view is to be asked 
 
 create table tradeflow.view_checks (
   id        bigint generated by default as identity primary key,
-  rule      text not null,
+  rules     text[] not null,
   subjects  text[] not null,
   silent    boolean not null default false,
   xact      xid8 not null default pg_current_xact_id()
@@ -1089,7 +1118,7 @@ comment on table tradeflow.view_checks is 'Subjects that view rules are to be as
 
 comment on column tradeflow.view_checks.id is 'Identifies the row.';
 
-comment on column tradeflow.view_checks.rule is 'The view rule.';
+comment on column tradeflow.view_checks.rules is 'The view rules: each is asked about each of the subjects.';
 
 comment on column tradeflow.view_checks.subjects is 'The subjects, as text.';
 
@@ -1204,63 +1233,6 @@ comment on function tradeflow._rule_inputs_after_write() is 'Internal. Has every
 create trigger rule_inputs_after_write after insert or update or delete on tradeflow.rule_inputs
   for each row execute function tradeflow._rule_inputs_after_write();
 
-create function tradeflow._lock_subjects(rules text[], subjects text[]) returns void
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-  select pg_advisory_xact_lock(1953655923, b.bucket)
-  from (select distinct (hashtextextended(s.rule || ':' || s.subject, 0) & 1023)::int as bucket
-        from unnest(rules, subjects) s(rule, subject)
-        order by bucket) b
-$$;
-
-comment on function tradeflow._lock_subjects(text[], text[]) is 'Internal. Serialises the answers about subjects; 1,024 advisory locks at most.';
-
-create function tradeflow._settle_transaction() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if current_setting('transaction_isolation') <> 'read committed' then
-    return null;
-  end if;
-  perform tradeflow._settle_checks(array(select c.id from tradeflow.view_checks c where c.xact = pg_current_xact_id()));
-  return null;
-end
-$$;
-
-comment on function tradeflow._settle_transaction() is 'Internal. Deferred trigger of view_checks.';
-
-create function tradeflow._settle_checks(checks bigint[]) returns int
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  asked    record;
-  changed  int := 0;
-begin
-  if cardinality(checks) = 0 then
-    return 0;
-  end if;
-  -- First all locks, then a fresh snapshot for each question: locks taken in between could deadlock.
-  perform tradeflow._lock_subjects(array_agg(c.rule), array_agg(s.subject))
-  from tradeflow.view_checks c, unnest(c.subjects) s(subject) where c.id = any (checks);
-  for asked in
-    select x.silent, array_agg(x.rule) as rules, array_agg(x.subject) as subjects
-    from (select distinct c.silent, c.rule, s.subject
-          from tradeflow.view_checks c, unnest(c.subjects) s(subject)
-          where c.id = any (checks)) x
-    group by x.silent
-  loop
-    changed := changed + tradeflow._settle(asked.rules, asked.subjects, asked.silent);
-  end loop;
-  delete from tradeflow.view_checks c where c.id = any (checks);
-  return changed;
-end
-$$;
-
-comment on function tradeflow._settle_checks(bigint[]) is 'Internal. Locks and asks about the subjects of these rows of view_checks. Returns how many entered or left.';
-
 create constraint trigger view_checks_settle after insert on tradeflow.view_checks
   deferrable initially deferred
   for each row execute function tradeflow._settle_transaction();
@@ -1272,24 +1244,29 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  due      record;
-  settled  int := 0;
+  asked  record;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     return 0;
   end if;
-  select array_agg(m.rule) as rules, array_agg(m.subject) as subjects into due
-  from (select x.rule, x.subject from tradeflow.members x
-        where x.recheck_at <= tradeflow.now()
-        order by x.recheck_at limit 10000) m;
-  if due.rules is not null then
-    perform tradeflow._lock_subjects(due.rules, due.subjects);
-    settled := tradeflow._settle(due.rules, due.subjects, false);
-  end if;
-  return settled + tradeflow._settle_checks(array(
-    select c.id from tradeflow.view_checks c
-    where c.xact is distinct from pg_current_xact_id_if_assigned()
-    order by c.id limit 1000 for update skip locked));
+  with due as (
+    select m.rule, m.subject from tradeflow.members m
+    where m.recheck_at <= tradeflow.now()
+    order by m.recheck_at limit 10000
+  ), queued as (
+    delete from tradeflow.view_checks c
+    where c.id in (select x.id from tradeflow.view_checks x
+                   where x.xact is distinct from pg_current_xact_id_if_assigned()
+                   order by x.id limit 1000 for update skip locked)
+    returning c.rules, c.subjects, c.silent
+  ), pairs as (
+    select d.rule, d.subject, false as silent from due d
+    union all
+    select r.rule, s.subject, q.silent from queued q, unnest(q.rules) r(rule), unnest(q.subjects) s(subject)
+  )
+  select array_agg(p.rule) as rules, array_agg(p.subject) as subjects, array_agg(p.silent) as silent into asked from pairs p;
+  -- In one call: all locks are taken before the first question.
+  return tradeflow._settle(asked.rules, asked.subjects, asked.silent);
 end
 $$;
 
@@ -1304,7 +1281,7 @@ begin
     return;  -- the dump has the members
   end if;
   delete from tradeflow.members m where m.rule = _seed_view.rule;
-  perform tradeflow._settle(array[_seed_view.rule], null, true);
+  perform tradeflow._settle(array[_seed_view.rule], array[null::text], array[true]);
 end
 $$;
 
@@ -1337,6 +1314,8 @@ comment on column tradeflow.targets.paused_at is 'Since when nothing is sent the
 comment on column tradeflow.targets.paused_reason is 'Why it was paused.';
 
 comment on column tradeflow.actions.edge is 'enter: the answer became yes. leave: it is yes no longer; the facts are those of the last yes.';
+
+comment on column tradeflow.actions.params is 'JSON whose strings are templates over facts, steps, settings and rule. A string that is one {{ expression }} keeps its JSON type. when, which every kind has: whether the step is wanted; where it is false, the step is done without anything being done.';
 
 comment on column tradeflow.actions.lane is 'Template (over facts, source, event, subject, occurrence, key, rule, action) of the lane: actions of one lane are executed one after another, in the order of their ids. NULL: source:subject. One that cannot be rendered is an incident, and the action takes the default lane.';
 
@@ -1375,7 +1354,10 @@ begin
     raise exception 'action % of rule "%": params is a JSON %, not an object', new.step, new.rule, jsonb_typeof(new.params)
       using errcode = 'invalid_parameter_value', hint = 'params names each parameter: {"to": "…", "template": "…"}';
   end if;
-  problem := tradeflow._check_value(new.params, kind.params, 'params');
+  -- when is every kind's: whether the step is wanted at all.
+  problem := coalesce(tradeflow._check_value(new.params - 'when', kind.params, 'params'),
+                      case when new.params ? 'when' then tradeflow._check_value(
+                        new.params -> 'when', '{"type": ["boolean", "string"], "pattern": "^(true|false)$"}', 'params.when') end);
   if problem is not null then
     raise exception 'action % of rule "%": %', new.step, new.rule, problem
       using errcode = 'invalid_parameter_value',
@@ -1405,6 +1387,41 @@ begin
   return new;
 end
 $$;
+
+create or replace function tradeflow._actions_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  the_rule  tradeflow.rules;
+  missing   text;
+begin
+  select * into the_rule from tradeflow.rules r where r.name = case tg_op when 'DELETE' then old.rule else new.rule end;
+  if not found then
+    return null;
+  end if;
+  missing := tradeflow._rule_missing(the_rule);
+  if missing is distinct from the_rule.invalid then
+    update tradeflow.rules set invalid = missing where name = the_rule.name;
+  end if;
+  perform tradeflow._invalidate(to_regclass(coalesce(the_rule.source, the_rule.view)));
+  return null;
+end
+$$;
+
+create view tradeflow._first_actions as
+select f.rule, jsonb_object_agg(f.edge, to_jsonb(f) - '{rule,edge}'::text[]) as actions
+from (select distinct on (a.rule, a.edge) a.rule, a.edge, a.step, a.name, a.kind, a.target, a.max_attempts,
+             a.delay <> '0' or a.lane is not null as special
+      from tradeflow.actions a
+      order by a.rule, a.edge, a.step) f
+group by f.rule;
+
+comment on view tradeflow._first_actions is 'Internal. What a firing becomes, as compiled rules have it.';
+
+comment on column tradeflow._first_actions.rule is 'The rule.';
+
+comment on column tradeflow._first_actions.actions is 'By edge, the first action; special: it has a delay or a lane of its own.';
 
 create or replace function tradeflow._targets_after_write() returns trigger
 language plpgsql security definer
@@ -5519,8 +5536,8 @@ begin
     from tradeflow.outbox o
     where o.source = the_name and o.state = 'waiting' and o.key is not null;
   end if;
-  insert into tradeflow.view_checks (rule, subjects, silent)
-  select i.rule, array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
+  insert into tradeflow.view_checks (rules, subjects, silent)
+  select array[i.rule], array_agg(distinct m.subject), coalesce(current_setting('tradeflow.mode', true) = 'silent', false)
   from tradeflow.rule_inputs i
   join tradeflow.rules r on r.name = i.rule and tradeflow._is_asked(r)
   join tradeflow.members m on m.rule = i.rule
@@ -5613,10 +5630,8 @@ revoke execute on all functions in schema tradeflow from public;
 
 grant execute on function
   tradeflow.observer_in(cstring), tradeflow.observer_out(tradeflow.observer), tradeflow.observer_subscript(internal),
-  tradeflow._flush(), tradeflow._refuse_value(text, text), tradeflow.now(), tradeflow.version()
+  tradeflow._flush(), tradeflow.now(), tradeflow.version()
 to public;
-
-grant select on tradeflow.clock to public;
 
 grant select, insert, update, delete on tradeflow.rules, tradeflow.actions, tradeflow.templates, tradeflow.settings to tradeflow_author;
 
@@ -5629,6 +5644,7 @@ grant select on tradeflow.rule_versions, tradeflow.action_kinds, tradeflow.targe
 grant execute on function
   tradeflow.setting(text), tradeflow.watch(regclass, text[], text[], boolean), tradeflow.unwatch(regclass),
   tradeflow._qualified_name(regclass), tradeflow._require_columns(regclass, text[], text), tradeflow._invalidate(regclass),
+  tradeflow._refuse_value(text, text),
   tradeflow._install_triggers(regclass), tradeflow._check_watch(text), tradeflow._restoring(),
   tradeflow._compile(text, regclass, text, text, text, text, text, text[], text, regrole),
   tradeflow._rule_missing(tradeflow.rules), tradeflow._require_member(name, text), tradeflow._check_source(text, text),
@@ -5681,7 +5697,7 @@ grant insert, update, delete on tradeflow.targets, tradeflow.settings, tradeflow
 
 grant update (paused_at, paused_reason) on tradeflow.rules to tradeflow_operator;
 
-grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text) to tradeflow_operator;
+grant execute on function tradeflow.pause(text, text), tradeflow.resume(text), tradeflow._as_written(text), tradeflow._refuse_value(text, text) to tradeflow_operator;
 
 grant execute on function tradeflow._check_schema(jsonb, text) to tradeflow_operator;
 

@@ -4,23 +4,21 @@
 //! at once, or only recorded: here that is known from the compiled rule, and a row costs its place in the table and its
 //! indexes. Timers, once rules, bursts, loops, delays, lanes by template are left to the statement.
 
-use super::recent::Recent;
+use super::recent::{hash, Recent};
 use super::table::Table;
-use crate::cache::TableRules;
-use crate::definition::{self, FirstAction};
-use crate::index::RuleNumber;
-use crate::results::Firing;
+use super::Row;
+use crate::definition::{FirstAction, Rule};
 use crate::spi::Value;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::rc::Rc;
 
-/// Writes the firings that it can and takes them out of `firings`. Acting as the owner of tradeflow's tables. `held`: what
-/// is one of too many in its statement.
-pub fn write(firings: &mut Vec<&Firing>, held: impl Fn(&Firing) -> bool) {
-    let plain: Vec<&Firing> = firings.iter().filter(|f| is_plain(f) && !held(f)).copied().collect();
-    let Some(one) = plain.first().filter(|_| !traced()) else { return };
+/// Writes the firings that it can and takes them out of `rows`. Acting as the owner of tradeflow's tables.
+pub fn write(rows: &mut Vec<Row>) {
+    let due: Vec<(&Row, &Rule)> = rows.iter().filter_map(|r| Some((r, plain(r)?))).collect();
+    if due.is_empty() || traced() {
+        return;
+    }
     // SAFETY: what was done so far is seen by the scans below, as SPI has it for a statement; reads the time of the
     // transaction's start.
     let now = unsafe {
@@ -28,40 +26,40 @@ pub fn write(firings: &mut Vec<&Firing>, held: impl Fn(&Firing) -> bool) {
         pg_sys::GetCurrentTransactionStartTimestamp()
     };
     let Some(mut outbox) = Table::open(c"outbox", OUTBOX) else { return };
-    let Some(mut recent) = Recent::open(one.table.clock.unwrap_or(now)) else { return outbox.close() };
+    let Some(mut recent) = Recent::open() else { return outbox.close() };
 
-    let hashes: Vec<i64> = plain.iter().map(|f| Recent::hash(&rule(f).name, &f.subject)).collect();
-    let looping = looping(&plain, &hashes, &mut recent);
+    let hashes: Vec<i64> = due.iter().map(|(r, _)| hash(&[r.rule, ":", r.subject])).collect();
+    let looping = looping(&due, &hashes, &mut recent);
     let firing_ids = outbox.sequence(c"firing_id");
     let mut ready = false;
     let mut texts = FxHashMap::default();
-    for (firing, hash) in plain.iter().zip(&hashes).filter(|(f, _)| !looping.contains(&key(f))) {
-        let first = first(firing);
-        if firing.edge == "leave" && first.is_none() {
+    for ((row, rule), hash) in due.iter().zip(&hashes).filter(|((_, r), _)| !looping.contains(&key(r))) {
+        let first = first(row, rule);
+        if row.edge == "leave" && first.is_none() {
             continue; // told only to those who asked
         }
-        let (rule, state) = (rule(firing), state(firing));
+        let state = state(rule, first);
         // Names that many rows share are told apart by where they lie.
         let mut shared = |text: &str| {
             Some(*texts.entry((text.as_ptr(), text.len())).or_insert_with(|| outbox.keep_text(text)))
         };
         let values = [
             next_value(firing_ids),
-            shared(&rule.name),
+            shared(row.rule),
             rule.version.into_datum(),
-            shared(&firing.table.name),
-            shared(firing.event.name()),
-            outbox.text(&[&firing.subject]),
-            outbox.text(&[&firing.occurrence]),
-            firing.key,
-            shared(firing.edge),
+            shared(row.source),
+            shared(row.event),
+            outbox.text(&[row.subject]),
+            outbox.text(&[row.occurrence]),
+            row.key,
+            shared(row.edge),
             first.and_then(|a| a.step.into_datum()),
             first.and_then(|a| shared(a.name.as_deref()?)),
             first.and_then(|a| shared(&a.kind)),
             first.and_then(|a| shared(a.target.as_deref()?)),
-            outbox.text(&[&firing.table.name, ":", &firing.subject]),
+            outbox.text(&[row.source, ":", row.subject]),
             shared(state),
-            Some(firing.facts),
+            row.facts,
             now.into_datum(),
             first.map_or(1, |a| a.max_attempts).into_datum(),
             now.into_datum(),
@@ -74,7 +72,7 @@ pub fn write(firings: &mut Vec<&Firing>, held: impl Fn(&Firing) -> bool) {
     }
     recent.close();
     outbox.close();
-    firings.retain(|f| !is_plain(f) || held(f) || looping.contains(&key(f)));
+    rows.retain(|row| plain(row).is_none_or(|rule| looping.contains(&key(rule))));
     if ready {
         let [channel, payload] = ["tradeflow", ""].map(IntoDatum::into_datum);
         // SAFETY: pg_notify(text, text), which returns void; equal notifications of a transaction are one.
@@ -110,29 +108,27 @@ const OUTBOX: &[&str] = &[
     "created_at",
 ];
 
-fn rule(firing: &Firing) -> &definition::Rule {
-    &firing.table.rules[firing.rule as usize].definition
+/// A rule by where it lies.
+fn key(rule: &Rule) -> *const Rule {
+    rule
 }
 
-fn key(firing: &Firing) -> (*const TableRules, RuleNumber) {
-    (Rc::as_ptr(&firing.table), firing.rule)
+fn first<'a>(row: &Row, rule: &'a Rule) -> Option<&'a FirstAction> {
+    rule.first.get(row.edge)
 }
 
-fn first(firing: &Firing) -> Option<&FirstAction> {
-    rule(firing).first.get(firing.edge)
+/// The rule of a firing that is due now, whatever else there is.
+fn plain<'a>(row: &Row<'a>) -> Option<&'a Rule> {
+    row.definition.filter(|rule| {
+        row.fire_at.is_none()
+            && !row.held
+            && rule.fires != "once"
+            && !first(row, rule).is_some_and(|action| action.special)
+    })
 }
 
-/// Whether the firing is due now, whatever else there is.
-fn is_plain(firing: &Firing) -> bool {
-    let compiled = &firing.table.rules[firing.rule as usize];
-    firing.fire_at.is_none()
-        && !compiled.timed
-        && compiled.definition.fires != "once"
-        && !first(firing).is_some_and(|action| action.special)
-}
-
-fn state(firing: &Firing) -> &'static str {
-    match (rule(firing).mode.as_str(), first(firing)) {
+fn state(rule: &Rule, first: Option<&FirstAction>) -> &'static str {
+    match (rule.mode.as_str(), first) {
         ("shadow", _) => "shadow",
         (_, None) => "done",
         (_, Some(_)) => "ready",
@@ -149,21 +145,17 @@ fn traced() -> bool {
 }
 
 /// The rules that have fired about one of these subjects as often as they may within an hour, or would by now.
-fn looping(
-    firings: &[&Firing],
-    hashes: &[i64],
-    recent: &mut Recent,
-) -> FxHashSet<(*const TableRules, RuleNumber)> {
+fn looping(due: &[(&Row, &Rule)], hashes: &[i64], recent: &mut Recent) -> FxHashSet<*const Rule> {
     let mut counts: FxHashMap<i64, i32> = FxHashMap::default();
     let mut looping = FxHashSet::default();
-    for (firing, hash) in firings.iter().zip(hashes) {
-        if rule(firing).mode == "shadow" {
+    for ((_, rule), hash) in due.iter().zip(hashes) {
+        if rule.mode == "shadow" {
             continue;
         }
         let count = counts.entry(*hash).or_insert_with(|| recent.count(*hash));
         *count += 1;
-        if *count > rule(firing).max_per_subject {
-            looping.insert(key(firing));
+        if *count > rule.max_per_subject {
+            looping.insert(key(rule));
         }
     }
     looping

@@ -1,6 +1,7 @@
 //! `tradeflow.recent_firings`, by which loops are found: how often a rule fired about a subject within the last hour.
 
 use super::table::Table;
+use crate::clock;
 use crate::spi::Value;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
@@ -9,6 +10,13 @@ use std::ffi::c_int;
 extern "C" {
     /// common/hashfn.h
     fn hash_bytes_extended(bytes: *const u8, len: c_int, seed: u64) -> u64;
+}
+
+/// hashtextextended(the parts put together, 0), the database's own collation being one in which equal texts are the same.
+pub fn hash(parts: &[&str]) -> i64 {
+    let text = parts.concat();
+    // SAFETY: reads so many bytes; raises nothing.
+    unsafe { hash_bytes_extended(text.as_ptr(), text.len() as c_int, 0) as i64 }
 }
 
 /// The table, open, with what is known of the clock.
@@ -24,7 +32,8 @@ const HOUR: i64 = 3_600_000_000;
 
 impl Recent {
     /// None where the statement must do it.
-    pub fn open(now: pg_sys::TimestampTz) -> Option<Recent> {
+    pub fn open() -> Option<Recent> {
+        let now = clock::now();
         let table = Table::open(c"recent_firings", &["about", "at"])?;
         // SAFETY: a catalogue look-up; the snapshot is let go by `close`, or by the transaction's end.
         unsafe {
@@ -39,15 +48,7 @@ impl Recent {
         }
     }
 
-    /// What the table knows a rule and a subject by: hashtextextended(rule || ':' || subject, 0), the database's own
-    /// collation being one in which equal texts are the same.
-    pub fn hash(rule: &str, subject: &str) -> i64 {
-        let text = [rule, ":", subject].concat();
-        // SAFETY: reads so many bytes; raises nothing.
-        unsafe { hash_bytes_extended(text.as_ptr(), text.len() as c_int, 0) as i64 }
-    }
-
-    /// How often it fired within the hour before now.
+    /// How often a rule fired about a subject within the hour before now. `hash`: of rule, ":", subject.
     pub fn count(&mut self, hash: i64) -> i32 {
         // SAFETY: a scan by the table's own index, as Postgres makes them of its catalogues.
         unsafe {

@@ -19,10 +19,7 @@ select jsonb_build_object(
                 'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
                 'delayed', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'enter' and (x.delay <> '0' or x.recheck)),
                 'version', r.version, 'mode', r.mode, 'max_per_subject', r.max_per_subject,
-                'first', (select coalesce(jsonb_object_agg(f.edge, to_jsonb(f) - 'edge'), '{}')
-                          from (select distinct on (x.edge) x.edge, x.step, x.name, x.kind, x.target, x.max_attempts,
-                                       x.delay <> '0' or x.lane is not null as special
-                                from tradeflow.actions x where x.rule = r.name order by x.edge, x.step) f),
+                'first', coalesce((select f.actions from tradeflow._first_actions f where f.rule = r.name), '{}'),
                 'leaves', exists (select from tradeflow.actions x where x.rule = r.name and x.edge = 'leave')) as rule
             from tradeflow.rules r
             where r.source = w.name and tradeflow._is_asked(r)

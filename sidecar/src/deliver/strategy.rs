@@ -97,6 +97,10 @@ pub trait Setting: Send + Sync {
     fn taken(&self, _name: &str, wanted: &Json, after: &Json) -> bool {
         same(wanted, after)
     }
+    /// What its result says besides.
+    fn result(&self) -> Map<String, Json> {
+        Map::new()
+    }
     /// All of it is there.
     fn settled(&self, _after: &Map<String, Json>) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
@@ -133,7 +137,7 @@ async fn set<T: Setting>(setting: &T, lock: Option<&Held>) -> Result<Json, Failu
         differing.keys().map(|name| (name.clone(), now.get(name).cloned().unwrap_or_default())).collect();
     if differing.is_empty() {
         setting.settled(&now).await?;
-        return Ok(json!({"changed": {}, "before": {}, "skipped": true}));
+        return Ok(with(setting.result(), json!({"changed": {}, "before": {}, "skipped": true})));
     }
     if let Some(lock) = lock {
         lock.check().await?;
@@ -152,7 +156,14 @@ async fn set<T: Setting>(setting: &T, lock: Option<&Held>) -> Result<Json, Failu
         )));
     }
     setting.settled(&after).await?;
-    Ok(json!({"changed": differing, "before": before, "skipped": false}))
+    Ok(with(setting.result(), json!({"changed": differing, "before": before, "skipped": false})))
+}
+
+fn with(more: Map<String, Json>, mut result: Json) -> Json {
+    if let Some(map) = result.as_object_mut() {
+        map.extend(more);
+    }
+    result
 }
 
 /// What can be found before it is created.

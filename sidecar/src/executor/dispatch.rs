@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::future::BoxFuture;
+use serde_json::{json, Value as Json};
 use tokio_postgres::types::{ToSql, Type};
 use tracing::{debug, warn};
 
@@ -109,7 +110,9 @@ async fn execute(
         }
     };
     let context = context::of(claimed.clone(), shared.catalog.settings());
-    let params = shared.catalog.renderer.params(&template, kind.html_params(), &context)?;
+    let Some(params) = shared.catalog.renderer.step(&template, kind.html_params(), &context)? else {
+        return Ok(Done::Result(not_wanted()));
+    };
     let start = Lease { shared, action, since: claimed.at };
     let job = Job {
         action,
@@ -122,6 +125,11 @@ async fn execute(
         traceparent,
     };
     kind.deliver(job).await
+}
+
+/// The result of a step whose `when` said no.
+pub fn not_wanted() -> Json {
+    json!({"skipped": crate::render::WHEN})
 }
 
 /// The lease of one action.

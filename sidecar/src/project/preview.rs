@@ -61,7 +61,7 @@ pub async fn run(config: &Config, pool: &db::Pool, sql: &str) -> Result<Vec<Firi
         let actions: Json = row.try_get("actions")?;
         let nothing_follows = firing.state == "cancelled";
         for action in actions.as_array().into_iter().flatten().filter(|_| !nothing_follows) {
-            firing.actions.push(rehearsal.render(&catalog, &Arc::new(claimed(&firing, action, version))));
+            firing.actions.extend(rehearsal.render(&catalog, &Arc::new(claimed(&firing, action, version))));
         }
         firings.push(firing);
     }

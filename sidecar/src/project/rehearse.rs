@@ -15,6 +15,7 @@ use crate::db;
 use crate::deliver::{Deliver, Failure, Job, Start};
 use crate::executor::catalog::Catalog;
 use crate::executor::claim::{read, Claimed};
+use crate::executor::dispatch::not_wanted;
 use crate::executor::{self, context};
 use crate::secret::Secrets;
 
@@ -47,13 +48,13 @@ impl Rehearsal {
         Ok(Rehearsal { kinds: Arc::new(kinds), secrets: Arc::new(Secrets::new(&config.secrets)) })
     }
 
-    /// Renders one action.
-    pub fn render(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Sent {
+    /// Renders one action; none: its `when` says that it is not wanted.
+    pub fn render(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Option<Sent> {
         let (request, error) = match self.request(catalog, claimed) {
-            Ok(request) => (request, None),
+            Ok(request) => (request?, None),
             Err(failure) => (Json::Null, Some(failure.message)),
         };
-        Sent {
+        Some(Sent {
             rule: claimed.action.rule.clone(),
             subject: claimed.subject.clone(),
             occurrence: claimed.occurrence.clone(),
@@ -63,24 +64,24 @@ impl Rehearsal {
             target: claimed.target.clone(),
             request,
             error,
-        }
+        })
     }
 
-    fn request(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Result<Json, Failure> {
+    fn request(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Result<Option<Json>, Failure> {
         let kind = self.kinds.iter().find(|k| k.kind() == claimed.action.kind);
         let raw = claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
         let template = catalog.params(raw);
         let context = context::of(claimed.clone(), catalog.settings());
         let html = kind.map_or(&[][..], |k| k.html_params());
-        let params = catalog.renderer.params(&template, html, &context)?;
+        let Some(params) = catalog.renderer.step(&template, html, &context)? else { return Ok(None) };
         // A kind of another client's, or one without a target, is known by its parameters only.
         let (Some(kind), Some(target)) = (kind.filter(|k| k.system().is_some()), &claimed.target) else {
-            return Ok(params);
+            return Ok(Some(params));
         };
         let target = catalog
             .target(target)
             .ok_or_else(|| Failure::retry(format!("there is no target \"{target}\"")))?;
-        kind.preview(&Job {
+        let job = Job {
             action: &claimed.action,
             target: &target,
             params,
@@ -89,7 +90,8 @@ impl Rehearsal {
             secrets: &self.secrets,
             start: &Never,
             traceparent: None,
-        })
+        };
+        kind.preview(&job).map(Some)
     }
 
     /// Whether a kind's effect is in the database: then it is real, and goes with the transaction.
@@ -129,7 +131,10 @@ impl Rehearsal {
             let catalog = Catalog::load(client).await?;
             for row in rows.iter().filter(|row| own.contains(&row.get("id"))) {
                 let claimed = Arc::new(read(row, Instant::now())?);
-                let mut one = self.render(&catalog, &claimed);
+                let Some(mut one) = self.render(&catalog, &claimed) else {
+                    complete(client, &claimed, &not_wanted()).await?;
+                    continue;
+                };
                 if one.error.is_none() && self.is_in_database(&one.kind) {
                     one.error = execute(client, &claimed, &one.request).await?;
                     if one.error.is_none() {
@@ -137,9 +142,9 @@ impl Rehearsal {
                         continue;
                     }
                 }
-                let (id, attempt) = (claimed.action.id, claimed.action.attempt);
                 match &one.error {
                     Some(error) => {
+                        let (id, attempt) = (claimed.action.id, claimed.action.attempt);
                         let fail = "select tradeflow.fail($1, $2, $3, 'dead')";
                         client.query(fail, &[&id, &attempt, error]).await?;
                     }
@@ -148,14 +153,20 @@ impl Rehearsal {
                         if let Some(result) = result.as_object_mut() {
                             result.insert("request".into(), one.request.clone());
                         }
-                        let complete = "select * from tradeflow.complete($1, $2, $3)";
-                        client.query(complete, &[&vec![id], &vec![attempt], &vec![result]]).await?;
+                        complete(client, &claimed, &result).await?;
                     }
                 }
                 sent.push(one);
             }
         }
     }
+}
+
+async fn complete(client: &Client, claimed: &Claimed, result: &Json) -> Result<(), Error> {
+    let complete = "select * from tradeflow.complete($1, $2, $3)";
+    let (id, attempt) = (claimed.action.id, claimed.action.attempt);
+    client.query(complete, &[&vec![id], &vec![attempt], &vec![result]]).await?;
+    Ok(())
 }
 
 /// Executes an action whose effect is in the database; why it failed.

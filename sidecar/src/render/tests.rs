@@ -220,3 +220,20 @@ fn replaced_templates_take_effect_at_once() {
     renderer.replace_templates(vec![changed]);
     assert_eq!(renderer.mail("main", &context()).unwrap().unwrap().text, "u");
 }
+
+#[test]
+fn a_step_that_is_not_wanted_is_not_rendered() {
+    let step = |when: Json, to: &str| renderer().step(&json!({"when": when, "to": to}), &[], &context());
+    assert_eq!(
+        step(json!("{{ facts.quantity > 2 }}"), "{{ facts.quantity }}").unwrap(),
+        Some(json!({"to": 3}))
+    );
+    assert_eq!(step(json!("{{ facts.quantity > 3 }}"), "{{ steps.first.nowhere }}").unwrap(), None);
+    assert_eq!(step(json!("{{ facts.nothing }}"), "x").unwrap(), None);
+    assert_eq!(step(json!(false), "x").unwrap(), None);
+    assert_eq!(step(json!("{% if facts.flag %}true{% endif %}"), "x").unwrap(), Some(json!({"to": "x"})));
+    let wrong = step(json!("{{ facts.name }}"), "x").unwrap_err().to_string();
+    assert!(wrong.starts_with("params.when: true or false is needed"), "{wrong}");
+    assert!(step(json!("{{ facts.nowhere }}"), "x").unwrap_err().to_string().starts_with("params.when"));
+    assert_eq!(renderer().step(&json!({"to": "x"}), &[], &context()).unwrap(), Some(json!({"to": "x"})));
+}

@@ -18,6 +18,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::server::{Server, Vendor};
 
+mod control;
 mod range;
 mod structure;
 mod values;
@@ -294,6 +295,9 @@ impl Vendor for Office {
     fn answer(&self, request: &Request) -> Reply {
         if request.is("POST", "/token") {
             return self.token(request);
+        }
+        if let ["_fake", rest @ ..] = request.segments().as_slice() {
+            return control::answer(&mut self.state(), request, rest);
         }
         let token = request.header("authorization").strip_prefix("Bearer ").unwrap_or_default().to_owned();
         if !self.state().tokens.contains(&token) {

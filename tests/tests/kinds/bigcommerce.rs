@@ -256,10 +256,28 @@ async fn credit_is_added_once_for_each_key() {
     assert_eq!(open, 0);
 
     // With a cap over all that was added (10.50 + 20), and clawed back down to nothing.
-    scene.run(kind, json!({"company_id": id, "amount": 100, "key": "capped", "cap": 40})).await.done();
+    let capped = json!({"company_id": id, "amount": 100, "key": "capped", "cap": 40});
+    let result = scene.run(kind, capped.clone()).await.done();
+    assert_eq!(
+        (result["amount"].to_string(), result["available"].to_string()),
+        ("9.5".into(), "79.5".into())
+    );
+    assert_eq!(
+        scene.run(kind, capped).await.done()["amount"].to_string(),
+        "9.5",
+        "what counted, asked again"
+    );
     assert_eq!(available(&shop, id), "79.5");
     scene.run(kind, json!({"company_id": id, "amount": -1000, "key": "refund"})).await.done();
     assert_eq!(available(&shop, id), "0");
+
+    // A company without credit gets one that it cannot overdraw.
+    let other = shop.edit(|store| *store.companies.keys().nth(1).expect("there is one"));
+    shop.edit(|store| store.credit.remove(&other));
+    let error = scene.run(kind, json!({"company_id": other, "amount": 1})).await.dead();
+    assert!(error.contains("no credit enabled"), "{error}");
+    scene.run(kind, json!({"company_id": other, "amount": 5, "enable": true})).await.done();
+    assert!(shop.edit(|store| store.credit[&other].enabled && store.credit[&other].limit_purchases));
 
     let error = scene.run(kind, json!({"company_id": id, "amount": 1, "currency": "EUR"})).await.dead();
     assert!(error.contains("USD, not EUR"), "{error}");
@@ -327,7 +345,7 @@ async fn two_who_want_an_invoice_of_one_order_get_one() {
     let shop = BigCommerce::start();
     let scene = scene(&shop).await;
     let order = order(&shop);
-    let params = json!({"bc_order_id": order});
+    let params = json!({"bc_order_id": order, "due_on": "2030-01-31"});
     let (one, two) = (
         scene.fire("bigcommerce.create_invoice_from_order", &params).await,
         scene.fire("bigcommerce.create_invoice_from_order", &params).await,
@@ -335,6 +353,24 @@ async fn two_who_want_an_invoice_of_one_order_get_one() {
     let (one, two) = (scene.end(&one).await.done(), scene.end(&two).await.done());
     assert_eq!(one["invoice_id"], two["invoice_id"]);
     assert_ne!(one["created"], two["created"]);
+    let due = |shop: &BigCommerce| {
+        let id = one["invoice_id"].as_i64().expect("an id");
+        shop.edit(|s| (s.invoices[&id].int("dueDate") - 1_896_048_000, s.invoices[&id].int("status")))
+    };
+    assert_eq!(due(&shop), (0, 0), "2030-01-31");
+    // One that is there is due when it is asked for too, unless it is paid.
+    scene
+        .run("bigcommerce.create_invoice_from_order", json!({"bc_order_id": order, "due_on": "2030-02-01"}))
+        .await
+        .done();
+    assert_eq!(due(&shop), (86_400, 0));
+    let id = one["invoice_id"].as_i64().expect("an id");
+    shop.edit(|s| s.patch_invoice(id, json!({"status": 2})));
+    scene
+        .run("bigcommerce.create_invoice_from_order", json!({"bc_order_id": order, "due_on": "2030-03-01"}))
+        .await
+        .done();
+    assert_eq!(due(&shop), (86_400, 2));
     // Under a number of our own: the second of the same is the first, another one is an error.
     let own = json!({"company_id": company(&shop), "number": "R-1", "amount": "400.10", "currency": "USD", "due_on": "2030-01-01"});
     shop.faults().next_of("POST", "/api/v3/io/ip/invoices", 1, Fault::Lost);
@@ -359,6 +395,14 @@ async fn an_orders_status_is_set_when_it_differs() {
     assert_eq!(scene.run("bigcommerce.set_order_status", params).await.done()["skipped"], json!(true));
     assert_eq!(writes(&shop), written);
     scene.run("bigcommerce.set_order_status", json!({"bc_order_id": 99999999, "status": 7})).await.dead();
+    // What it is paid with, alone: the status stays.
+    scene
+        .run("bigcommerce.set_order_status", json!({"bc_order_id": order, "payment_method": "Bank Deposit"}))
+        .await
+        .done();
+    let both = shop
+        .edit(|s| (s.orders[&order].int("status_id"), s.orders[&order].text("payment_method").to_owned()));
+    assert_eq!(both, (7, "Bank Deposit".to_owned()));
 }
 
 #[tokio::test]

@@ -48,6 +48,34 @@ async fn a_function_is_called_once_as_the_owner_and_its_result_is_read_by_later_
 }
 
 #[tokio::test]
+async fn a_step_that_is_not_wanted_is_passed_over() {
+    let scene = scene().await;
+    scene
+        .db
+        .sql(
+            r#"insert into tradeflow.rules (name, source, condition) values ('asks', 'public.jobs', 'new.id = 500');
+               insert into tradeflow.actions (rule, step, name, kind, params) values
+                 ('asks', 1, 'no', 'task', '{"when": "{{ facts.id > 500 }}", "pool": "a", "title": "{{ steps.nothing.there }}"}'),
+                 ('asks', 2, 'yes', 'task', '{"when": "{{ steps.no.skipped == ''when'' }}", "pool": "b", "title": "x"}');
+               insert into jobs values (500)"#,
+        )
+        .await;
+    scene
+        .db
+        .until("select count(*) = 2 from tradeflow.outbox_history where rule = 'asks' and state = 'done'")
+        .await;
+    assert_eq!(scene.db.column::<String>("select pool from tradeflow.tasks").await, ["b"]);
+    let error = scene
+        .db
+        .error(
+            r#"update tradeflow.actions set params = params || '{"when": "sometimes"}' where rule = 'asks'"#,
+        )
+        .await;
+    assert_eq!(error.code, "22023");
+    assert!(error.message.contains("params.when"), "{}", error.message);
+}
+
+#[tokio::test]
 async fn a_functions_error_undoes_it_and_what_it_may_not_do_it_does_not() {
     let scene = scene().await;
     let author = scene.db.role(&["tradeflow_author"]).await;

@@ -150,7 +150,7 @@ async fn a_setting_of_the_wrong_type_is_found_where_it_stands() {
     );
     let said = shop.run(["plan"]);
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("rules/quote_below_base_price.sql:12:29: setting \"discount_warn_percent\": \"twenty\" is no number"), "{}", said.stderr);
+    assert!(said.stderr.contains("rules/quote_below_base_price.sql:14:29: setting \"discount_warn_percent\": \"twenty\" is no number"), "{}", said.stderr);
 }
 
 #[tokio::test]

@@ -27,7 +27,14 @@ async fn a_change_s_mails_are_shown_and_nothing_is_kept() {
     );
     assert!(text.contains("rule quote_expiry_reminder for 17, 7 (update of store.quotes): left out, since its time has passed"), "{text}");
     assert!(
-        text.contains("4 firings, 3 mails, 0 other actions; nothing was kept, nothing was sent"),
+        text.contains("4 firings, 3 mails, 3 other actions; nothing was kept, nothing was sent"),
+        "{text}"
+    );
+    // Closing the checkout goes by what the step before it finds.
+    assert!(
+        text.contains(
+            "3 bigcommerce.update_quote via bigcommerce\n    it reads the result of an earlier step"
+        ),
         "{text}"
     );
     let index = shop.read("preview/index.html");

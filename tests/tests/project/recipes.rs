@@ -31,7 +31,10 @@ async fn all_recipes_together_pass_their_own_tests() {
 fn a_recipe_shows_itself() {
     let list = Tradeflow::new(["recipe", "list"]).run();
     assert!(
-        list.success().contains("quote_expiry_reminder   who holds an open quote is reminded"),
+        list.success()
+            .lines()
+            .any(|line| line.starts_with("quote_expiry_reminder ")
+                && line.contains(" who holds an open quote is")),
         "{}",
         list.stdout
     );

@@ -27,6 +27,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 const AVAILABLE: &str = "availableCredit";
 const ENABLED: &str = "creditEnabled";
 const CURRENCY: &str = "creditCurrency";
+const LIMIT: &str = "limitPurchases";
 
 pub struct Credit {
     store: Store,
@@ -35,8 +36,10 @@ pub struct Credit {
     key: String,
     outbox_id: i64,
     params: Params,
-    /// The entry and the balances around it, once they are known.
+    /// The entry and the balance before it, once they are known.
     entry: OnceLock<Entry>,
+    /// What the company has left in the end.
+    available: OnceLock<Json>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +56,10 @@ struct Params {
 
 struct Entry {
     id: i64,
+    /// As it counts: less than was asked for when the cap cut it.
+    amount: Decimal,
     before: Decimal,
+    settled: bool,
 }
 
 impl Operation for Credit {
@@ -70,6 +76,7 @@ impl Operation for Credit {
             outbox_id: job.action.id,
             params,
             entry: OnceLock::new(),
+            available: OnceLock::new(),
         })
     }
 }
@@ -119,7 +126,7 @@ impl Setting for Credit {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
         let answer = self.store.get(Area::B2b, &self.path(), &[]).await?;
         let get = |key: &str| (key.to_owned(), data(&answer).get(key).cloned().unwrap_or_default());
-        Ok(Map::from_iter([get(AVAILABLE), get(ENABLED), get(CURRENCY)]))
+        Ok(Map::from_iter([get(AVAILABLE), get(ENABLED), get(CURRENCY), get(LIMIT)]))
     }
 
     async fn wanted(&self, now: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
@@ -145,7 +152,8 @@ impl Setting for Credit {
                     self.params.company_id.0
                 )));
             }
-            wanted.insert(ENABLED.into(), true.into());
+            // Without a limit a company may buy for more than it has.
+            wanted.extend([(ENABLED.to_owned(), true.into()), (LIMIT.to_owned(), true.into())]);
         }
         let client = self.tools.pool.get().await?;
         self.resolve(&client, available).await?;
@@ -164,14 +172,15 @@ impl Setting for Credit {
                    from tradeflow.ledger_enter($1, $2, $3, $4, $5, $6, $7) e";
         let row = client.query_typed_one(sql, &values).await?;
         let (id, amount): (i64, Decimal) = (row.try_get("id")?, row.try_get("amount")?);
-        if row.try_get("settled")? {
+        let settled = row.try_get("settled")?;
+        let _ = self.entry.set(Entry { id, amount, before: available, settled });
+        if settled {
             return Ok(wanted);
         }
         let after = (available + amount).max(Decimal::ZERO);
         let values: [(&(dyn ToSql + Sync), Type); 3] =
             [(&id, Type::INT8), (&available, Type::NUMERIC), (&after, Type::NUMERIC)];
         client.query_typed("select tradeflow.ledger_sending($1, $2, $3)", &values).await?;
-        let _ = self.entry.set(Entry { id, before: available });
         wanted.insert(AVAILABLE.into(), number(after));
         Ok(wanted)
     }
@@ -197,8 +206,15 @@ impl Setting for Credit {
         }
     }
 
-    async fn settled(&self, _: &Map<String, Json>) -> Result<(), Failure> {
-        let Some(entry) = self.entry.get() else { return Ok(()) };
+    fn result(&self) -> Map<String, Json> {
+        let amount = self.entry.get().map_or(Json::Null, |entry| number(entry.amount));
+        let available = self.available.get().cloned().unwrap_or_default();
+        Map::from_iter([("amount".to_owned(), amount), ("available".to_owned(), available)])
+    }
+
+    async fn settled(&self, after: &Map<String, Json>) -> Result<(), Failure> {
+        let _ = self.available.set(after.get(AVAILABLE).cloned().unwrap_or_default());
+        let Some(entry) = self.entry.get().filter(|entry| !entry.settled) else { return Ok(()) };
         settle(&self.tools.pool.get().await?, entry.id, true).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, NaiveDate, NaiveTime};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{json, Value as Json};
@@ -14,6 +15,9 @@ use crate::deliver::params::{self, Amount, Day, Filled, Id, Text};
 use crate::deliver::strategy::{Created, Creation, DeterministicId, LookUpFirst, Operation};
 use crate::deliver::{Failure, Job, System, Tools};
 
+/// An invoice's status when nothing is left to pay.
+const PAID: i64 = 2;
+
 /// `bigcommerce.create_invoice_from_order`. What a second call for an order does is not documented, so there is none: the
 /// invoice is looked for first, and one of us creates it at a time.
 pub struct FromOrder {
@@ -21,12 +25,14 @@ pub struct FromOrder {
     tools: Arc<Tools>,
     target: String,
     order: i64,
+    due_on: Option<NaiveDate>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FromOrderParams {
     bc_order_id: Id,
+    due_on: Option<Day>,
 }
 
 impl Operation for FromOrder {
@@ -36,8 +42,35 @@ impl Operation for FromOrder {
     fn read(tools: &Arc<Tools>, job: &Job<'_>) -> Result<FromOrder, Failure> {
         let params: FromOrderParams = params::read(&job.params)?;
         let target = job.target.name.clone();
-        Ok(FromOrder { store: store(tools, job)?, tools: tools.clone(), target, order: params.bc_order_id.0 })
+        let due_on = params.due_on.map(|day| day.0);
+        Ok(FromOrder {
+            store: store(tools, job)?,
+            tools: tools.clone(),
+            target,
+            order: params.bc_order_id.0,
+            due_on,
+        })
     }
+}
+
+impl FromOrder {
+    /// The call that makes an invoice takes no day: the store's own terms say when it is due. Another day is set afterwards,
+    /// by whichever attempt finds that it is not that one yet; a paid invoice stays as it is.
+    async fn due(&self, id: &Json, invoice: &Json) -> Result<(), Failure> {
+        let now = invoice.get("dueDate").and_then(value::int).and_then(|at| DateTime::from_timestamp(at, 0));
+        let paid = invoice.get("status").and_then(value::int) == Some(PAID);
+        let Some(day) = self.due_on.filter(|day| !paid && now.map(|at| at.date_naive()) != Some(*day)) else {
+            return Ok(());
+        };
+        let (path, body) = (format!("ip/invoices/{}", text(id)), json!({"dueDate": midnight(day)}));
+        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await?;
+        Ok(())
+    }
+}
+
+/// A day as these calls take it: unix seconds of its beginning in UTC.
+fn midnight(day: NaiveDate) -> i64 {
+    day.and_time(NaiveTime::MIN).and_utc().timestamp()
 }
 
 fn result(id: &Json, number: &Json) -> Json {
@@ -52,8 +85,9 @@ impl Creation for FromOrder {
 
     async fn find(&self) -> Result<Option<Json>, Failure> {
         let number = self.order.to_string();
-        let found = search(&self.store, "orderNumber", &number).await?;
-        Ok(found.map(|row| result(&row["id"], &row["invoiceNumber"])))
+        let Some(row) = search(&self.store, "orderNumber", &number).await? else { return Ok(None) };
+        self.due(&row["id"], &row).await?;
+        Ok(Some(result(&row["id"], &row["invoiceNumber"])))
     }
 
     async fn create(&self) -> Result<Created, Failure> {
@@ -69,6 +103,7 @@ impl Creation for FromOrder {
         match self.store.call(Method::POST, Area::B2b, &path, &[], Some(&json!({}))).await {
             Ok(answer) => {
                 let made = data(&answer);
+                self.due(&made["invoiceId"], made).await?;
                 Ok(Created::New(result(&made["invoiceId"], &made["invoiceNumber"])))
             }
             Err(error) if says_exists(&error) && !error.is(404) => Ok(Created::Exists(error.into())),
@@ -139,7 +174,7 @@ impl Creation for Invoice {
         let mut body = json!({"invoiceNumber": self.number, "customerId": params.company_id.0.to_string(),
             "originalBalance": balance, "openBalance": balance});
         if let Some(day) = params.due_on {
-            body["dueDate"] = day.0.and_time(chrono::NaiveTime::MIN).and_utc().timestamp().into();
+            body["dueDate"] = midnight(day.0).into();
         }
         for (key, given) in [
             ("orderNumber", &params.order_number),

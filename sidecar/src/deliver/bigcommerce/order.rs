@@ -1,15 +1,15 @@
-//! `bigcommerce.set_order_status`: through core V2. Set only when it differs, since setting may mail the customer and move
+//! `bigcommerce.set_order_status`: status and payment method, through core V2. Set only when it differs, since setting may mail the customer and move
 //! stock; and never with lines or fees in the same request, which would lose discounts.
 
 use std::sync::Arc;
 
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{json, Map, Value as Json};
+use serde_json::{Map, Value as Json};
 
 use super::store;
 use crate::bigcommerce::{Area, Store};
-use crate::deliver::params::{self, Id, Text};
+use crate::deliver::params::{self, Filled, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
 use crate::deliver::{Failure, Job, System, Tools};
 
@@ -32,17 +32,21 @@ const STATUSES: [&str; 15] = [
     "partially refunded",
 ];
 
+const STATUS: &str = "status_id";
+const PAYMENT_METHOD: &str = "payment_method";
+
 pub struct Status {
     store: Store,
     order: i64,
-    status: i64,
+    wanted: Map<String, Json>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Params {
     bc_order_id: Id,
-    status: Text,
+    status: Option<Text>,
+    payment_method: Option<Filled>,
 }
 
 impl Operation for Status {
@@ -51,33 +55,43 @@ impl Operation for Status {
 
     fn read(tools: &Arc<Tools>, job: &Job<'_>) -> Result<Status, Failure> {
         let params: Params = params::read(&job.params)?;
-        let word = params.status.0.trim().to_lowercase();
-        let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
-        let status = code.filter(|n| (0..15).contains(n)).ok_or_else(|| {
-            Failure::dead(format!(
-                "params.status: 0 to 14, or one of {}; not \"{word}\"",
-                STATUSES.join(", ")
-            ))
-        })?;
-        Ok(Status { store: store(tools, job)?, order: params.bc_order_id.0, status })
+        let mut wanted = Map::new();
+        if let Some(Text(status)) = &params.status {
+            wanted.insert(STATUS.into(), code(status)?.into());
+        }
+        wanted.extend(params.payment_method.map(|method| (PAYMENT_METHOD.to_owned(), method.0.into())));
+        if wanted.is_empty() {
+            return Err(Failure::dead("params: a status or a payment_method is needed"));
+        }
+        Ok(Status { store: store(tools, job)?, order: params.bc_order_id.0, wanted })
     }
+}
+
+/// The id of a status, given as that or as the system's label.
+fn code(status: &str) -> Result<i64, Failure> {
+    let word = status.trim().to_lowercase();
+    let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
+    code.filter(|n| (0..15).contains(n)).ok_or_else(|| {
+        Failure::dead(format!("params.status: 0 to 14, or one of {}; not \"{word}\"", STATUSES.join(", ")))
+    })
 }
 
 impl Setting for Status {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
         let answer = self.store.get(Area::V2, &format!("orders/{}", self.order), &[]).await?;
-        match answer.body.get("status_id") {
-            Some(status) => Ok(Map::from_iter([("status_id".to_owned(), status.clone())])),
-            None => Err(Failure::dead(format!("there is no order {}", self.order))),
+        if answer.body.get(STATUS).is_none() {
+            return Err(Failure::dead(format!("there is no order {}", self.order)));
         }
+        let get = |key: &str| (key.to_owned(), answer.body.get(key).cloned().unwrap_or_default());
+        Ok(Map::from_iter([get(STATUS), get(PAYMENT_METHOD)]))
     }
 
     async fn wanted(&self, _: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
-        Ok(Map::from_iter([("status_id".to_owned(), self.status.into())]))
+        Ok(self.wanted.clone())
     }
 
-    async fn write(&self, _: &Map<String, Json>, _: &Map<String, Json>) -> Result<(), Failure> {
-        let body = json!({"status_id": self.status});
+    async fn write(&self, _: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
+        let body = Json::Object(differing.clone());
         self.store.call(Method::PUT, Area::V2, &format!("orders/{}", self.order), &[], Some(&body)).await?;
         Ok(())
     }

@@ -17,6 +17,9 @@ struct Suite {
     clock: Option<String>,
     /// Rows that are there already: nothing fires for them.
     given: Option<String>,
+    /// The rules it is about: the others are off meanwhile. None: all are on.
+    #[serde(default, deserialize_with = "one_or_many")]
+    rules: Vec<String>,
     #[serde(default)]
     answers: BTreeMap<String, Json>,
     tests: Vec<Case>,
@@ -30,6 +33,8 @@ pub struct Case {
     pub clock: Option<String>,
     #[serde(default, deserialize_with = "one_or_many")]
     pub given: Vec<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub rules: Vec<String>,
     /// What targets return, by name: the result that later steps read.
     #[serde(default)]
     pub answers: BTreeMap<String, Json>,
@@ -119,12 +124,13 @@ pub fn read(file: &File) -> Result<Vec<Case>, Error> {
         };
         Error::Problems(vec![problem.hint("docs/guide/testing.md has the form of test files")])
     })?;
-    let Suite { clock, given, answers, tests } = suite;
+    let Suite { clock, given, rules, answers, tests } = suite;
     Ok(tests
         .into_iter()
         .map(|mut case| {
             case.clock = case.clock.or_else(|| clock.clone());
             case.given.splice(0..0, given.clone());
+            case.rules.splice(0..0, rules.clone());
             for (target, answer) in &answers {
                 case.answers.entry(target.clone()).or_insert_with(|| answer.clone());
             }
@@ -158,11 +164,12 @@ mod tests {
     #[test]
     fn what_all_tests_begin_with_is_each_tests() {
         let cases = read(&file(
-            "clock: 2026-03-01 09:00Z\ngiven: select 1\ntests:\n  - name: a\n    given: select 2\n    steps:\n      - at: 2026-03-02\n        mails:\n          - {subject: x, text: 7}\n",
+            "clock: 2026-03-01 09:00Z\nrules: one\ngiven: select 1\ntests:\n  - name: a\n    given: select 2\n    steps:\n      - at: 2026-03-02\n        mails:\n          - {subject: x, text: 7}\n",
         ))
         .unwrap();
         assert_eq!(cases[0].clock.as_deref(), Some("2026-03-01 09:00Z"));
         assert_eq!(cases[0].given, ["select 1", "select 2"]);
+        assert_eq!(cases[0].rules, ["one"]);
         assert_eq!(cases[0].steps[0].at.as_deref(), Some("2026-03-02"));
         assert_eq!(cases[0].steps[0].mails.as_ref().unwrap()[0].text, ["7"]);
     }

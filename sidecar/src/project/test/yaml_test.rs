@@ -45,6 +45,9 @@ pub async fn run(stage: &Stage<'_>, case: &Case) -> Result<Vec<String>, Error> {
     if let Some(clock) = &case.clock {
         set_clock(client, clock).await?;
     }
+    if let Some(unknown) = only(client, &case.rules).await? {
+        return Ok(vec![format!("rules: there is no rule \"{unknown}\"")]);
+    }
     if !case.given.is_empty() {
         execute(client, "set local tradeflow.mode = 'silent'").await?;
         for given in &case.given {
@@ -62,6 +65,21 @@ pub async fn run(stage: &Stage<'_>, case: &Case) -> Result<Vec<String>, Error> {
         }
     }
     Ok(Vec::new())
+}
+
+/// Turns off all rules but these, where there are any; the name of one that there is not.
+async fn only(client: &Client, rules: &[String]) -> Result<Option<String>, Error> {
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let unknown =
+        "select n from unnest($1::text[]) n where n not in (select name from tradeflow.rules) limit 1";
+    if let Some(row) = client.query_opt(unknown, &[&rules]).await? {
+        return Ok(Some(row.try_get(0)?));
+    }
+    let off = "update tradeflow.rules set mode = 'off' where mode <> 'off' and name <> all ($1)";
+    client.execute(off, &[&rules]).await?;
+    Ok(None)
 }
 
 async fn one(stage: &Stage<'_>, case: &Case, step: &Step, begin: Mark) -> Result<Vec<String>, Error> {
