@@ -1,6 +1,6 @@
 //! `quote_to_deal` and `order_to_deal`: one deal a quote, whatever happens, and the order wins it.
 
-use serde_json::{json, Value};
+use serde_json::json;
 use tradeflow_fakes::bigcommerce::{Line, Store};
 use tradeflow_fakes::fault::Fault;
 use tradeflow_fakes::hubspot::Record;
@@ -178,7 +178,7 @@ async fn an_order_wins_the_deal_of_its_quote_and_a_cancellation_loses_it() {
 
 #[tokio::test]
 async fn an_order_waits_for_its_quote_and_without_one_is_a_deal_of_its_own() {
-    let mut scene = setup(&["quote_to_deal", "order_to_deal"]).start().await;
+    let scene = setup(&["quote_to_deal", "order_to_deal"]).start().await;
     let place = |store: &mut Store| store.place_order(2001, BUYER, &hinges(1), json!({}));
     // Known before its quote says that it is the quote's.
     let quote = scene.store.edit(|store| ask(store, 2));
@@ -208,15 +208,19 @@ async fn an_order_waits_for_its_quote_and_without_one_is_a_deal_of_its_own() {
     scene.sync();
     scene.clock("2026-03-01 10:00Z").await;
     assert_eq!((deals(&scene), dead(&scene).await), (2, Vec::<String>::new()));
+}
 
-    // Orders and quotes that come to belong together one after another.
+#[tokio::test]
+async fn orders_are_held_back_as_all_recipes_are() {
+    let mut scene = setup(&["order_to_deal"]).start().await;
+    let place = |store: &mut Store| store.place_order(2001, BUYER, &hinges(1), json!({}));
+    // Quotes that come to be those of orders one after another, while further orders are placed.
     let pairs: Vec<(i64, i64)> =
         (0..3).map(|n| scene.store.edit(|store| (ask(store, n + 1), place(store)))).collect();
     scene.sync();
     let ordered = |store: &mut Store, n: usize| {
         let (quote, order) = pairs[n - 1];
-        let link: Value = json!({"status": 4, "bcOrderId": order.to_string()});
-        store.patch_quote(quote, link);
+        store.patch_quote(quote, json!({"status": 4, "bcOrderId": order.to_string()}));
         place(store);
     };
     scene.restrained(&["order_to_deal", "order_to_deal_quote"], ordered).await;
