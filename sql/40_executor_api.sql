@@ -129,14 +129,20 @@ as $$
 declare
   o tradeflow.outbox;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
-    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain', 'cancelled') then
+    raise exception 'outcome must be retry, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
   select * into o from tradeflow.outbox x
   where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
   for update;
   if not found then
     return null;
+  end if;
+  if outcome = 'cancelled' then
+    -- Nothing went wrong: the target answered, and the answer is that this is not wanted any more.
+    perform tradeflow._answered(array[o.target]);
+    perform tradeflow._finish(array[o.id], 'cancelled', fail.error, null, array[o.attempt]);
+    return 'cancelled';
   end if;
   perform tradeflow._not_answered(
     o.target, fail.error, outcome in ('retry', 'uncertain'),
@@ -155,7 +161,7 @@ begin
 end
 $$;
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 
 create function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)

@@ -267,6 +267,11 @@ begin
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
+  -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
+  perform tradeflow._check_watch(w.name)
+  from tradeflow.watched_tables w
+  where w.name = 'tradeflow.tasks'
+    and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
   if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;

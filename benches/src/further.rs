@@ -1,7 +1,8 @@
-//! Figures that are no ratio of two upserts: view rules, waiting timers, backtests. Each makes its own tables in a schema
-//! of its own, and drops them.
+//! Figures that are no ratio of two upserts: view rules, waiting timers, backtests, the sync. Each makes its own tables in a
+//! schema or database of its own, and drops them.
 
 mod backtest;
+mod sync;
 mod timers;
 mod views;
 
@@ -20,6 +21,7 @@ pub enum Case {
     Views,
     Timers,
     Backtest,
+    Sync,
 }
 
 /// One line of the table.
@@ -33,13 +35,14 @@ pub struct Figure {
 }
 
 impl Case {
-    const ALL: [Case; 3] = [Case::Views, Case::Timers, Case::Backtest];
+    const ALL: [Case; 4] = [Case::Views, Case::Timers, Case::Backtest, Case::Sync];
 
     pub fn name(self) -> &'static str {
         match self {
             Case::Views => "views/50",
             Case::Timers => "timers",
             Case::Backtest => "backtest",
+            Case::Sync => sync::NAME,
         }
     }
 
@@ -49,6 +52,7 @@ impl Case {
             Case::Views => views::measure(&client, options).await,
             Case::Timers => timers::measure(&client, options).await,
             Case::Backtest => backtest::measure(&client, options).await,
+            Case::Sync => sync::measure(options).await,
         };
         figure.context(self.name())
     }

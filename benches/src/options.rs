@@ -44,6 +44,10 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub waiting: Option<i64>,
 
+    /// Rows that are synced in sync/orders/100 [default: 1000000, with --quick 100000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(10_000..))]
+    pub synced: Option<i64>,
+
     /// Seconds for which growth/snapshot holds a snapshot under load [default: 600, with --quick 30]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub hold: Option<u64>,
@@ -93,6 +97,11 @@ impl Options {
 
     pub fn waiting(&self) -> i64 {
         self.waiting.unwrap_or(if self.quick { 200_000 } else { 10_000_000 })
+    }
+
+    /// A multiple of 40: a tenth of them are whole orders, too.
+    pub fn synced(&self) -> i64 {
+        self.synced.unwrap_or(if self.quick { 100_000 } else { 1_000_000 }) / 40 * 40
     }
 
     pub fn hold(&self) -> Duration {

@@ -209,7 +209,7 @@ pub async fn send(client: &reqwest::Client, call: Call<'_>) -> Result<Answer, Er
             return Err(error(Kind::Lost, format!("nothing within {limit}")));
         }
     };
-    if bytes.is_empty() {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Answer { status, headers, body: Json::Null });
     }
     match serde_json::from_slice(&bytes) {
@@ -218,7 +218,17 @@ pub async fn send(client: &reqwest::Client, call: Call<'_>) -> Result<Answer, Er
             let body = Json::String(beginning(&bytes));
             Ok(Answer { status, headers, body })
         }
-        Err(e) => Err(error(Kind::Garbled, format!("status {status}, no JSON ({e}): {}", beginning(&bytes)))),
+        Err(e) => Err(error(Kind::Garbled, format!("{} (status {status}; {e})", no_json(&headers, &bytes)))),
+    }
+}
+
+/// What came instead of JSON.
+fn no_json(headers: &HeaderMap, bytes: &[u8]) -> String {
+    let content_type = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match content_type {
+        kind if kind.contains("html") => format!("an HTML page instead of JSON: {}", beginning(bytes)),
+        kind if kind.contains("json") => "JSON that breaks off or is damaged".to_owned(),
+        _ => format!("no JSON: {}", beginning(bytes)),
     }
 }
 

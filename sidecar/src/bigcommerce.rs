@@ -2,10 +2,10 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `client` | for the sync: one request, tried again when that may help |
-//! | `budget` | how many requests may be made now, and what the answers' headers say of it |
-//! | `answer` | from bytes to JSON or to an error: each API says "no" in its own way |
-//! | `store` | for actions: one request to the store that a target is, its answer or what it means that there is none |
+//! | `store` | one request: hosts, headers, budget, and what the answer means |
+//! | `answer` | that meaning: each API says "no" in its own way |
+//! | `budget` | how many requests may be made now, by the sync and by actions |
+//! | `client` | for the sync: asked again where that may help |
 //! | `value` | ids, amounts and flags however these APIs write them |
 
 mod answer;
@@ -15,5 +15,5 @@ mod store;
 pub mod value;
 
 pub use answer::{page, Page};
-pub use client::{Api, Client, Error};
-pub use store::{Area, Store};
+pub use client::{Client, Error};
+pub use store::{Api, Pace, Store};

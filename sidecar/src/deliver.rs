@@ -7,6 +7,7 @@ use minijinja::value::Value;
 use serde_json::Value as Json;
 
 use crate::api;
+use crate::bigcommerce::Pace;
 use crate::db;
 use crate::render::{self, Renderer};
 use crate::secret::{self, Secrets};
@@ -63,13 +64,15 @@ pub struct Tools {
     pub clients: api::Clients,
     pub pool: db::Pool,
     pub locks: lock::Locks,
+    /// Of stores on BigCommerce.
+    pub pace: Pace,
 }
 
 impl Tools {
     /// `holder` signs locks; `lease` is how long one is held without a sign of life.
-    pub fn new(clients: api::Clients, pool: db::Pool, holder: &str, lease: Duration) -> Tools {
+    pub fn new(clients: api::Clients, pool: db::Pool, holder: &str, lease: Duration, pace: Pace) -> Tools {
         let locks = lock::Locks::new(pool.clone(), holder, lease);
-        Tools { clients, pool, locks }
+        Tools { clients, pool, locks, pace }
     }
 }
 
@@ -123,6 +126,8 @@ pub enum Outcome {
     Dead,
     /// It may have happened.
     Uncertain,
+    /// It did not happen and is not wanted any more, nor is what would follow: somebody decided otherwise meanwhile.
+    Cancelled,
     /// The lease was lost before it began: somebody else has it now.
     Lost,
 }
@@ -133,6 +138,7 @@ impl Outcome {
             Outcome::Retry => "retry",
             Outcome::Dead => "dead",
             Outcome::Uncertain => "uncertain",
+            Outcome::Cancelled => "cancelled",
             Outcome::Lost => "lost",
         }
     }
@@ -171,6 +177,10 @@ impl Failure {
 
     pub fn uncertain(message: impl Into<String>) -> Failure {
         Failure::new(Outcome::Uncertain, message)
+    }
+
+    pub fn cancelled(message: impl Into<String>) -> Failure {
+        Failure::new(Outcome::Cancelled, message)
     }
 
     pub fn lost() -> Failure {

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::api::Clients;
+use crate::bigcommerce::Pace;
 use crate::config::Config;
 use crate::db;
 use crate::deliver::{
@@ -225,7 +226,9 @@ async fn drain(shared: &Arc<Shared>, tasks: &TaskTracker, grace: Duration, halt:
 pub(crate) fn kinds(config: &Config, pool: &db::Pool, worker: &str) -> Result<Vec<Box<dyn Deliver>>, Error> {
     let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
     let clients = Clients::new(tls::client_config(roots.clone())?)?;
-    let tools = Arc::new(Tools::new(clients.clone(), pool.clone(), worker, config.lease));
+    let store = &config.bigcommerce;
+    let pace = Pace { per_minute: store.requests_per_minute, action_share: store.write_share };
+    let tools = Arc::new(Tools::new(clients.clone(), pool.clone(), worker, config.lease, pace));
     let mut known: Vec<Box<dyn Deliver>> = vec![
         Box::new(Email::new(&tools, &config.email, roots)),
         Box::new(Http::new(clients, config.http.response_limit)),

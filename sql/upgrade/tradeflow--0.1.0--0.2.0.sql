@@ -309,7 +309,7 @@ begin
   elsif rel.relpersistence = 't' then
     raise exception '% is a temporary table', the_name
       using errcode = 'wrong_object_type', hint = 'Rules outlive the session: watch a permanent table.';
-  elsif rel.nspname in ('tradeflow', 'pg_catalog') then
+  elsif rel.nspname in ('tradeflow', 'pg_catalog') and "table" is distinct from to_regclass('tradeflow.tasks') then
     raise exception '% cannot be watched', the_name
       using errcode = 'wrong_object_type', hint = 'tradeflow''s own tables and the system''s are not data of a store.';
   end if;
@@ -339,14 +339,17 @@ begin
       logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
     where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
 
-  perform tradeflow._install_triggers("table");
+  -- The triggers of the tasks are made by our owner: nobody else may have others there.
+  if rel.nspname <> 'tradeflow' then
+    perform tradeflow._install_triggers("table");
+  end if;
   perform tradeflow._check_watch(the_name);
   perform tradeflow._invalidate("table");
 end
 $$;
 
 comment on function tradeflow.watch(regclass, text[], text[], boolean) is
-  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right; tradeflow.tasks may be watched by every author. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
 create or replace function tradeflow.unwatch("table" regclass) returns void
 language plpgsql
@@ -643,7 +646,9 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "properties": {
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
-                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"},
+      "only_if": {"type": ["array", "string", "integer", "null"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$", "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
+                  "description": "a status or a list of them: of a company that has another by then the firing is cancelled; somebody decided meanwhile"}
     }}$schema$),
   ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id"],
@@ -660,7 +665,9 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "properties": {
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-                 "description": "labels and values; null empties; the others stay"}
+                 "description": "labels and values; null empties; the others stay"},
+      "only_if": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                  "description": "labels and values: of a company that has others by then the firing is cancelled; null: the field is empty"}
     }}$schema$),
   ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id"],
@@ -671,7 +678,8 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
       "email": {"type": "string", "description": "the rep's address, instead of the id"},
       "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
-      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"},
+      "only_if_none": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: when somebody else looks after the company by then, the firing is cancelled"}
     }}$schema$),
   ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],
@@ -2875,14 +2883,20 @@ as $$
 declare
   o tradeflow.outbox;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
-    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain', 'cancelled') then
+    raise exception 'outcome must be retry, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
   select * into o from tradeflow.outbox x
   where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
   for update;
   if not found then
     return null;
+  end if;
+  if outcome = 'cancelled' then
+    -- Nothing went wrong: the target answered, and the answer is that this is not wanted any more.
+    perform tradeflow._answered(array[o.target]);
+    perform tradeflow._finish(array[o.id], 'cancelled', fail.error, null, array[o.attempt]);
+    return 'cancelled';
   end if;
   perform tradeflow._not_answered(
     o.target, fail.error, outcome in ('retry', 'uncertain'),
@@ -2902,7 +2916,7 @@ end
 $$;
 
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
 language plpgsql security definer
@@ -3985,6 +3999,11 @@ begin
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
+  -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
+  perform tradeflow._check_watch(w.name)
+  from tradeflow.watched_tables w
+  where w.name = 'tradeflow.tasks'
+    and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
   if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;

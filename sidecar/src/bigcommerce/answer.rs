@@ -1,102 +1,99 @@
-//! From an answer's bytes to JSON, or to an error. Each API refuses in its own way, and B2B Edition may put an error into a
-//! body that came with HTTP 200.
+//! What an answer means. Each API refuses in its own way, and B2B Edition may put an error into a body that came with HTTP 200.
+//! The vendor's behaviour is that of its public documentation; field reports are named where they are followed.
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use super::client::{Api, Error};
+use super::budget;
+use super::store::Api;
+use super::value;
+use crate::api::{self, Answer, Error, Kind};
 
-/// Of a body that is no use, so much is quoted.
-const QUOTED: usize = 300;
-
-/// Reads an answer. `None`: there is nothing (204, or an empty body).
-pub fn read(api: Api, status: u16, content_type: &str, body: &[u8]) -> Result<Option<Value>, Error> {
+/// Success, or what there is instead. Of a 429 without headers that say when to come back, `wait` is none.
+pub fn judge(api: Api, answer: Answer, described: &str) -> Result<Answer, Error> {
+    let mut status = answer.status;
+    let mut inside = false;
     if (200..300).contains(&status) {
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
+        if api != Api::B2b || answer.body.is_null() {
+            return Ok(answer);
         }
-        let value: Value = serde_json::from_slice(body).map_err(|error| Error::NotJson {
-            what: not_json(content_type, body),
-            error: error.to_string(),
-        })?;
-        if api == Api::B2b {
-            if let Some(code) = value.get("code").and_then(Value::as_u64).filter(|code| *code >= 400) {
-                return Err(refused(api, code as u16, &message(&value), true));
+        // The specification has bodies with an error's code among the examples of HTTP 200.
+        match answer.body.get("code").and_then(value::int) {
+            Some(code) if (200..300).contains(&code) => return Ok(answer),
+            Some(code) => (status, inside) = (u16::try_from(code).unwrap_or(500), true),
+            None if answer.body.get("data").is_some() => return Ok(answer),
+            None => {
+                let found = api::beginning(answer.body.to_string().as_bytes());
+                return Err(Error::garbled(described, format!("there is no code in it: {found}")));
             }
         }
-        return Ok(Some(value));
     }
-    let said = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => message(&value),
-        Err(_) if content_type.contains("html") => "an HTML page".to_owned(),
-        Err(_) => quoted(&String::from_utf8_lossy(body)),
+    let kind = match status {
+        401 | 403 => Kind::Denied(status),
+        408 | 425 => Kind::Busy(status),
+        429 => Kind::Throttled,
+        // 507: the plan's limit of objects is reached; nothing changes by itself.
+        507 => Kind::Refused(status),
+        500.. => Kind::Failed(status),
+        _ => Kind::Refused(status),
     };
-    Err(refused(api, status, &said, false))
+    let wait =
+        answer.retry_after().or_else(|| budget::resets_after(&answer.headers).filter(|_| status == 429));
+    let mut message = message(&answer.body);
+    if inside {
+        message = format!("HTTP {} with code {status} inside: {message}", answer.status);
+    }
+    if status == 500 && api == Api::B2b {
+        message.push_str(" (a wrong store hash looks like this too)");
+    }
+    Err(Error { kind, call: described.to_owned(), message, wait, body: answer.body })
 }
 
-fn refused(api: Api, status: u16, said: &str, inside: bool) -> Error {
-    let said = match inside {
-        true => format!("HTTP 200 with code {status} inside: {said}"),
-        false => format!("{status}: {said}"),
-    };
-    match status {
-        404 => Error::NotFound { said },
-        400..=499 if status != 408 && status != 429 => {
-            let hint = match (api, status) {
-                (_, 401) => "is bigcommerce.access_token the token of this store, and still valid?",
-                (Api::B2b, 403) => "give the token B2B Edition \"modify\"",
-                (_, 403) => "the token lacks a scope (Orders, Products: read-only), or bigcommerce.store_hash is another store's",
-                _ => "see what the API says",
-            };
-            Error::Refused { status, said, hint }
-        }
-        _ => Error::Failed { status, said, wait: None },
-    }
-}
-
-/// What an error's body says, in any of its forms.
-fn message(value: &Value) -> String {
-    let first = value.get(0).unwrap_or(value);
-    let places = [
-        first.pointer("/data/errMsg"),
-        first.pointer("/data/errors"),
-        first.get("errors"),
-        first.pointer("/meta/message"),
-        first.get("title"),
-        first.get("message"),
+/// What a body says went wrong, in any of the shapes these APIs have.
+fn message(body: &Json) -> String {
+    let data = body.get("data");
+    let first = body.as_array().and_then(|list| list.first());
+    let found = [
+        data.and_then(|d| d.get("errMsg")),
+        data.and_then(|d| d.get("errors")),
+        body.get("errors").filter(|e| !is_empty(e)),
+        first.and_then(|f| f.get("message")),
+        body.get("title"),
+        body.pointer("/meta/message"),
+        body.get("message"),
+        data.filter(|d| !is_empty(d)),
     ];
-    let says = |value: &&Value| match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        _ => true,
-    };
-    match places.into_iter().flatten().find(says) {
-        Some(Value::String(text)) => quoted(text),
-        Some(other) => quoted(&other.to_string()),
-        None => quoted(&value.to_string()),
-    }
-}
-
-fn not_json(content_type: &str, body: &[u8]) -> String {
-    match content_type {
-        kind if kind.contains("html") => "an HTML page instead of JSON".to_owned(),
-        kind if kind.contains("json") => "JSON that breaks off or is damaged".to_owned(),
-        _ => format!("no JSON: {}", quoted(&String::from_utf8_lossy(body))),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let text = text.replace(['\n', '\r'], " ");
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+    let found = found.into_iter().flatten().next().unwrap_or(body);
+    let title = body.get("title").and_then(Json::as_str).filter(|_| body.get("errors").is_some());
+    let text = api::beginning(flat(found).as_bytes());
+    match title {
+        Some(title) => format!("{title}: {text}"),
         None => text,
+    }
+}
+
+fn is_empty(value: &Json) -> bool {
+    value.is_null()
+        || value.as_object().is_some_and(|o| o.is_empty())
+        || value.as_array().is_some_and(|a| a.is_empty())
+}
+
+/// Maps of fields and lists of messages as one line: `companyName: This field is required.`
+fn flat(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Null => "no reason was given".into(),
+        Json::Array(items) => items.iter().map(flat).collect::<Vec<_>>().join("; "),
+        Json::Object(map) => {
+            map.iter().map(|(key, inner)| format!("{key}: {}", flat(inner))).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
     }
 }
 
 /// The rows of a list.
 #[derive(Debug, Default)]
 pub struct Page {
-    pub rows: Vec<Value>,
+    pub rows: Vec<Json>,
     /// How many rows there are in all, where the API says so.
     pub total: Option<u64>,
     /// Cursor of the next page, where there is one.
@@ -104,7 +101,7 @@ pub struct Page {
 }
 
 /// Takes a list out of its envelope: `data`, `data.list`, or a bare array; the totals wherever they are.
-pub fn page(answer: Option<Value>) -> Result<Page, Error> {
+pub fn page(answer: Option<Json>) -> Result<Page, super::client::Error> {
     let Some(mut answer) = answer else { return Ok(Page::default()) };
     let number = |path: &str| {
         let value = answer.pointer(path)?;
@@ -118,14 +115,14 @@ pub fn page(answer: Option<Value>) -> Result<Page, Error> {
     ];
     let total = totals.into_iter().find_map(number);
     let next = answer.pointer("/meta/cursor_pagination/links/next").is_some_and(|next| !next.is_null());
-    let cursor = answer.pointer("/meta/cursor_pagination/end_cursor").and_then(Value::as_str);
+    let cursor = answer.pointer("/meta/cursor_pagination/end_cursor").and_then(Json::as_str);
     let after = cursor.filter(|_| next).map(str::to_owned);
     let rows = match &mut answer {
-        Value::Array(rows) => std::mem::take(rows),
-        Value::Object(fields) => match fields.get_mut("data").map(Value::take) {
-            Some(Value::Array(rows)) => rows,
-            Some(Value::Object(mut data)) => match data.remove("list") {
-                Some(Value::Array(rows)) => rows,
+        Json::Array(rows) => std::mem::take(rows),
+        Json::Object(fields) => match fields.get_mut("data").map(Json::take) {
+            Some(Json::Array(rows)) => rows,
+            Some(Json::Object(mut data)) => match data.remove("list") {
+                Some(Json::Array(rows)) => rows,
                 _ => return Err(no_list(&data.into())),
             },
             _ => return Err(no_list(&answer)),
@@ -135,56 +132,10 @@ pub fn page(answer: Option<Value>) -> Result<Page, Error> {
     Ok(Page { rows, total, after })
 }
 
-fn no_list(found: &Value) -> Error {
-    Error::NotJson { what: "an answer without a list".to_owned(), error: quoted(&found.to_string()) }
+fn no_list(found: &Json) -> super::client::Error {
+    let found = api::beginning(found.to_string().as_bytes());
+    super::client::Error::Garbled(format!("an answer without a list: {found}"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn error(api: Api, status: u16, content_type: &str, body: &str) -> Error {
-        read(api, status, content_type, body.as_bytes()).expect_err("an error")
-    }
-
-    #[test]
-    fn refusals_are_told_from_what_passes() {
-        let json = "application/json";
-        let of = |status, body: &str| error(Api::B2b, status, json, body);
-        assert!(matches!(
-            of(401, r#"{"code":401,"data":{"errMsg":"x"}}"#),
-            Error::Refused { status: 401, .. }
-        ));
-        assert!(matches!(of(404, "{}"), Error::NotFound { .. }));
-        assert!(matches!(of(429, "{}"), Error::Failed { status: 429, .. }));
-        assert!(matches!(of(500, "{}"), Error::Failed { status: 500, .. }));
-        let inside = error(Api::B2b, 200, json, r#"{"code":422,"data":{"errMsg":{"a":["b"]}}}"#);
-        assert!(inside.to_string().contains("HTTP 200 with code 422 inside"), "{inside}");
-        assert!(matches!(error(Api::V3, 200, "text/html", "<html>"), Error::NotJson { .. }));
-        assert!(matches!(error(Api::V2, 200, json, r#"[{"id": 1"#), Error::NotJson { .. }));
-        assert!(error(Api::V2, 403, json, r#"[{"status":403,"message":"scope"}]"#)
-            .to_string()
-            .contains("403: scope"));
-        assert!(error(Api::V3, 503, "text/html", "<html>").to_string().contains("an HTML page"));
-        assert!(read(Api::V2, 204, "", b"").expect("nothing").is_none());
-    }
-
-    #[test]
-    fn lists_are_found_in_every_envelope() {
-        for (body, rows, total) in [
-            (json!([1, 2]), 2, None),
-            (json!({"data": [1], "meta": {"pagination": {"totalCount": 7}}}), 1, Some(7)),
-            (json!({"data": [1], "meta": {"totalCount": "7"}}), 1, Some(7)),
-            (json!({"data": {"list": [], "pagination": {"totalCount": 0}}}), 0, Some(0)),
-            (json!({"data": [1], "meta": {"pagination": {"total": 3}}}), 1, Some(3)),
-        ] {
-            let page = page(Some(body)).expect("a page");
-            assert_eq!((page.rows.len(), page.total), (rows, total));
-        }
-        assert!(page(Some(json!({"data": {}}))).is_err());
-        assert_eq!(page(None).expect("nothing").rows.len(), 0);
-        let cursors = json!({"data": [], "meta": {"cursor_pagination": {"end_cursor": "c2", "links": {"next": "?after=c2"}}}});
-        assert_eq!(page(Some(cursors)).expect("a page").after.as_deref(), Some("c2"));
-    }
-}
+mod tests;

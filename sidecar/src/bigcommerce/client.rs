@@ -1,31 +1,19 @@
-//! One request: the right host and headers, within the budget, tried again where that may help.
+//! For the sync: requests to a store that are tried again where that may help, and errors that say what to do about them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::Method;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tracing::debug;
 
-use super::answer;
-use super::budget::Budget;
-use crate::config::{self, Config};
+use super::store::{Api, Store};
+use crate::api::{self, Clients, Kind};
+use crate::config::Config;
 use crate::db::reason;
 use crate::secret::{self, Secrets};
 use crate::tls;
-
-/// Which API a path belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Api {
-    /// B2B Edition's management API: `/api/v3/io`.
-    B2b,
-    /// Core V2.
-    V2,
-    /// Core V3.
-    V3,
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +31,9 @@ pub enum Error {
     #[error("the store's API does not know this ({said})\nhint: a token without the scope is answered so too: B2B Edition \"modify\", Orders and Products \"read-only\"")]
     NotFound { said: String },
     #[error("the store's API fails ({said})")]
-    Failed { status: u16, said: String, wait: Option<Duration> },
-    #[error("the store's API answers {what} ({error})")]
-    NotJson { what: String, error: String },
+    Failed { said: String, wait: Option<Duration> },
+    #[error("the store's API answers {0}")]
+    Garbled(String),
     #[error("the store's API cannot be reached: {0}")]
     Unreachable(String),
 }
@@ -53,19 +41,35 @@ pub enum Error {
 impl Error {
     /// Whether the same request may succeed a little later.
     pub fn passes(&self) -> bool {
-        matches!(self, Error::Failed { .. } | Error::NotJson { .. } | Error::Unreachable(_))
+        matches!(self, Error::Failed { .. } | Error::Garbled(_) | Error::Unreachable(_))
+    }
+
+    /// What a request without success means for the sync.
+    fn of(api: Api, error: api::Error) -> Error {
+        let api::Error { kind, message, wait, .. } = error;
+        let failed = |status: u16| Error::Failed { said: format!("{status}: {message}"), wait };
+        match kind {
+            Kind::Unreachable | Kind::Lost => Error::Unreachable(message.clone()),
+            Kind::Garbled => Error::Garbled(message.clone()),
+            Kind::Throttled => failed(429),
+            Kind::Failed(status) | Kind::Busy(status) => failed(status),
+            Kind::Refused(404) => Error::NotFound { said: format!("404: {message}") },
+            Kind::Denied(status) | Kind::Refused(status) => {
+                let hint = match (api, status) {
+                    (_, 401) => "is bigcommerce.access_token the token of this store, and still valid?",
+                    (Api::B2b, 403) => "give the token B2B Edition \"modify\"",
+                    (_, 403) => "the token lacks a scope (Orders, Products: read-only), or bigcommerce.store_hash is another store's",
+                    _ => "see what the API says",
+                };
+                Error::Refused { status, said: format!("{status}: {message}"), hint }
+            }
+        }
     }
 }
 
 /// Asks a store. Cheap to share behind an `Arc`.
 pub struct Client {
-    http: reqwest::Client,
-    core: String,
-    b2b: String,
-    store_hash: String,
-    token: SecretString,
-    b2b_budget: Budget,
-    core_budget: Budget,
+    store: Store,
     attempts: usize,
     retry_delay: Duration,
     requests: AtomicU64,
@@ -74,33 +78,20 @@ pub struct Client {
 impl Client {
     /// A client for the store that the configuration names.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        let config::BigCommerce { store_hash, access_token, core_url, b2b_url, .. } = &config.bigcommerce;
-        if store_hash.is_empty() {
+        let settings = &config.bigcommerce;
+        if settings.store_hash.is_empty() {
             return Err(Error::NoStore);
         }
-        let token = Secrets::new(&config.secrets).read(access_token)?;
+        let token = Secrets::new(&config.secrets).read(&settings.access_token)?;
         let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref())?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(roots)?)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(config.bigcommerce.timeout)
-            .user_agent(concat!("tradeflow/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| Error::Http(reason(&e)))?;
-        let share = config.bigcommerce.write_share;
+        let clients = Clients::new(tls::client_config(roots)?).map_err(|e| Error::Http(reason(&e)))?;
+        // The address is the operator's own, wherever it leads.
+        let client = clients.of(true).clone();
         Ok(Client {
-            http,
-            core: format!("{}/stores/{store_hash}", core_url.trim_end_matches('/')),
-            b2b: format!("{}/api/v3/io", b2b_url.trim_end_matches('/')),
-            store_hash: store_hash.clone(),
-            token,
-            b2b_budget: Budget::new(config.bigcommerce.requests_per_minute, share),
-            // Core's quota depends on the plan: only the vendor knows it.
-            core_budget: Budget::new(0, share),
-            attempts: config.bigcommerce.attempts,
-            retry_delay: config.bigcommerce.retry_delay,
+            store: Store::to_read(settings, &token, client, settings.retry_delay * 10)
+                .map_err(Error::Http)?,
+            attempts: settings.attempts,
+            retry_delay: settings.retry_delay,
             requests: AtomicU64::new(0),
         })
     }
@@ -124,6 +115,8 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<Option<Value>, Error> {
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let below = path.trim_start_matches('/');
         let pauses = ExponentialBuilder::default()
             .with_min_delay(self.retry_delay)
             .with_max_delay(Duration::from_secs(60))
@@ -131,9 +124,10 @@ impl Client {
             .with_jitter();
         let mut pauses = pauses.build();
         loop {
-            let error = match self.once(&method, api, path, query, body).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let error = match self.store.call(method.clone(), api, below, &query, body).await {
+                Ok(answer) => return Ok(Some(answer.body).filter(|body| !body.is_null())),
+                Err(error) => Error::of(api, error),
             };
             let Some(pause) = pauses.next().filter(|_| error.passes()) else { return Err(error) };
             let pause = match &error {
@@ -143,58 +137,5 @@ impl Client {
             debug!(path, %error, pause_ms = pause.as_millis() as u64, "asked again");
             tokio::time::sleep(pause).await;
         }
-    }
-
-    async fn once(
-        &self,
-        method: &Method,
-        api: Api,
-        path: &str,
-        query: &[(&str, String)],
-        body: Option<&Value>,
-    ) -> Result<Option<Value>, Error> {
-        let (base, budget) = match api {
-            Api::B2b => (self.b2b.clone(), &self.b2b_budget),
-            Api::V2 => (format!("{}/v2", self.core), &self.core_budget),
-            Api::V3 => (format!("{}/v3", self.core), &self.core_budget),
-        };
-        let mut url = reqwest::Url::parse(&format!("{base}{path}"))
-            .map_err(|e| Error::Http(format!("{base} is no address: {e}")))?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        budget.admit().await;
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut request = self
-            .http
-            .request(method.clone(), url)
-            .header("x-auth-token", self.token.expose_secret())
-            .header("accept", "application/json");
-        if api == Api::B2b {
-            request = request.header("x-store-hash", &self.store_hash);
-        }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        // Without the address: its query may hold what people typed.
-        let unreachable = |e: reqwest::Error| Error::Unreachable(reason(&e.without_url()));
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        budget.note(response.headers());
-        let wait = if status == 429 { Budget::refused(response.headers()) } else { None };
-        let content_type = response
-            .headers()
-            .get("content-type")
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        answer::read(api, status, &content_type, &bytes).map_err(|error| match error {
-            // A 429 without these headers is the platform's own overload: it gets a longer pause.
-            Error::Failed { status: 429, said, .. } => {
-                Error::Failed { status: 429, said, wait: wait.or(Some(self.retry_delay * 10)) }
-            }
-            other => other,
-        })
     }
 }

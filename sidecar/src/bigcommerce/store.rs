@@ -1,9 +1,8 @@
-//! One request to a store, as its target says: for actions, which are tried again by the outbox and not here.
-//!
-//! Each API says success, failure and its limits in its own way; here they all say [`Answer`] or [`api::Error`]. The
-//! vendor's behaviour is that of its public documentation; field reports are named where they are followed.
+//! One request to a store: the right host and headers, within the budget, judged. The sync's [`Client`](super::Client) asks again where
+//! that helps; actions are tried again by the outbox.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::Method;
@@ -11,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use url::Url;
 
-use super::value;
+use super::answer::judge;
+use super::budget::{Budget, Budgets};
 use crate::api::{self, Answer, Call, Error, Kind};
 
 const NAME: &str = "BigCommerce";
@@ -22,6 +22,26 @@ const B2B_HOST: &str = "https://api-b2b.bigcommerce.com";
 /// A 429 without headers means that the platform is overloaded, not that we are too fast: back off longer.
 const OVERLOADED: Duration = Duration::from_secs(60);
 
+/// Which of a store's APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// B2B Edition's management API: `/api/v3/io`.
+    B2b,
+    /// Core V2.
+    V2,
+    /// Core V3.
+    V3,
+}
+
+/// Whose requests these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// They wait for their share of the budget.
+    Reading,
+    /// They may use what is left, and come back later when nothing is.
+    Acting,
+}
+
 /// One store's APIs.
 pub struct Store {
     client: reqwest::Client,
@@ -30,32 +50,30 @@ pub struct Store {
     hash: HeaderValue,
     token: HeaderValue,
     timeout: Duration,
+    budgets: Arc<Budgets>,
+    used_for: Use,
+    /// How long to stay away after a 429 that does not say it.
+    overloaded: Duration,
 }
 
-/// Which of the three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Area {
-    V2,
-    V3,
-    B2b,
-}
-
-/// Requests left, when the store says so. Absent on unlimited plans.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    pub left: u32,
-    /// Until the window begins anew.
-    pub resets_after: Duration,
+/// How many requests a store allows, where it does not say so itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Of B2B Edition; 0: not counted here.
+    pub per_minute: u32,
+    /// The share that the sync leaves to actions.
+    pub action_share: f64,
 }
 
 impl Store {
-    /// `base_url` is core's, with the store's hash: `https://api.bigcommerce.com/stores/abc123`. B2B Edition is at its own
-    /// host when core is at the vendor's, and on the same one otherwise (a proxy, a test).
+    /// For actions. `base_url` is core's, with the store's hash: `https://api.bigcommerce.com/stores/abc123`. B2B Edition is at
+    /// its own host when core is at the vendor's, and on the same one otherwise (a proxy, a test).
     pub fn new(
         base_url: &str,
         token: &SecretString,
         client: reqwest::Client,
         timeout: Duration,
+        pace: Pace,
     ) -> Result<Store, String> {
         let wrong = |why: &str| {
             format!("base_url {base_url}: {why}; write https://api.bigcommerce.com/stores/<store hash>")
@@ -65,42 +83,59 @@ impl Store {
         let ["stores", hash] = segments.as_slice() else {
             return Err(wrong("its path is not /stores/<hash>"));
         };
+        let hash = HeaderValue::from_str(hash).map_err(|_| wrong("the hash is not one"))?;
         let b2b = match core.host_str() {
             Some("api.bigcommerce.com") => B2B_HOST.to_owned(),
             _ => core.origin().ascii_serialization(),
         };
         let b2b = Url::parse(&format!("{b2b}/api/v3/io")).map_err(|e| wrong(&e.to_string()))?;
-        let mut secret = HeaderValue::from_str(token.expose_secret())
-            .map_err(|_| "the token holds a character that no header may have".to_owned())?;
-        secret.set_sensitive(true);
-        let hash = HeaderValue::from_str(hash).map_err(|_| wrong("the hash is not one"))?;
-        Ok(Store { client, b2b, hash, token: secret, timeout, core })
+        let budgets = Budgets::of(core.as_str(), pace.per_minute, pace.action_share);
+        let (token, used_for, overloaded) = (secret(token)?, Use::Acting, OVERLOADED);
+        Ok(Store { client, core, b2b, hash, token, timeout, budgets, used_for, overloaded })
+    }
+
+    /// For the sync, whose configuration names both hosts. After a 429 that says nothing it stays away for `overloaded`.
+    pub fn to_read(
+        settings: &crate::config::BigCommerce,
+        token: &SecretString,
+        client: reqwest::Client,
+        overloaded: Duration,
+    ) -> Result<Store, String> {
+        let crate::config::BigCommerce { store_hash, core_url, b2b_url, .. } = settings;
+        let url = |text: String| Url::parse(&text).map_err(|e| format!("{text} is no address: {e}"));
+        let core = url(format!("{}/stores/{store_hash}", core_url.trim_end_matches('/')))?;
+        let b2b = url(format!("{}/api/v3/io", b2b_url.trim_end_matches('/')))?;
+        let hash = HeaderValue::from_str(store_hash)
+            .map_err(|_| "bigcommerce.store_hash is no store's hash".to_owned())?;
+        let budgets = Budgets::of(core.as_str(), settings.requests_per_minute, settings.write_share);
+        let (token, used_for, timeout) = (secret(token)?, Use::Reading, settings.timeout);
+        Ok(Store { client, core, b2b, hash, token, timeout, budgets, used_for, overloaded })
     }
 
     /// Where an API begins.
-    pub fn url(&self, area: Area) -> String {
-        match area {
-            Area::V2 => format!("{}/v2", self.core),
-            Area::V3 => format!("{}/v3", self.core),
-            Area::B2b => self.b2b.to_string(),
+    pub fn url(&self, api: Api) -> String {
+        match api {
+            Api::V2 => format!("{}/v2", self.core),
+            Api::V3 => format!("{}/v3", self.core),
+            Api::B2b => self.b2b.to_string(),
         }
     }
 
     /// Asks for something below an API's beginning: `companies/7`, with the query's names and values.
-    pub async fn get(&self, area: Area, path: &str, query: &[(&str, &str)]) -> Result<Answer, Error> {
-        self.call(Method::GET, area, path, query, None).await
+    pub async fn get(&self, api: Api, path: &str, query: &[(&str, &str)]) -> Result<Answer, Error> {
+        self.call(Method::GET, api, path, query, None).await
     }
 
     /// Sends a request. Success is any 2xx whose body says so too.
     pub async fn call(
         &self,
         method: Method,
-        area: Area,
+        api: Api,
         path: &str,
         query: &[(&str, &str)],
         body: Option<&Json>,
     ) -> Result<Answer, Error> {
-        let mut url = Url::parse(&format!("{}/{path}", self.url(area)))
+        let mut url = Url::parse(&format!("{}/{path}", self.url(api)))
             .map_err(|e| Error::garbled(NAME, format!("{path}: {e}")))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -108,107 +143,65 @@ impl Store {
         let mut headers = HeaderMap::new();
         headers.insert("x-auth-token", self.token.clone());
         headers.insert("accept", HeaderValue::from_static("application/json"));
-        if area == Area::B2b {
+        if api == Api::B2b {
             // Never with the deprecated authToken: documented as unexpected results.
             headers.insert("x-store-hash", self.hash.clone());
         }
         let described = api::described(NAME, &method, &url);
+        let budget = self.admit(api, &described).await?;
         let call = Call { api: NAME, method, url, headers, body, timeout: self.timeout };
         let answer = api::send(&self.client, call).await?;
-        judge(area, answer, &described)
+        budget.note(&answer.headers);
+        judge(api, answer, &described).map_err(|error| match error.kind {
+            Kind::Throttled => Error { wait: error.wait.or(Some(self.overloaded)), ..error },
+            _ => error,
+        })
     }
-}
 
-/// Requests left, as B2B Edition (`X-Requests-Remaining: 150 times`) and core say it.
-pub fn budget(answer: &Answer) -> Option<Budget> {
-    let b2b = answer.number("x-requests-remaining").zip(answer.number("x-request-window-resets-after"));
-    let core = answer
-        .number("x-rate-limit-requests-left")
-        .zip(answer.number("x-rate-limit-time-reset-ms").map(|ms| ms / 1000.0));
-    let (left, seconds) = b2b.or(core)?;
-    Some(Budget { left: left as u32, resets_after: Duration::try_from_secs_f64(seconds).ok()? })
-}
-
-/// Success, or what there is instead.
-fn judge(area: Area, answer: Answer, described: &str) -> Result<Answer, Error> {
-    let mut status = answer.status;
-    if (200..300).contains(&status) {
-        if area != Area::B2b {
-            return Ok(answer);
+    /// Takes the request out of the budget.
+    async fn admit(&self, api: Api, described: &str) -> Result<&Budget, Error> {
+        let budget = if api == Api::B2b { &self.budgets.b2b } else { &self.budgets.core };
+        match self.used_for {
+            Use::Reading => budget.admit().await,
+            Use::Acting => budget.act(Instant::now()).map_err(|wait| Error {
+                kind: Kind::Throttled,
+                call: described.to_owned(),
+                message: "the store said before that nothing is left of its budget; nothing was sent"
+                    .to_owned(),
+                wait: Some(wait),
+                body: Json::Null,
+            })?,
         }
-        // The specification has bodies with an error's code among the examples of HTTP 200.
-        match answer.body.get("code").and_then(value::int) {
-            Some(code) if (200..300).contains(&code) => return Ok(answer),
-            Some(code) => status = u16::try_from(code).unwrap_or(500),
-            None => {
-                let found = api::beginning(answer.body.to_string().as_bytes());
-                return Err(Error::garbled(described, format!("there is no code in it: {found}")));
-            }
-        }
-    }
-    let mut wait = answer.retry_after();
-    let kind = match status {
-        401 | 403 => Kind::Denied(status),
-        408 | 425 => Kind::Busy(status),
-        429 => {
-            wait = wait
-                .or(budget(&answer).map(|b| b.resets_after.max(Duration::from_secs(1))))
-                .or(Some(OVERLOADED));
-            Kind::Throttled
-        }
-        // 507: the plan's limit of objects is reached; nothing changes by itself.
-        507 => Kind::Refused(status),
-        500.. => Kind::Failed(status),
-        _ => Kind::Refused(status),
-    };
-    let mut message = message(&answer.body);
-    if status == 500 && area == Area::B2b {
-        message.push_str(" (a wrong store hash in the target's base_url looks like this too)");
-    }
-    Err(Error { kind, call: described.to_owned(), message, wait, body: answer.body })
-}
-
-/// What a body says went wrong, in any of the shapes these APIs have.
-fn message(body: &Json) -> String {
-    let data = body.get("data");
-    let first = body.as_array().and_then(|list| list.first());
-    let found = [
-        data.and_then(|d| d.get("errMsg")),
-        data.and_then(|d| d.get("errors")),
-        body.get("errors").filter(|e| !is_empty(e)),
-        first.and_then(|f| f.get("message")),
-        body.get("title"),
-        body.pointer("/meta/message"),
-        body.get("message"),
-        data.filter(|d| !is_empty(d)),
-    ];
-    let found = found.into_iter().flatten().next().unwrap_or(body);
-    let title = body.get("title").and_then(Json::as_str).filter(|_| body.get("errors").is_some());
-    let text = api::beginning(flat(found).as_bytes());
-    match title {
-        Some(title) => format!("{title}: {text}"),
-        None => text,
+        Ok(budget)
     }
 }
 
-fn is_empty(value: &Json) -> bool {
-    value.is_null()
-        || value.as_object().is_some_and(|o| o.is_empty())
-        || value.as_array().is_some_and(|a| a.is_empty())
-}
-
-/// Maps of fields and lists of messages as one line: `companyName: This field is required.`
-fn flat(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        Json::Null => "no reason was given".into(),
-        Json::Array(items) => items.iter().map(flat).collect::<Vec<_>>().join("; "),
-        Json::Object(map) => {
-            map.iter().map(|(key, inner)| format!("{key}: {}", flat(inner))).collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    }
+fn secret(token: &SecretString) -> Result<HeaderValue, String> {
+    let mut secret = HeaderValue::from_str(token.expose_secret())
+        .map_err(|_| "the token holds a character that no header may have".to_owned())?;
+    secret.set_sensitive(true);
+    Ok(secret)
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_hosts_follow_from_one_url() {
+        let store = |url: &str| {
+            let token = SecretString::from("t".to_owned());
+            // Without a default provider of its own, reqwest has no TLS; these clients are never used.
+            let tls = crate::tls::client_config(vec![]).unwrap();
+            let clients = api::Clients::new(tls).unwrap();
+            let pace = Pace { per_minute: 0, action_share: 0.5 };
+            Store::new(url, &token, clients.of(true).clone(), Duration::from_secs(1), pace)
+        };
+        let real = store("https://api.bigcommerce.com/stores/abc123/").ok().unwrap();
+        assert_eq!(real.url(Api::V2), "https://api.bigcommerce.com/stores/abc123/v2");
+        assert_eq!(real.url(Api::B2b), "https://api-b2b.bigcommerce.com/api/v3/io");
+        let fake = store("http://127.0.0.1:9/stores/abc123").ok().unwrap();
+        assert_eq!(fake.url(Api::B2b), "http://127.0.0.1:9/api/v3/io");
+        assert!(store("https://api.bigcommerce.com").err().unwrap().contains("/stores/<store hash>"));
+    }
+}

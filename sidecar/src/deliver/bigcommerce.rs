@@ -52,7 +52,7 @@ fn store(tools: &Tools, job: &Job<'_>) -> Result<Store, Failure> {
         .ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
     let token = job.secrets.read(reference)?;
     let client = tools.clients.of(target.allow_private).clone();
-    Store::new(&target.base_url, &token, client, target.timeout).map_err(wrong)
+    Store::new(&target.base_url, &token, client, target.timeout, tools.pace).map_err(wrong)
 }
 
 /// What stands in an answer's envelope.

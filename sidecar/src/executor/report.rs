@@ -149,7 +149,7 @@ async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error
     Ok(())
 }
 
-/// Reports a failed attempt. What became of the action: retry, dead, uncertain, lost; none when it was not ours any more.
+/// Reports a failed attempt. What became of the action: retry, dead, uncertain, cancelled, lost; none when it was not ours any more.
 pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<&'static str> {
     let mut became = Some(failure.outcome.as_str());
     if failure.outcome != Outcome::Lost {

@@ -1,4 +1,10 @@
-//! What goes wrong on purpose: the next n requests, of all or of some.
+//! What goes wrong on purpose: the next n requests, of all or of some. Tests say it in the process; over HTTP it is:
+//!
+//! | call | does |
+//! |---|---|
+//! | `POST /_fake/faults {"fault": {"status": {"status": 503}}}` | every request goes wrong this way, until it is taken back |
+//! | `… {"method": "GET", "path": "/v2/*", "count": 3, "skip": 1, "fault": "refused"}` | three `GET`s below that path do, after one that does not |
+//! | `DELETE /_fake/faults` | nothing goes wrong any more |
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +23,7 @@ pub enum Fault {
     /// Nothing is done; this status and body are answered.
     Status {
         status: u16,
+        #[serde(default = "no_fields")]
         body: String,
         #[serde(default)]
         headers: Vec<(String, String)>,
@@ -46,7 +53,7 @@ pub enum Fault {
 impl Fault {
     /// Answers this status with an empty JSON object.
     pub fn status(status: u16) -> Fault {
-        Fault::Status { status, body: "{}".to_owned(), headers: Vec::new() }
+        Fault::Status { status, body: no_fields(), headers: Vec::new() }
     }
 
     /// Hangs for this long.
@@ -74,6 +81,34 @@ impl Fault {
             _ => None,
         }
     }
+}
+
+/// An empty object: an error that says nothing.
+fn no_fields() -> String {
+    "{}".to_owned()
+}
+
+/// A plan as it comes over HTTP.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    #[serde(default)]
+    method: String,
+    #[serde(default = "everything")]
+    path: String,
+    #[serde(default = "always")]
+    count: u64,
+    #[serde(default)]
+    skip: u64,
+    fault: Fault,
+}
+
+fn everything() -> String {
+    "*".to_owned()
+}
+
+fn always() -> u64 {
+    u64::MAX
 }
 
 struct Planned {
@@ -110,6 +145,27 @@ impl Faults {
     /// Nothing goes wrong any more.
     pub fn clear(&self) {
         self.planned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Answers a request to `/_fake/faults`; none: it is for the vendor.
+    pub(crate) fn control(&self, request: &Request) -> Option<Reply> {
+        if request.path != "/_fake/faults" {
+            return None;
+        }
+        Some(match request.method.as_str() {
+            "DELETE" => {
+                self.clear();
+                Reply::empty(204)
+            }
+            "POST" => match serde_json::from_str(&request.body) {
+                Ok(Plan { method, path, count, skip, fault }) => {
+                    self.after_of(skip, &method, &path, count, fault);
+                    Reply::empty(204)
+                }
+                Err(error) => Reply::json(422, json!({"error": error.to_string()})),
+            },
+            _ => Reply::json(405, json!({"error": "POST plans a fault, DELETE takes all back"})),
+        })
     }
 
     pub(crate) fn take(&self, request: &Request) -> Option<Fault> {

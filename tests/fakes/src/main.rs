@@ -21,7 +21,9 @@ Examples:
   curl -H 'X-Auth-Token: bc-test-token' http://127.0.0.1:34567/stores/abc123/v2/orders?limit=1
   curl -X POST -H 'content-type: application/json' -d '{\"company\": 1001, \"email\": \"ada@example.com\", \"lines\": [
     {\"product\": 201, \"name\": \"Hinge\", \"quantity\": 10, \"price\": \"9.90\"}]}' http://127.0.0.1:34567/_fake/orders
-  curl -X PATCH -H 'content-type: application/json' -d '{\"status\": 2}' http://127.0.0.1:34567/_fake/quotes/48002")]
+  curl -X PATCH -H 'content-type: application/json' -d '{\"status\": 2}' http://127.0.0.1:34567/_fake/quotes/48002
+  curl -d '{\"fault\": {\"status\": {\"status\": 503}}}' http://127.0.0.1:34567/_fake/faults       it is down, as any of the vendors may be
+  curl -X DELETE http://127.0.0.1:34567/_fake/faults                                         it is up again")]
 struct Args {
     /// Payload files of a store, one folder a kind; without it the store is empty
     #[arg(long, value_name = "FOLDER")]

@@ -145,6 +145,9 @@ async fn handle<V: Vendor>(
         status: 0,
         half: false,
     };
+    if let Some(reply) = shared.faults.control(&request) {
+        return answered(reply.status, Bytes::from(reply.bytes().0), "application/json", Vec::new());
+    }
     let fault = shared.faults.take(&request);
     let place = remember(&shared, &request);
     let pause = |seconds: f64| tokio::time::sleep(Duration::from_secs_f64(seconds));
@@ -183,12 +186,21 @@ async fn handle<V: Vendor>(
     if let Some(kept) = lock(&shared.requests).get_mut(place).filter(|kept| kept.at == request.at) {
         kept.status = status;
     }
-    let mut response = Response::new(HttpBody::from(bytes));
+    answered(status, bytes, content_type, reply.headers)
+}
+
+fn answered(
+    status: u16,
+    body: Bytes,
+    content_type: &'static str,
+    headers: Vec<(String, String)>,
+) -> Response {
+    let mut response = Response::new(HttpBody::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !content_type.is_empty() {
         response.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
     }
-    for (name, value) in reply.headers {
+    for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
             response.headers_mut().append(name, value);
         }

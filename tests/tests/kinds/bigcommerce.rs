@@ -108,7 +108,7 @@ async fn what_is_answered_with_success_and_ignored_is_found_out() {
     );
     let error =
         scene.run("bigcommerce.set_company_status", json!({"company_id": id, "status": 2})).await.dead();
-    assert!(error.contains("status 400: no"), "{error}");
+    assert!(error.contains("HTTP 200 with code 400 inside: no"), "{error}");
     shop.faults().next_of("GET", &format!("/api/v3/io/companies/{id}"), 1, Fault::Html { status: 200 });
     let end = scene.run("bigcommerce.set_company_status", json!({"company_id": id, "status": 2})).await;
     assert_eq!(end.attempt, 2, "HTML passes: {end:?}");

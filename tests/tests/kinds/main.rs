@@ -5,6 +5,7 @@ mod contract;
 mod database;
 mod hubspot;
 mod mail;
+mod meanwhile;
 mod scene;
 mod sheets;
 mod storefront;

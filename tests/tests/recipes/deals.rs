@@ -18,7 +18,7 @@ fn acme(store: &mut Store) {
 }
 
 fn setup(recipes: &[&str]) -> Setup {
-    Scene::of(recipes).clock("2026-03-01 09:00Z").store(acme)
+    Scene::of(recipes).clock("2026-03-01 09:00Z").ticking().store(acme)
 }
 
 fn hinges(quantity: i64) -> Vec<Line> {

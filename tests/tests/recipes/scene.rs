@@ -48,6 +48,7 @@ pub struct Scene {
     pub sidecars: Vec<Sidecar>,
     webhooks: bool,
     sheets: Option<String>,
+    ticking: bool,
 }
 
 /// A scene that is being set.
@@ -59,6 +60,7 @@ pub struct Setup {
     sidecars: usize,
     webhooks: bool,
     sheets: Option<String>,
+    ticking: bool,
     clock: Option<String>,
     sql: String,
 }
@@ -86,6 +88,7 @@ impl Scene {
             sidecars: 1,
             webhooks: false,
             sheets: None,
+            ticking: false,
             clock: None,
             sql: String::new(),
         }
@@ -114,8 +117,9 @@ impl Scene {
                 .env("TRADEFLOW_SHEETS_SYNCED", synced),
         };
         let summary = Summary::of(&command.run());
-        // What is changed now was changed after that: the store's times have no more than seconds.
-        self.store.clock().advance(1);
+        if self.ticking {
+            self.store.clock().advance(1);
+        }
         summary
     }
 
@@ -148,6 +152,11 @@ impl Scene {
                 return;
             }
         }
+    }
+
+    /// Sets the time, in the database and in the store, and waits for nothing: for what cannot be done just then.
+    pub async fn clock_without_waiting(&self, time: &str) {
+        set_clock(self.db(), &self.store, time).await;
     }
 
     /// How many firings of a rule there are, in any state.
@@ -266,17 +275,27 @@ impl Scene {
         }
         self.sidecars.clear();
         for n in 0..many {
-            self.start_sidecar(n == 0 && self.webhooks);
+            self.start_one(n == 0 && self.webhooks);
         }
     }
 
-    fn start_sidecar(&mut self, hooks: bool) {
+    /// Starts a further sidecar.
+    pub fn start_sidecar(&mut self) {
+        self.start_one(false);
+    }
+
+    /// A sidecar that has all secrets, to be changed before it is started.
+    pub fn sidecar(&self) -> Tradeflow {
         // A short lease: what a killed one held is free soon.
-        let command = Sidecar::command(self.db())
+        Sidecar::command(self.db())
             .env("BIGCOMMERCE_TOKEN", &self.store.token())
             .env("HUBSPOT_TOKEN", &self.crm.token())
             .env("GOOGLE_SERVICE_ACCOUNT", &self.google.key_file())
-            .env("TRADEFLOW_LEASE", "3s");
+            .env("TRADEFLOW_LEASE", "3s")
+    }
+
+    fn start_one(&mut self, hooks: bool) {
+        let command = self.sidecar();
         if !hooks {
             self.sidecars.push(command.start());
             return;
@@ -329,6 +348,13 @@ impl Setup {
         self
     }
 
+    /// With each sync the store's clock, where it stands still, goes on a second: a thing that is changed again after a sync has
+    /// another time of change, as it has in life. Without it the sync takes it for the one it knows.
+    pub fn ticking(mut self) -> Setup {
+        self.ticking = true;
+        self
+    }
+
     /// Statements run once the project is applied: lines of decision tables, pools.
     pub fn sql(mut self, statements: &str) -> Setup {
         self.sql.push_str(statements);
@@ -359,6 +385,7 @@ impl Setup {
             sidecars: Vec::new(),
             webhooks: self.webhooks,
             sheets: self.sheets,
+            ticking: self.ticking,
         };
         let left = add(&scene.shop, &self.recipes, self.settings);
         targets(&scene).await;
@@ -388,7 +415,7 @@ impl Setup {
             )
             .await;
         for n in 0..self.sidecars {
-            scene.start_sidecar(n == 0 && self.webhooks);
+            scene.start_one(n == 0 && self.webhooks);
         }
         if self.webhooks {
             with_hooks(Tradeflow::on(scene.db(), ["hooks", "register", "--json"]), &scene.store)

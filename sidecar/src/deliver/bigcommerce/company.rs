@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
 use super::{data, rows, store, PATIENCE};
-use crate::bigcommerce::{value, Area, Store};
+use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::lock::Held;
 use crate::deliver::params::{self, Filled, Flag, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Created, Creation, LookUpFirst, Operation, Setting};
@@ -21,6 +21,8 @@ pub struct Status {
     store: Store,
     company: i64,
     status: i64,
+    /// The statuses it may be set from; empty: any.
+    only_if: Vec<i64>,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +30,32 @@ pub struct Status {
 struct StatusParams {
     company_id: Id,
     status: Text,
+    only_if: Option<OneOrMany>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Text>),
+    One(Text),
+}
+
+impl OneOrMany {
+    fn list(&self) -> &[Text] {
+        match self {
+            OneOrMany::Many(list) => list,
+            OneOrMany::One(one) => std::slice::from_ref(one),
+        }
+    }
+}
+
+/// The code of a status, from its word or number.
+fn status_code(parameter: &str, written: &Text) -> Result<i64, Failure> {
+    let word = written.0.trim().to_lowercase();
+    let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
+    code.filter(|n| (0..4).contains(n)).ok_or_else(|| {
+        Failure::dead(format!("params.{parameter}: {} or 0 to 3, not \"{word}\"", STATUSES.join(", ")))
+    })
 }
 
 impl Operation for Status {
@@ -36,18 +64,16 @@ impl Operation for Status {
 
     fn read(tools: &Arc<Tools>, job: &Job<'_>) -> Result<Status, Failure> {
         let params: StatusParams = params::read(&job.params)?;
-        let word = params.status.0.trim().to_lowercase();
-        let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
-        let status = code.filter(|n| (0..4).contains(n)).ok_or_else(|| {
-            Failure::dead(format!("params.status: {} or 0 to 3, not \"{word}\"", STATUSES.join(", ")))
-        })?;
-        Ok(Status { store: store(tools, job)?, company: params.company_id.0, status })
+        let status = status_code("status", &params.status)?;
+        let only_if = params.only_if.iter().flat_map(OneOrMany::list);
+        let only_if = only_if.map(|from| status_code("only_if", from)).collect::<Result<_, _>>()?;
+        Ok(Status { store: store(tools, job)?, company: params.company_id.0, status, only_if })
     }
 }
 
 impl Setting for Status {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
-        let answer = self.store.get(Area::B2b, &format!("companies/{}", self.company), &[]).await?;
+        let answer = self.store.get(Api::B2b, &format!("companies/{}", self.company), &[]).await?;
         let status = data(&answer).get("companyStatus").cloned().unwrap_or_default();
         Ok(Map::from_iter([("status".to_owned(), status)]))
     }
@@ -56,10 +82,19 @@ impl Setting for Status {
         Ok(Map::from_iter([("status".to_owned(), self.status.into())]))
     }
 
+    fn permit(&self, now: &Map<String, Json>) -> Result<(), Failure> {
+        let found = now.get("status").and_then(value::int);
+        if self.only_if.is_empty() || found.is_some_and(|code| self.only_if.contains(&code)) {
+            return Ok(());
+        }
+        let word = found.and_then(|code| STATUSES.get(code as usize)).copied().unwrap_or("unknown");
+        Err(Failure::cancelled(format!("company {} is {word} by now", self.company)))
+    }
+
     async fn write(&self, _: &Map<String, Json>, _: &Map<String, Json>) -> Result<(), Failure> {
         let path = format!("companies/{}/status", self.company);
         let body = json!({"companyStatus": self.status});
-        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&body)).await?;
         Ok(())
     }
 }
@@ -99,7 +134,7 @@ impl Operation for Terms {
 impl Setting for Terms {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
         let path = format!("companies/{}/payment-terms", self.company);
-        let answer = self.store.get(Area::B2b, &path, &[]).await?;
+        let answer = self.store.get(Api::B2b, &path, &[]).await?;
         let get = |key: &str| data(&answer).get(key).cloned().unwrap_or_default();
         Ok(Map::from_iter([
             ("enabled".to_owned(), get("isEnabled")),
@@ -121,7 +156,7 @@ impl Setting for Terms {
             Some(days) => json!({"isEnabled": true, "paymentTerms": days}),
             None => json!({"isEnabled": self.enabled}),
         };
-        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&body)).await?;
         Ok(())
     }
 }
@@ -234,7 +269,7 @@ impl Creation for Company {
                 ("isIncludeExtraFields", "1"),
                 ("limit", "100"),
             ];
-            let answer = self.store.get(Area::B2b, "companies", &query).await?;
+            let answer = self.store.get(Api::B2b, "companies", &query).await?;
             // Filters that an API does not know are ignored, and then everything matches: compared here again.
             let found = rows(&answer).iter().find(|row| {
                 let fields = row.get("extraFields").and_then(Json::as_array);
@@ -288,7 +323,7 @@ impl Creation for Company {
         if let Some(fields) = &params.extra_fields {
             body.insert("extraFields".into(), pairs(fields.iter().map(|(k, v)| (k.as_str(), v.0.as_str()))));
         }
-        match self.store.call(Method::POST, Area::B2b, "companies", &[], Some(&Json::Object(body))).await {
+        match self.store.call(Method::POST, Api::B2b, "companies", &[], Some(&Json::Object(body))).await {
             Ok(answer) => {
                 let made = data(&answer);
                 if value::int(&made["companyId"]).is_none() {
@@ -374,7 +409,7 @@ impl Creation for User {
         if let Some(fields) = &params.extra_fields {
             body["extraFields"] = pairs(fields.iter().map(|(k, v)| (k.as_str(), v.0.as_str())));
         }
-        match self.store.call(Method::POST, Area::B2b, "users", &[], Some(&body)).await {
+        match self.store.call(Method::POST, Api::B2b, "users", &[], Some(&body)).await {
             Ok(answer) => {
                 let made = data(&answer);
                 Ok(Created::New(json!({"user_id": made["userId"], "customer_id": made["bcId"],
@@ -388,7 +423,7 @@ impl Creation for User {
 
 /// The user with this address; capitals do not count.
 async fn user_of(store: &Store, email: &str) -> Result<Option<Json>, Failure> {
-    let answer = store.get(Area::B2b, "users", &[("email", email), ("limit", "100")]).await?;
+    let answer = store.get(Api::B2b, "users", &[("email", email), ("limit", "100")]).await?;
     let same = |row: &&Json| row["email"].as_str().is_some_and(|e| e.eq_ignore_ascii_case(email));
     Ok(rows(&answer).iter().find(same).cloned())
 }

@@ -15,7 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::{data, store, PATIENCE};
 use crate::bigcommerce::value::{decimal, flag, number};
-use crate::bigcommerce::{Area, Store};
+use crate::bigcommerce::{Api, Store};
 use crate::deliver::lock::Held;
 use crate::deliver::params::{self, Amount, Filled, Flag, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
@@ -124,7 +124,7 @@ impl Setting for Credit {
     }
 
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
-        let answer = self.store.get(Area::B2b, &self.path(), &[]).await?;
+        let answer = self.store.get(Api::B2b, &self.path(), &[]).await?;
         let get = |key: &str| (key.to_owned(), data(&answer).get(key).cloned().unwrap_or_default());
         Ok(Map::from_iter([get(AVAILABLE), get(ENABLED), get(CURRENCY), get(LIMIT)]))
     }
@@ -187,7 +187,7 @@ impl Setting for Credit {
 
     async fn write(&self, _: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
         let body = Json::Object(differing.clone());
-        let sent = self.store.call(Method::PUT, Area::B2b, &self.path(), &[], Some(&body)).await;
+        let sent = self.store.call(Method::PUT, Api::B2b, &self.path(), &[], Some(&body)).await;
         match sent {
             Ok(_) => Ok(()),
             Err(error) if error.may_have_happened() => {

@@ -9,7 +9,7 @@ use serde_json::{json, Value as Json};
 
 use super::company::{says_exists, text};
 use super::{data, rows, store, PATIENCE};
-use crate::bigcommerce::{value, Area, Store};
+use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::lock::Held;
 use crate::deliver::params::{self, Amount, Day, Filled, Id, Text};
 use crate::deliver::strategy::{Created, Creation, DeterministicId, LookUpFirst, Operation};
@@ -63,7 +63,7 @@ impl FromOrder {
             return Ok(());
         };
         let (path, body) = (format!("ip/invoices/{}", text(id)), json!({"dueDate": midnight(day)}));
-        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&body)).await?;
         Ok(())
     }
 }
@@ -94,13 +94,13 @@ impl Creation for FromOrder {
         // The path wants B2B Edition's own id of the order. Without a filter by time its list shows the last year only.
         let order = self.order.to_string();
         let query = [("bcOrderId", order.as_str()), ("minModified", "1"), ("limit", "100")];
-        let answer = self.store.get(Area::B2b, "orders", &query).await?;
+        let answer = self.store.get(Api::B2b, "orders", &query).await?;
         let row = rows(&answer).iter().find(|row| value::int(&row["bcOrderId"]) == Some(self.order));
         let Some(id) = row.and_then(|row| value::int(&row["id"])) else {
             return Err(Failure::retry(format!("B2B Edition does not know order {order} (yet)")));
         };
         let path = format!("ip/orders/{id}/invoices");
-        match self.store.call(Method::POST, Area::B2b, &path, &[], Some(&json!({}))).await {
+        match self.store.call(Method::POST, Api::B2b, &path, &[], Some(&json!({}))).await {
             Ok(answer) => {
                 let made = data(&answer);
                 self.due(&made["invoiceId"], made).await?;
@@ -189,7 +189,7 @@ impl Creation for Invoice {
         if let Some(details) = &params.details {
             body["details"] = details.clone();
         }
-        match self.store.call(Method::POST, Area::B2b, "ip/invoices", &[], Some(&body)).await {
+        match self.store.call(Method::POST, Api::B2b, "ip/invoices", &[], Some(&body)).await {
             Ok(answer) => Ok(Created::New(result(&data(&answer)["id"], &self.number.clone().into()))),
             Err(error) if says_exists(&error) => Ok(Created::Exists(error.into())),
             Err(error) => Err(error.into()),
@@ -203,7 +203,7 @@ async fn search(store: &Store, field: &str, value: &str) -> Result<Option<Json>,
     loop {
         let at = offset.to_string();
         let query = [("searchBy", field), ("q", value), ("limit", "100"), ("offset", at.as_str())];
-        let answer = store.get(Area::B2b, "ip/invoices", &query).await?;
+        let answer = store.get(Api::B2b, "ip/invoices", &query).await?;
         let page = rows(&answer);
         if let Some(found) = page.iter().find(|row| text(&row[field]) == value) {
             return Ok(Some(found.clone()));

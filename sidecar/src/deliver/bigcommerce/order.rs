@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::store;
-use crate::bigcommerce::{Area, Store};
+use crate::bigcommerce::{Api, Store};
 use crate::deliver::params::{self, Filled, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
 use crate::deliver::{Failure, Job, System, Tools};
@@ -78,7 +78,7 @@ fn code(status: &str) -> Result<i64, Failure> {
 
 impl Setting for Status {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
-        let answer = self.store.get(Area::V2, &format!("orders/{}", self.order), &[]).await?;
+        let answer = self.store.get(Api::V2, &format!("orders/{}", self.order), &[]).await?;
         if answer.body.get(STATUS).is_none() {
             return Err(Failure::dead(format!("there is no order {}", self.order)));
         }
@@ -92,7 +92,7 @@ impl Setting for Status {
 
     async fn write(&self, _: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
         let body = Json::Object(differing.clone());
-        self.store.call(Method::PUT, Area::V2, &format!("orders/{}", self.order), &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::V2, &format!("orders/{}", self.order), &[], Some(&body)).await?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{json, Map, Value as Json};
 
 use super::company::{pairs, text};
 use super::{data, store};
-use crate::bigcommerce::{value, Area, Store};
+use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::params::{self, Day, Flag, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Created, Creation, LookUpFirst, Operation, Setting};
 use crate::deliver::{Failure, Job, System, Tools};
@@ -111,7 +111,7 @@ fn written(day: NaiveDate) -> String {
 async fn detail(store: &Store, quote: i64, created: Option<NaiveDate>) -> Result<Json, Failure> {
     let path = format!("rfq/{quote}");
     let Some(day) = created else {
-        return match store.get(Area::B2b, &path, &[]).await {
+        return match store.get(Api::B2b, &path, &[]).await {
             Ok(answer) => Ok(data(&answer).clone()),
             Err(error) if error.is(422) => Err(Failure::dead(format!(
                 "{error}; the store wants to know when the quote was created: give params.created_at, such as {{{{ facts.created_at }}}}"
@@ -122,7 +122,7 @@ async fn detail(store: &Store, quote: i64, created: Option<NaiveDate>) -> Result
     let days = [Some(day), day.checked_sub_days(Days::new(1)), day.checked_add_days(Days::new(1))];
     let mut missing = None;
     for day in days.into_iter().flatten() {
-        match store.get(Area::B2b, &path, &[("date", written(day).as_str())]).await {
+        match store.get(Api::B2b, &path, &[("date", written(day).as_str())]).await {
             Ok(answer) => return Ok(data(&answer).clone()),
             Err(error) if error.is(404) => missing = missing.or(Some(error)),
             Err(error) => return Err(error.into()),
@@ -194,7 +194,7 @@ impl Setting for Update {
             body.insert("extraFields".into(), pairs(texts.iter().map(|(name, text)| (*name, text.as_str()))));
         }
         let path = format!("rfq/{}", self.quote);
-        self.store.call(Method::PUT, Area::B2b, &path, &[], Some(&Json::Object(body))).await?;
+        self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&Json::Object(body))).await?;
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl Creation for Link {
         // The core id, as text; the schema's words say B2B id, which is wrong.
         let body = json!({"orderId": self.order.to_string()});
         let path = format!("rfq/{}/ordered", self.quote);
-        match self.store.call(Method::POST, Area::B2b, &path, &[], Some(&body)).await {
+        match self.store.call(Method::POST, Api::B2b, &path, &[], Some(&body)).await {
             Ok(_) => Ok(Created::New(json!({"quote_id": self.quote, "bc_order_id": self.order}))),
             Err(error) if error.is(400) && error.message.contains("already") => {
                 Ok(Created::Exists(error.into()))

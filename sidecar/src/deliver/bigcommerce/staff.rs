@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
 use super::{rows, store};
-use crate::bigcommerce::{value, Area, Store};
+use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::params::{self, Filled, Flag, Id};
 use crate::deliver::strategy::{AbsoluteSet, Operation, Setting};
 use crate::deliver::{Failure, Job, System, Tools};
@@ -26,6 +26,7 @@ struct Params {
     email: Option<Filled>,
     assigned: Option<Flag>,
     exclusive: Option<Flag>,
+    only_if_none: Option<Flag>,
 }
 
 impl Operation for Assignment {
@@ -51,7 +52,7 @@ impl Assignment {
         loop {
             let at = offset.to_string();
             let query = [("limit", "100"), ("offset", at.as_str()), ("sortBy", "email"), ("orderBy", "ASC")];
-            let answer = self.store.get(Area::B2b, "sales-staffs", &query).await?;
+            let answer = self.store.get(Api::B2b, "sales-staffs", &query).await?;
             let page = rows(&answer);
             let same = |row: &&Json| row["email"].as_str().is_some_and(|e| e.eq_ignore_ascii_case(email));
             if let Some(id) = page.iter().find(same).and_then(|row| value::int(&row["id"])) {
@@ -66,7 +67,7 @@ impl Assignment {
 
     async fn assign(&self, rep: i64, assigned: bool) -> Result<(), Failure> {
         let body = json!([{"companyId": self.params.company_id.0, "assignStatus": assigned}]);
-        self.store.call(Method::PUT, Area::B2b, &format!("sales-staffs/{rep}"), &[], Some(&body)).await?;
+        self.store.call(Method::PUT, Api::B2b, &format!("sales-staffs/{rep}"), &[], Some(&body)).await?;
         Ok(())
     }
 }
@@ -76,7 +77,7 @@ impl Setting for Assignment {
         let rep = self.rep().await?;
         let company = self.params.company_id.0.to_string();
         let query = [("companyId", company.as_str()), ("limit", "100")];
-        let answer = self.store.get(Area::B2b, "sales-staffs", &query).await?;
+        let answer = self.store.get(Api::B2b, "sales-staffs", &query).await?;
         let ids: Vec<i64> = rows(&answer).iter().filter_map(|row| value::int(&row["id"])).collect();
         let others: Vec<i64> = ids.iter().copied().filter(|id| *id != rep).collect();
         Ok(Map::from_iter([
@@ -93,6 +94,21 @@ impl Setting for Assignment {
             wanted.insert("others".into(), json!([]));
         }
         Ok(wanted)
+    }
+
+    fn permit(&self, now: &Map<String, Json>) -> Result<(), Failure> {
+        let others = now.get("others").and_then(Json::as_array).filter(|others| !others.is_empty());
+        match others.filter(|_| self.params.only_if_none.is_some_and(|flag| flag.0)) {
+            None => Ok(()),
+            Some(others) => {
+                let ids: Vec<String> = others.iter().map(Json::to_string).collect();
+                Err(Failure::cancelled(format!(
+                    "company {} is looked after by sales staff {} by now",
+                    self.params.company_id.0,
+                    ids.join(", ")
+                )))
+            }
+        }
     }
 
     async fn write(&self, now: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
