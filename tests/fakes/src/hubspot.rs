@@ -238,6 +238,7 @@ impl Vendor for Account {
                 objects::upsert(crm, object, &body, request.half)
             }
             ("POST", ["crm", "objects", _, object, "batch", "read"]) => objects::read(crm, object, &body),
+            ("POST", ["crm", "objects", _, object, "search"]) => objects::search(crm, object, &body),
             ("GET", ["crm", "objects", _, object, id]) => objects::one(crm, object, id, request),
             ("PATCH", ["crm", "objects", _, object, id]) => objects::update(crm, object, id, request),
             ("PUT", ["crm", "objects", _, from, id, "associations", "default", to, other]) => {
