@@ -1,5 +1,5 @@
-//! docs/guide/ is run: the blocks of a page one after another, in a database of its own that has the extension and the store's
-//! tables, as somebody would type them.
+//! docs/guide/, and the project's README, are run: the blocks of a page one after another, as somebody would type them, in a
+//! database of its own that has the extension and the store's tables.
 //!
 //! - A block `sql` goes to psql and must succeed; a block `text` right behind it is what it prints.
 //! - A block `sh` is run by bash in the folder where the last one ended, with `tradeflow` in the PATH and the database in the
@@ -22,11 +22,12 @@ const MAIL: &str = "localhost:1025";
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = pages().into_iter().map(|page| {
+    let mut trials = vec![Trial::test("front_page", || run_page(&project().join("README.md")))];
+    trials.extend(pages().into_iter().map(|page| {
         let name = page.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         Trial::test(name, move || run_page(&page))
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn pages() -> Vec<PathBuf> {
@@ -82,7 +83,10 @@ fn run_page(page: &Path) -> Result<(), Failed> {
             if let Some(expected) = blocks.get(place + 1).filter(|next| next.kind == "text") {
                 let (expected, output) = (trimmed(&expected.text), trimmed(&output));
                 if expected != output {
-                    return Err(format!("{at} prints something else.\nexpected:\n{expected}\nnow:\n{output}").into());
+                    return Err(format!(
+                        "{at} prints something else.\nexpected:\n{expected}\nnow:\n{output}"
+                    )
+                    .into());
                 }
             }
         }
@@ -106,7 +110,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(db: &'a Database) -> Self {
-        Reader { db, home: tempfile::tempdir().expect("a temporary folder"), mail: MailSink::start(), sidecar: None }
+        Reader {
+            db,
+            home: tempfile::tempdir().expect("a temporary folder"),
+            mail: MailSink::start(),
+            sidecar: None,
+        }
     }
 
     /// What is typed, with the mail server's real address.
@@ -142,7 +151,10 @@ impl<'a> Reader<'a> {
             self.typed(&rest)
         );
         let mut bash = self.db.program("bash");
-        bash.args(["-s"]).env("TRADEFLOW_DATABASE_URL", self.db.url()).env("PATH", path).env("TRADEFLOW_LOG", "warn");
+        bash.args(["-s"])
+            .env("TRADEFLOW_DATABASE_URL", self.db.url())
+            .env("PATH", path)
+            .env("TRADEFLOW_LOG", "warn");
         bash.env_remove("TRADEFLOW_CONFIG").env("HOME", self.home.path());
         self.type_into(bash, &script)
     }
