@@ -177,6 +177,35 @@ async fn a_private_address_is_refused_unless_the_target_allows_it() {
     }
 }
 
+/// Bad input: an address that is none, a secret that cannot be read. The action says so, waits, and is sent once it is mended.
+#[tokio::test]
+async fn a_target_that_cannot_be_used_is_said_and_loses_nothing() {
+    let sink = HttpSink::start();
+    let reading = |reference| Target { auth: "bearer", secret: Some(reference), ..Target::http(sink.url()) };
+    for (target, words) in [
+        (Target::http("https://exa mple.com".into()), "base_url https://exa mple.com is no URL"),
+        (Target::http("http://[::1".into()), "base_url http://[::1 is no URL"),
+        (reading("env:TRADEFLOW_UNSET"), "env:TRADEFLOW_UNSET: the environment variable is not set"),
+        (reading("env:HOME"), "env:HOME: its name is not allowed by secrets.env"),
+        (reading("file:/etc/shadow"), "file:/etc/shadow: the file is outside of secrets.directories"),
+    ] {
+        let (db, _sidecar) = scene(&target, POST).await;
+        let before = sink.requests().len();
+        db.sql(ONE_JOB).await;
+        db.until("select state = 'ready' and attempt > 0 from tradeflow.outbox").await;
+        let error: String = db.one("select error from tradeflow.outbox").await;
+        assert!(error.contains(words), "{words} is missing in: {error}");
+        assert_eq!(sink.requests().len(), before, "nothing is sent");
+        db.execute(
+            "update tradeflow.targets set base_url = $1, auth = 'bearer', secret = 'env:HUBSPOT_TOKEN'",
+            &[&sink.url()],
+        )
+        .await;
+        db.sql("select tradeflow.retry(id) from tradeflow.outbox").await;
+        until_state(&db, "done").await;
+    }
+}
+
 #[tokio::test]
 async fn a_request_goes_to_the_targets_host_and_nowhere_else() {
     let sink = HttpSink::start();

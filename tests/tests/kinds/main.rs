@@ -8,6 +8,7 @@ mod database;
 mod hubspot;
 mod kills;
 mod mail;
+mod meanwhile;
 mod scene;
 mod sheets;
 mod storefront;
