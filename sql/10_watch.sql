@@ -119,7 +119,7 @@ begin
   elsif rel.relpersistence = 't' then
     raise exception '% is a temporary table', the_name
       using errcode = 'wrong_object_type', hint = 'Rules outlive the session: watch a permanent table.';
-  elsif rel.nspname in ('tradeflow', 'pg_catalog') then
+  elsif rel.nspname in ('tradeflow', 'pg_catalog') and "table" is distinct from to_regclass('tradeflow.tasks') then
     raise exception '% cannot be watched', the_name
       using errcode = 'wrong_object_type', hint = 'tradeflow''s own tables and the system''s are not data of a store.';
   end if;
@@ -149,13 +149,16 @@ begin
       logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
     where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
 
-  perform tradeflow._install_triggers("table");
+  -- The triggers of the tasks are made by our owner: nobody else may have others there.
+  if rel.nspname <> 'tradeflow' then
+    perform tradeflow._install_triggers("table");
+  end if;
   perform tradeflow._check_watch(the_name);
   perform tradeflow._invalidate("table");
 end
 $$;
 comment on function tradeflow.watch(regclass, text[], text[], boolean) is
-  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+  'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right; tradeflow.tasks may be watched by every author. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
 
 create function tradeflow.unwatch("table" regclass) returns void

@@ -33,7 +33,9 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "properties": {
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "status": {"type": ["integer", "string"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$",
-                 "description": "pending, approved, rejected, inactive, or 0 to 3"}
+                 "description": "pending, approved, rejected, inactive, or 0 to 3"},
+      "only_if": {"type": ["array", "string", "integer", "null"], "minimum": 0, "maximum": 3, "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$", "items": {"type": ["integer", "string"], "pattern": "(?i)^(pending|approved|rejected|inactive|[0-3])$"},
+                  "description": "a status or a list of them: of a company that has another by then the firing is cancelled; somebody decided meanwhile"}
     }}$schema$),
   ('bigcommerce.set_payment_terms', 'bigcommerce', 'absolute_set', true, 'Sets the days a company has to pay.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id"],
@@ -50,7 +52,9 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "properties": {
       "company_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "B2B Edition's id of the company"},
       "fields": {"type": ["object", "string"], "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
-                 "description": "labels and values; null empties; the others stay"}
+                 "description": "labels and values; null empties; the others stay"},
+      "only_if": {"type": ["object", "string", "null"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                  "description": "labels and values: of a company that has others by then the firing is cancelled; null: the field is empty"}
     }}$schema$),
   ('bigcommerce.assign_sales_staff', 'bigcommerce', 'absolute_set', true, 'Assigns a sales rep to a company, or takes one away.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id"],
@@ -61,7 +65,8 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "sales_staff_id": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "description": "the rep's id; not a super admin's"},
       "email": {"type": "string", "description": "the rep's address, instead of the id"},
       "assigned": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "false: takes the rep away"},
-      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"}
+      "exclusive": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: and nobody else"},
+      "only_if_none": {"type": ["boolean", "string", "null"], "pattern": "^(true|false)$", "description": "true: when somebody else looks after the company by then, the firing is cancelled"}
     }}$schema$),
   ('bigcommerce.add_company_credit', 'bigcommerce', 'absolute_set', true, 'Adds to (or takes from) what a company has left of its credit, once for each key; by way of tradeflow.ledger_entries.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["company_id", "amount"],

@@ -9,6 +9,7 @@
 -- Without JIT: before the first ANALYZE the planner expects millions of rows, and compiling for them took 0.7 s a call.
 -- Without sequential scans, hash and merge joins: what the statistics say of a queue is never true when it matters, and each
 -- of these statements is a few look-ups in an index for each row. Seen otherwise: a completion that read the whole table.
+-- With generic plans at once: a new connection would plan each statement of claim() and complete() five times before it kept one.
 
 create function tradeflow.started(id bigint, attempt int) returns boolean
 language sql security definer
@@ -34,6 +35,7 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -51,7 +53,7 @@ begin
   if cardinality(good) = cardinality(ids) then
     return query select c.id, true from unnest(ids) c(id);
   else
-    return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
+    return query select c.id, coalesce(c.id = any (good), false) from unnest(ids) c(id);
   end if;
 end
 $$;
@@ -94,7 +96,7 @@ begin
   where b.id = o.id;
   if blocks then
     select count(*) into behind
-    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state = 'ready' or b.blocking) limit 10000) b;
   end if;
   perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(
@@ -129,14 +131,20 @@ as $$
 declare
   o tradeflow.outbox;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
-    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain', 'cancelled') then
+    raise exception 'outcome must be retry, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
   select * into o from tradeflow.outbox x
   where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
   for update;
   if not found then
     return null;
+  end if;
+  if outcome = 'cancelled' then
+    -- Nothing went wrong: the target answered, and the answer is that this is not wanted any more.
+    perform tradeflow._answered(array[o.target]);
+    perform tradeflow._finish(array[o.id], 'cancelled', fail.error, null, array[o.attempt]);
+    return 'cancelled';
   end if;
   perform tradeflow._not_answered(
     o.target, fail.error, outcome in ('retry', 'uncertain'),
@@ -155,7 +163,7 @@ begin
 end
 $$;
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 
 create function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
@@ -183,7 +191,7 @@ begin
     update tradeflow.outbox o set lease_until = clock_timestamp() + extend.lease from mine where o.id = mine.id returning o.id
   )
   select coalesce(array_agg(p.id), '{}') into good from prolonged p;
-  return query select c.id, c.id = any (good) from unnest(ids) c(id);
+  return query select c.id, coalesce(c.id = any (good), false) from unnest(ids) c(id);
 end
 $$;
 comment on function tradeflow.extend(bigint[], int[], interval) is

@@ -3728,14 +3728,20 @@ CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome t
 declare
   o tradeflow.outbox;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain') then
-    raise exception 'outcome must be retry, dead or uncertain, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  if outcome is null or outcome not in ('retry', 'dead', 'uncertain', 'cancelled') then
+    raise exception 'outcome must be retry, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
   select * into o from tradeflow.outbox x
   where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
   for update;
   if not found then
     return null;
+  end if;
+  if outcome = 'cancelled' then
+    -- Nothing went wrong: the target answered, and the answer is that this is not wanted any more.
+    perform tradeflow._answered(array[o.target]);
+    perform tradeflow._finish(array[o.id], 'cancelled', fail.error, null, array[o.attempt]);
+    return 'cancelled';
   end if;
   perform tradeflow._not_answered(
     o.target, fail.error, outcome in ('retry', 'uncertain'),
@@ -3754,7 +3760,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain. throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 CREATE FUNCTION tradeflow.health(max_age interval DEFAULT '00:00:05'::interval) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4516,6 +4522,11 @@ begin
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
   perform tradeflow._report_unknown_kinds();
+  -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
+  perform tradeflow._check_watch(w.name)
+  from tradeflow.watched_tables w
+  where w.name = 'tradeflow.tasks'
+    and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
   if rescue.rescued + timers.due + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
@@ -4661,7 +4672,7 @@ begin
   elsif rel.relpersistence = 't' then
     raise exception '% is a temporary table', the_name
       using errcode = 'wrong_object_type', hint = 'Rules outlive the session: watch a permanent table.';
-  elsif rel.nspname in ('tradeflow', 'pg_catalog') then
+  elsif rel.nspname in ('tradeflow', 'pg_catalog') and "table" is distinct from to_regclass('tradeflow.tasks') then
     raise exception '% cannot be watched', the_name
       using errcode = 'wrong_object_type', hint = 'tradeflow''s own tables and the system''s are not data of a store.';
   end if;
@@ -4691,13 +4702,16 @@ begin
       logged_since = case when excluded.log then coalesce(w.logged_since, excluded.logged_since) end
     where (w.key, w.ignore, w.log) is distinct from (excluded.key, excluded.ignore, excluded.log);
 
-  perform tradeflow._install_triggers("table");
+  -- The triggers of the tasks are made by our owner: nobody else may have others there.
+  if rel.nspname <> 'tradeflow' then
+    perform tradeflow._install_triggers("table");
+  end if;
   perform tradeflow._check_watch(the_name);
   perform tradeflow._invalidate("table");
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) IS 'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
+COMMENT ON FUNCTION tradeflow.watch("table" regclass, key text[], ignore text[], log boolean) IS 'Evaluates the changes of a table from now on. key: the columns that identify a row (default: the primary key); ignore: columns whose change alone is no change; log: keep old and new of each change in change_log, for backtest() and explain(). Repeatable: a second call changes key, ignore and log. The caller must own the table or have its TRIGGER right; tradeflow.tasks may be watched by every author. Errors: 42809 no ordinary table, 22023 no key, 42703 unknown column.';
 
 CREATE TABLE tradeflow.actions (
     rule text NOT NULL,

@@ -126,6 +126,8 @@ pub enum Outcome {
     Dead,
     /// It may have happened.
     Uncertain,
+    /// It did not happen and is not wanted any more, nor is what would follow: somebody decided otherwise meanwhile.
+    Cancelled,
     /// The lease was lost before it began: somebody else has it now.
     Lost,
 }
@@ -136,6 +138,7 @@ impl Outcome {
             Outcome::Retry => "retry",
             Outcome::Dead => "dead",
             Outcome::Uncertain => "uncertain",
+            Outcome::Cancelled => "cancelled",
             Outcome::Lost => "lost",
         }
     }
@@ -174,6 +177,10 @@ impl Failure {
 
     pub fn uncertain(message: impl Into<String>) -> Failure {
         Failure::new(Outcome::Uncertain, message)
+    }
+
+    pub fn cancelled(message: impl Into<String>) -> Failure {
+        Failure::new(Outcome::Cancelled, message)
     }
 
     pub fn lost() -> Failure {

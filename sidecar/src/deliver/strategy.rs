@@ -82,6 +82,11 @@ pub trait Setting: Send + Sync {
     }
     /// The values as they are, under the names that `wanted` uses.
     fn read(&self) -> impl Future<Output = Result<Map<String, Json>, Failure>> + Send;
+    /// Whether it is still wanted, now that what is there is known; else [`Failure::cancelled`]. Not asked when all of it is
+    /// there: it may have been an attempt before that set it, and the steps after it are to follow.
+    fn permit(&self, _now: &Map<String, Json>) -> Result<(), Failure> {
+        Ok(())
+    }
     /// The values as they must be, and nothing else.
     fn wanted(
         &self,
@@ -139,6 +144,7 @@ async fn set<T: Setting>(setting: &T, lock: Option<&Held>) -> Result<Json, Failu
         setting.settled(&now).await?;
         return Ok(with(setting.result(), json!({"changed": {}, "before": {}, "skipped": true})));
     }
+    setting.permit(&now)?;
     if let Some(lock) = lock {
         lock.check().await?;
     }

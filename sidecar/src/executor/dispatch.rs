@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use super::claim::Claimed;
 use super::{context, Shared};
 use crate::db;
-use crate::deliver::{Action, Done, Failure, Job, Start, Target};
+use crate::deliver::{Action, Done, Failure, Job, Outcome, Start, Target};
 use crate::metrics;
 use crate::trace::Execution;
 
@@ -53,18 +53,31 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
         }
         Err(failure) => {
             let (outcome, took) = (failure.outcome.as_str(), began.elapsed());
-            warn!(
-                id = action.id,
-                rule = action.rule,
-                step = action.step,
-                kind = action.kind,
-                target,
-                subject = claimed.subject,
-                attempt = action.attempt,
-                outcome,
-                error = failure.message,
-                "failed"
-            );
+            if failure.outcome == Outcome::Cancelled {
+                debug!(
+                    id = action.id,
+                    rule = action.rule,
+                    step = action.step,
+                    kind = action.kind,
+                    target,
+                    subject = claimed.subject,
+                    reason = failure.message,
+                    "cancelled"
+                );
+            } else {
+                warn!(
+                    id = action.id,
+                    rule = action.rule,
+                    step = action.step,
+                    kind = action.kind,
+                    target,
+                    subject = claimed.subject,
+                    attempt = action.attempt,
+                    outcome,
+                    error = failure.message,
+                    "failed"
+                );
+            }
             if let Some(became) = super::report::fail(shared, action, failure).await {
                 metrics::failed(&action.kind, target, became, took);
             }

@@ -175,3 +175,43 @@ async fn a_message_is_replaced_and_taken_away_by_its_key() {
         .dead()
         .contains("storefront_messages"));
 }
+
+#[tokio::test]
+async fn a_rule_answers_to_a_decided_task_and_to_one_whose_time_has_passed() {
+    let scene = scene().await;
+    let author = scene.db.role(&["tradeflow_author"]).await;
+    scene
+        .db
+        .sql(&format!(
+            "set role {author};
+             select tradeflow.watch('tradeflow.tasks');
+             insert into tradeflow.rules (name, source, condition) values
+               ('decided', 'tradeflow.tasks', $$ new.outcome = 'yes' $$);
+             insert into tradeflow.rules (name, source, condition, fire_at) values
+               ('overdue', 'tradeflow.tasks', 'new.decided_at is null and new.due_at is not null', 'new.due_at');
+             reset role"
+        ))
+        .await;
+    for n in 1..=2 {
+        let rule = scene.fire("task", &json!({"pool": "sales", "title": format!("Task {n}"), "options": ["yes", "no"], "due_in": "2 days"})).await;
+        scene.end(&rule).await.done();
+    }
+    assert!(scene.db.one::<bool>("select tradeflow.decide(min(id), 'yes') from tradeflow.tasks").await);
+    scene.db.until("select count(*) = 1 from tradeflow.firings where rule = 'decided'").await;
+    scene.db.sql("select tradeflow.set_clock(now() + interval '3 days'); select tradeflow.tick()").await;
+    assert_eq!(
+        scene
+            .db
+            .column::<String>(
+                "select facts ->> 'title' from tradeflow.firings where rule = 'overdue' and state = 'done'"
+            )
+            .await,
+        ["Task 2"]
+    );
+    // An extension's table keeps no trigger in a dump; tick() makes it anew.
+    scene.db.sql("drop trigger tradeflow_insert on tradeflow.tasks; select tradeflow.tick()").await;
+    let triggers = "select count(*) from pg_trigger where tgrelid = 'tradeflow.tasks'::regclass and tgname = 'tradeflow_insert'";
+    assert_eq!(scene.db.one::<i64>(triggers).await, 1);
+    let refused = scene.db.error("select tradeflow.watch('tradeflow.settings')").await;
+    assert_eq!(refused.code, "42809");
+}

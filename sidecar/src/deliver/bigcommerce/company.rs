@@ -21,6 +21,8 @@ pub struct Status {
     store: Store,
     company: i64,
     status: i64,
+    /// The statuses it may be set from; empty: any.
+    only_if: Vec<i64>,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +30,32 @@ pub struct Status {
 struct StatusParams {
     company_id: Id,
     status: Text,
+    only_if: Option<OneOrMany>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Text>),
+    One(Text),
+}
+
+impl OneOrMany {
+    fn list(&self) -> &[Text] {
+        match self {
+            OneOrMany::Many(list) => list,
+            OneOrMany::One(one) => std::slice::from_ref(one),
+        }
+    }
+}
+
+/// The code of a status, from its word or number.
+fn status_code(parameter: &str, written: &Text) -> Result<i64, Failure> {
+    let word = written.0.trim().to_lowercase();
+    let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
+    code.filter(|n| (0..4).contains(n)).ok_or_else(|| {
+        Failure::dead(format!("params.{parameter}: {} or 0 to 3, not \"{word}\"", STATUSES.join(", ")))
+    })
 }
 
 impl Operation for Status {
@@ -36,12 +64,10 @@ impl Operation for Status {
 
     fn read(tools: &Arc<Tools>, job: &Job<'_>) -> Result<Status, Failure> {
         let params: StatusParams = params::read(&job.params)?;
-        let word = params.status.0.trim().to_lowercase();
-        let code = STATUSES.iter().position(|s| *s == word).map(|n| n as i64).or_else(|| word.parse().ok());
-        let status = code.filter(|n| (0..4).contains(n)).ok_or_else(|| {
-            Failure::dead(format!("params.status: {} or 0 to 3, not \"{word}\"", STATUSES.join(", ")))
-        })?;
-        Ok(Status { store: store(tools, job)?, company: params.company_id.0, status })
+        let status = status_code("status", &params.status)?;
+        let only_if = params.only_if.iter().flat_map(OneOrMany::list);
+        let only_if = only_if.map(|from| status_code("only_if", from)).collect::<Result<_, _>>()?;
+        Ok(Status { store: store(tools, job)?, company: params.company_id.0, status, only_if })
     }
 }
 
@@ -54,6 +80,15 @@ impl Setting for Status {
 
     async fn wanted(&self, _: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
         Ok(Map::from_iter([("status".to_owned(), self.status.into())]))
+    }
+
+    fn permit(&self, now: &Map<String, Json>) -> Result<(), Failure> {
+        let found = now.get("status").and_then(value::int);
+        if self.only_if.is_empty() || found.is_some_and(|code| self.only_if.contains(&code)) {
+            return Ok(());
+        }
+        let word = found.and_then(|code| STATUSES.get(code as usize)).copied().unwrap_or("unknown");
+        Err(Failure::cancelled(format!("company {} is {word} by now", self.company)))
     }
 
     async fn write(&self, _: &Map<String, Json>, _: &Map<String, Json>) -> Result<(), Failure> {

@@ -37,6 +37,8 @@ pub struct ExtraFields {
     lane: String,
     company: i64,
     fields: BTreeMap<String, Text>,
+    /// What other fields must be; empty text: empty, or not there.
+    only_if: BTreeMap<String, Text>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +46,7 @@ pub struct ExtraFields {
 struct Params {
     company_id: Id,
     fields: BTreeMap<String, Option<Text>>,
+    only_if: Option<BTreeMap<String, Option<Text>>>,
 }
 
 impl Operation for ExtraFields {
@@ -55,12 +58,15 @@ impl Operation for ExtraFields {
         if params.fields.is_empty() {
             return Err(Failure::dead("params.fields: there is no field"));
         }
-        // Null empties a field.
-        let empty = || Text(String::new());
-        let fields =
-            params.fields.into_iter().map(|(name, text)| (name, text.unwrap_or_else(empty))).collect();
+        // Null empties a field, or is an empty one.
+        let texts = |fields: BTreeMap<String, Option<Text>>| -> BTreeMap<String, Text> {
+            let filled = |text: Option<Text>| text.unwrap_or_else(|| Text(String::new()));
+            fields.into_iter().map(|(name, text)| (name, filled(text))).collect()
+        };
+        let (fields, only_if) = (texts(params.fields), texts(params.only_if.unwrap_or_default()));
         let lane = format!("{} {}", job.target.name, job.target.revision);
-        Ok(ExtraFields { store: Arc::new(store(tools, job)?), lane, company: params.company_id.0, fields })
+        let store = Arc::new(store(tools, job)?);
+        Ok(ExtraFields { store, lane, company: params.company_id.0, fields, only_if })
     }
 }
 
@@ -80,10 +86,22 @@ impl Setting for ExtraFields {
         Ok(self.fields.iter().map(|(name, Text(text))| (name.clone(), text.clone().into())).collect())
     }
 
+    fn permit(&self, now: &Map<String, Json>) -> Result<(), Failure> {
+        let found = |name: &str| now.get(name).map_or_else(String::new, as_text);
+        match self.only_if.iter().find(|(name, wanted)| found(name) != wanted.0) {
+            None => Ok(()),
+            Some((name, _)) => Err(Failure::cancelled(format!(
+                "the field \"{name}\" of company {} is \"{}\" by now",
+                self.company,
+                found(name)
+            ))),
+        }
+    }
+
     async fn write(&self, now: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in now.iter().chain(differing) {
-            all.insert(name.clone(), value.as_str().map_or_else(|| shown(value), str::to_owned));
+            all.insert(name.clone(), as_text(value));
         }
         let item = (self.company, pairs(all.iter().map(|(k, v)| (k.as_str(), v.as_str()))));
         let store = self.store.clone();
@@ -92,11 +110,12 @@ impl Setting for ExtraFields {
     }
 }
 
-fn shown(value: &Json) -> String {
-    if value.is_null() {
-        String::new()
-    } else {
-        value.to_string()
+/// A value as the API writes it: text, and empty for none.
+fn as_text(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

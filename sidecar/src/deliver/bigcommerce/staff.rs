@@ -26,6 +26,7 @@ struct Params {
     email: Option<Filled>,
     assigned: Option<Flag>,
     exclusive: Option<Flag>,
+    only_if_none: Option<Flag>,
 }
 
 impl Operation for Assignment {
@@ -93,6 +94,21 @@ impl Setting for Assignment {
             wanted.insert("others".into(), json!([]));
         }
         Ok(wanted)
+    }
+
+    fn permit(&self, now: &Map<String, Json>) -> Result<(), Failure> {
+        let others = now.get("others").and_then(Json::as_array).filter(|others| !others.is_empty());
+        match others.filter(|_| self.params.only_if_none.is_some_and(|flag| flag.0)) {
+            None => Ok(()),
+            Some(others) => {
+                let ids: Vec<String> = others.iter().map(Json::to_string).collect();
+                Err(Failure::cancelled(format!(
+                    "company {} is looked after by sales staff {} by now",
+                    self.params.company_id.0,
+                    ids.join(", ")
+                )))
+            }
+        }
     }
 
     async fn write(&self, now: &Map<String, Json>, differing: &Map<String, Json>) -> Result<(), Failure> {
