@@ -43,4 +43,5 @@ pub mod project;
 pub mod proxy;
 pub mod rules;
 pub mod sidecar;
+pub mod storefront;
 pub mod sync;

@@ -12,7 +12,7 @@ insert into tradeflow.settings (name, value, description) values
   ('approved_credit_amount', '500', 'The credit a newly approved company gets'),                            -- numeric 0..1000000
   ('approved_credit_currency', 'USD', 'Currency of these credits; a company whose credit is in another one gets none, and an incident says so'),  -- text
   ('approved_credit_cap', '5000', 'All credit that was ever added to a company sums up to no more'),        -- numeric 0..100000000
-  ('segment_field', 'Segment', 'The extra field of a company that holds its segment')                       -- text
+  ('segment_field', 'Segment', 'The extra field of companies that says the segment')                        -- text
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
 insert into tradeflow.targets (name, system, base_url, secret) values

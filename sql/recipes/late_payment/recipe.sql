@@ -80,13 +80,15 @@ insert into tradeflow.rules (name, view, description) values
   ('late_payment_method', 'late_payment_methods', 'An order was not paid in the end')
 on conflict (name) do update set view = excluded.view, description = excluded.description;
 
--- Whom a changed row concerns.
+-- Whom a changed row concerns: orders on net terms, or those that were; the order of an invoice; the orders of a company.
 insert into tradeflow.rule_inputs (rule, source, subject)
 select r.rule, i.source, i.subject
 from (values ('late_payment'), ('late_payment_method')) r(rule)
 cross join (values
-  ('store.orders', 'new.bc_order_id'),
-  ('store.invoices', $$ select new.order_number::bigint where new.order_number ~ '^[0-9]{1,18}$' $$),
+  ('store.orders', $$
+    case when lower(new.payment_method) = any (regexp_split_to_array(lower(tradeflow.setting('net_terms_methods')), '\s*,\s*'))
+         then new.bc_order_id end $$),
+  ('store.invoices', $$ case when new.order_number ~ '^[0-9]{1,18}$' then new.order_number::bigint end $$),
   ('store.company_payment_terms', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id')) i(source, subject)
 on conflict (rule, source) do update set subject = excluded.subject;
 

@@ -10,7 +10,7 @@
 -- Needs     targets smtp, bigcommerce; settings shop_name, shop_url, time_zone
 
 insert into tradeflow.settings (name, value, description) values
-  ('manual_payment_methods', 'Bank Deposit,Check,Cash on Delivery,Money Order,Purchase Order', 'Payment methods, as orders name them, whose money comes later'),  -- text
+  ('manual_payment_methods', 'Bank Deposit,Check,Cash on Delivery,Money Order', 'Payment methods, as orders name them, whose money comes later'),  -- text
   ('invoice_due_days', '14', 'How many days after the order its invoice is due')                            -- integer 0..365
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 

@@ -57,22 +57,22 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('quote_block ' || quote_block.quote_id, 0));
   select * into quote from store.quotes q where q.quote_id = quote_block.quote_id and q.status in (0, 2, 3);
   select * into mine from quote_blocks b where b.quote_id = quote_block.quote_id and b.reason = quote_block.reason;
-  if note is null then
-    delete from quote_blocks b where b.quote_id = quote_block.quote_id and b.reason = quote_block.reason;
-  end if;
+  -- What people wrote stays: only the rules' own paragraphs are taken out, and those that count put back.
+  rest := coalesce(quote.notes, '');
+  for part in select b.note from quote_blocks b where b.quote_id = quote_block.quote_id loop
+    rest := replace(rest, part, '');
+  end loop;
+  -- A person has opened it since: they decided, and the reasons of before are no reasons any more.
+  delete from quote_blocks b
+  where b.quote_id = quote_block.quote_id and (quote_block.note is null and b.reason = quote_block.reason or quote.allow_checkout and b.settled_at < quote.synced_at);
   -- One that is ordered, gone or archived cannot be changed; a reason that was not given cannot be taken back.
   if quote.quote_id is null or note is null and mine.quote_id is null then
     return jsonb_build_object('wanted', false);
   end if;
-  -- What people wrote stays: only the rules' own paragraphs are taken out, and those that count put back.
-  rest := coalesce(quote.notes, '');
-  for part in select b.note from quote_blocks b where b.quote_id = quote_block.quote_id union select mine.note where mine.note is not null loop
-    rest := replace(rest, part, '');
-  end loop;
   select bool_or(b.was_open) into others from quote_blocks b where b.quote_id = quote_block.quote_id and b.reason <> quote_block.reason;
   if note is not null then
     insert into quote_blocks (quote_id, reason, note, was_open)
-    values (quote_block.quote_id, quote_block.reason, quote_block.note, coalesce(mine.was_open, others, quote.allow_checkout is distinct from false))
+    values (quote_block.quote_id, quote_block.reason, quote_block.note, coalesce(others, quote.allow_checkout is distinct from false))
     on conflict on constraint quote_blocks_pkey do update set note = excluded.note;
   end if;
   select concat_ws(e'\n\n', nullif(btrim(rest, e' \n\r'), ''), string_agg(b.note, e'\n\n' order by b.reason)) into rest
@@ -91,7 +91,7 @@ begin
     delete from quote_blocks b where b.quote_id = quote_block_settled.quote_id and b.reason <> quote_block_settled.reason and b.settled_at is not null;
   end if;
   update quote_blocks b
-  set settled_at = coalesce(b.settled_at, tradeflow.now()),
+  set settled_at = coalesce(b.settled_at, clock_timestamp()),
       was_open = case when changed ? 'allowCheckout' then true
                       when changed ? 'notes' and b.settled_at is null
                            and not exists (select from quote_blocks o where o.quote_id = b.quote_id and o.reason <> b.reason) then false

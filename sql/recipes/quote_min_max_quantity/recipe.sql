@@ -59,22 +59,22 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('quote_block ' || quote_block.quote_id, 0));
   select * into quote from store.quotes q where q.quote_id = quote_block.quote_id and q.status in (0, 2, 3);
   select * into mine from quote_blocks b where b.quote_id = quote_block.quote_id and b.reason = quote_block.reason;
-  if note is null then
-    delete from quote_blocks b where b.quote_id = quote_block.quote_id and b.reason = quote_block.reason;
-  end if;
+  -- What people wrote stays: only the rules' own paragraphs are taken out, and those that count put back.
+  rest := coalesce(quote.notes, '');
+  for part in select b.note from quote_blocks b where b.quote_id = quote_block.quote_id loop
+    rest := replace(rest, part, '');
+  end loop;
+  -- A person has opened it since: they decided, and the reasons of before are no reasons any more.
+  delete from quote_blocks b
+  where b.quote_id = quote_block.quote_id and (quote_block.note is null and b.reason = quote_block.reason or quote.allow_checkout and b.settled_at < quote.synced_at);
   -- One that is ordered, gone or archived cannot be changed; a reason that was not given cannot be taken back.
   if quote.quote_id is null or note is null and mine.quote_id is null then
     return jsonb_build_object('wanted', false);
   end if;
-  -- What people wrote stays: only the rules' own paragraphs are taken out, and those that count put back.
-  rest := coalesce(quote.notes, '');
-  for part in select b.note from quote_blocks b where b.quote_id = quote_block.quote_id union select mine.note where mine.note is not null loop
-    rest := replace(rest, part, '');
-  end loop;
   select bool_or(b.was_open) into others from quote_blocks b where b.quote_id = quote_block.quote_id and b.reason <> quote_block.reason;
   if note is not null then
     insert into quote_blocks (quote_id, reason, note, was_open)
-    values (quote_block.quote_id, quote_block.reason, quote_block.note, coalesce(mine.was_open, others, quote.allow_checkout is distinct from false))
+    values (quote_block.quote_id, quote_block.reason, quote_block.note, coalesce(others, quote.allow_checkout is distinct from false))
     on conflict on constraint quote_blocks_pkey do update set note = excluded.note;
   end if;
   select concat_ws(e'\n\n', nullif(btrim(rest, e' \n\r'), ''), string_agg(b.note, e'\n\n' order by b.reason)) into rest
@@ -93,7 +93,7 @@ begin
     delete from quote_blocks b where b.quote_id = quote_block_settled.quote_id and b.reason <> quote_block_settled.reason and b.settled_at is not null;
   end if;
   update quote_blocks b
-  set settled_at = coalesce(b.settled_at, tradeflow.now()),
+  set settled_at = coalesce(b.settled_at, clock_timestamp()),
       was_open = case when changed ? 'allowCheckout' then true
                       when changed ? 'notes' and b.settled_at is null
                            and not exists (select from quote_blocks o where o.quote_id = b.quote_id and o.reason <> b.reason) then false
@@ -144,12 +144,14 @@ group by q.quote_id, sums.item, sums.pieces, sums.minimum, sums.maximum, sums.mu
 -- A quote is in this view while something is wrong with it; what exactly is its occurrence, so that another problem is another answer. One
 -- whose checkout we closed stays in it when it is ordered, archived or expired: then there is nothing to open.
 create or replace view quote_quantity_violations as
-select q.quote_id as subject, md5(string_agg(p.item || ' ' || p.wanted, e'\n' order by p.item)) as occurrence, q.quote_number
-from quote_quantity_problems p
-join store.quotes q on q.quote_id = p.quote_id
-where q.status in (0, 2, 3)
-   or exists (select from quote_blocks b where b.quote_id = q.quote_id and b.reason = 'quote_min_max_quantity')
-group by q.quote_id, q.quote_number;
+select q.quote_id as subject, p.occurrence, q.quote_number
+from store.quotes q
+cross join lateral (
+  select md5(string_agg(p.item || ' ' || p.wanted, e'\n' order by p.item)) as occurrence
+  from quote_quantity_problems p where p.quote_id = q.quote_id) p
+where p.occurrence is not null
+  and (q.status in (0, 2, 3)
+       or exists (select from quote_blocks b where b.quote_id = q.quote_id and b.reason = 'quote_min_max_quantity'));
 
 -- Looks at a quote as it is now, closes or opens it accordingly, and says what is to be told. So it does not matter in which order answers
 -- that came and went are worked off.
@@ -186,10 +188,16 @@ insert into tradeflow.rules (name, view, description) values
   ('quote_min_max_quantity', 'quote_quantity_violations', 'Quantities of a quote are out of their limits')
 on conflict (name) do update set view = excluded.view, description = excluded.description;
 
--- Whom a changed row concerns.
+-- Whom a changed row concerns: open quotes, and of lines those that have limits, or whose quote was closed for that.
 insert into tradeflow.rule_inputs (rule, source, subject) values
-  ('quote_min_max_quantity', 'store.quotes', 'new.quote_id'),
-  ('quote_min_max_quantity', 'store.quote_items', 'new.quote_id')
+  ('quote_min_max_quantity', 'store.quotes', 'case when new.status in (0, 2, 3) then new.quote_id end'),
+  ('quote_min_max_quantity', 'store.quote_items', $$
+    select new.quote_id
+    where new.order_quantity_minimum > 0 or new.order_quantity_maximum > 0
+       or exists (select from quantity_limits)
+       or exists (select from store.products p where p.product_id = new.product_id and (p.order_quantity_minimum > 0 or p.order_quantity_maximum > 0))
+       or exists (select from quote_blocks b where b.quote_id = new.quote_id and b.reason = 'quote_min_max_quantity')
+  $$)
 on conflict (rule, source) do update set subject = excluded.subject;
 
 -- A mail that cannot be sent does not keep the checkout open.
@@ -208,10 +216,13 @@ insert into tradeflow.actions (rule, edge, step, name, kind, target, params, on_
   ('quote_min_max_quantity', 'enter', 5, 'settle', 'sql', null,
    '{"when": "{{ steps.check.value.block.wanted }}", "function": "quote_block_settled",
      "args": {"quote_id": "{{ subject }}", "reason": "quote_min_max_quantity", "changed": "{{ steps.close.changed }}"}}', 'stop'),
-  -- All is right again, or other things are wrong: then the same look, with the same care. Nothing is mailed, and the step is there all
-  -- the same: steps of answers that come quickly one after another alternate, and the last word must be the last answer's.
+  -- All is right again, or other things are wrong: then the same look, with the same care. That it fits is no mail by itself (make it one
+  -- with "when": "{{ not steps.check.value.wrong }}"). The step stays all the same: steps of answers that come quickly one after
+  -- another alternate, and the last word must be the last answer's.
   ('quote_min_max_quantity', 'leave', 1, 'check', 'sql', null, '{"function": "quantity_check", "args": {"quote_id": "{{ subject }}"}}', 'stop'),
-  ('quote_min_max_quantity', 'leave', 2, 'mail', 'noop', null, '{}', 'stop'),
+  ('quote_min_max_quantity', 'leave', 2, 'mail', 'email', 'smtp',
+   '{"when": false, "to": "{{ steps.check.value.to_address }}", "subject": "Quote {{ steps.check.value.quote_number }} can be ordered",
+     "text": "All quantities of quote {{ steps.check.value.quote_number }} fit now."}', 'continue'),
   ('quote_min_max_quantity', 'leave', 3, 'open', 'bigcommerce.update_quote', 'bigcommerce',
    '{"when": "{{ steps.check.value.block.wanted }}", "quote_id": "{{ subject }}", "created_at": "{{ steps.check.value.block.created_at }}",
      "notes": "{{ steps.check.value.block.notes }}", "allow_checkout": "{{ steps.check.value.block.allow_checkout }}"}', 'stop'),

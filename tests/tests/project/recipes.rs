@@ -140,3 +140,26 @@ fn every_recipe_has_its_page_and_its_line_in_the_index() {
         }
     }
 }
+
+/// What two recipes need is brought by both; it must not matter which of them was added last.
+#[test]
+fn what_several_recipes_bring_they_write_in_the_same_words() {
+    let mut known: std::collections::HashMap<String, (String, String)> = std::collections::HashMap::new();
+    for recipe in names() {
+        let shown = Tradeflow::new(["recipe", "show", &recipe]).run();
+        let mut lines = shown.success().lines();
+        while let Some(line) = lines.next() {
+            let (end, head) = match line {
+                _ if line.starts_with("create or replace function ") => ("$$;", line.split('(').next()),
+                _ if line.starts_with("create table if not exists ") => (");", Some(line)),
+                _ => continue,
+            };
+            let mut text = vec![line];
+            text.extend(lines.by_ref().take_while(|line| *line != end && !line.is_empty()));
+            let (head, text) = (head.unwrap_or(line).to_owned(), text.join("\n"));
+            let before = known.entry(head.clone()).or_insert_with(|| (recipe.clone(), text.clone()));
+            assert_eq!(before.1, text, "{head} of {} and {recipe}", before.0);
+        }
+    }
+    assert!(known.contains_key("create or replace function quote_block"), "{:?}", known.keys());
+}

@@ -10,4 +10,9 @@ mod quote_expiry_reminder;
 // Each recipe uses a part of it.
 #[allow(dead_code)]
 mod scene;
+
+mod credit;
+mod invoices;
+mod late_payment;
+mod quantities;
 mod welcome_company_user;

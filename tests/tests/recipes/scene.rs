@@ -134,6 +134,11 @@ impl Scene {
         }
     }
 
+    /// Sets the time, in the database and in the store, and waits for nothing: for what cannot be done just then.
+    pub async fn clock_without_waiting(&self, time: &str) {
+        set_clock(self.db(), &self.store, time).await;
+    }
+
     /// How many firings of a rule there are, in any state.
     pub async fn firings(&self, rule: &str) -> i64 {
         self.db().one(&format!("select count(*) from tradeflow.firings where rule = '{rule}'")).await
@@ -238,17 +243,27 @@ impl Scene {
         }
         self.sidecars.clear();
         for n in 0..many {
-            self.start_sidecar(n == 0 && self.webhooks);
+            self.start_one(n == 0 && self.webhooks);
         }
     }
 
-    fn start_sidecar(&mut self, hooks: bool) {
+    /// Starts a further sidecar.
+    pub fn start_sidecar(&mut self) {
+        self.start_one(false);
+    }
+
+    /// A sidecar that has all secrets, to be changed before it is started.
+    pub fn sidecar(&self) -> Tradeflow {
         // A short lease: what a killed one held is free soon.
-        let command = Sidecar::command(self.db())
+        Sidecar::command(self.db())
             .env("BIGCOMMERCE_TOKEN", &self.store.token())
             .env("HUBSPOT_TOKEN", &self.crm.token())
             .env("GOOGLE_SERVICE_ACCOUNT", &self.google.key_file())
-            .env("TRADEFLOW_LEASE", "3s");
+            .env("TRADEFLOW_LEASE", "3s")
+    }
+
+    fn start_one(&mut self, hooks: bool) {
+        let command = self.sidecar();
         if !hooks {
             self.sidecars.push(command.start());
             return;
@@ -353,7 +368,7 @@ impl Setup {
             )
             .await;
         for n in 0..self.sidecars {
-            scene.start_sidecar(n == 0 && self.webhooks);
+            scene.start_one(n == 0 && self.webhooks);
         }
         if self.webhooks {
             with_hooks(Tradeflow::on(scene.db(), ["hooks", "register", "--json"]), &scene.store)
