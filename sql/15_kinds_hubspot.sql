@@ -11,6 +11,7 @@ select
     'properties', $schema${
       "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
       "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
+      "match": {"type": ["string", "null"], "description": "one of the properties: a record of people's with the same value and without a key becomes ours"},
       "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
       "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
       "associate": {"type": ["array", "string"], "description": "records to be associated with",

@@ -53,12 +53,12 @@ alter table tradeflow.outbox set (
 -- What claim() reads, one destination after another: a destination that is stopped is not met on the way to the others. A
 -- retry's run_at lies in the future and comes last; what is known to wait for its lane, or for a paused rule, is parked.
 create index outbox_ready on tradeflow.outbox (kind, coalesce(target, ''), run_at, id) where state = 'ready' and parked is null;
--- What is before an action in its lane.
-create index outbox_lane on tradeflow.outbox (lane, id) where state in ('ready', 'running') or blocking;
--- One of a lane at a time: the index is what makes it so, whatever claims at the same moment. What is running has a lease,
--- and nothing else has one. (With state = 'running' here, the planner would read these, which it believes to be empty,
--- wherever a statement looks up one running action by its id.)
-create unique index outbox_running on tradeflow.outbox (lane) where lease_until is not null;
+-- What waits in a lane, or holds it up; what runs in it has an index of its own.
+create index outbox_lane on tradeflow.outbox (lane, id) where state = 'ready' or blocking;
+-- One of a lane at a time: the index is what makes it so, whatever claims at the same moment. What is running has a worker and
+-- a lease, and nothing else has either. (With state = 'running' here, the planner would read these, which it believes to be
+-- empty, wherever a statement looks up one running action by its id; with the lease, where tick() looks for those that ended.)
+create unique index outbox_running on tradeflow.outbox (lane) where worker is not null;
 -- What tick() reads: leases that ended, timers that are due.
 create index outbox_lease on tradeflow.outbox (lease_until) where lease_until is not null;
 create index outbox_waiting on tradeflow.outbox (run_at) where state = 'waiting';

@@ -45,10 +45,12 @@ begin
     where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
   cross join lateral (
     select b.ctid as at, b.parked from tradeflow.outbox b
-    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    where b.lane = l.lane and (b.state = 'ready' or b.blocking)
     -- As the index has it: by id alone the planner might read the table in the order of ids.
     order by b.lane, b.id limit 1) first
-  where o.ctid = first.at and first.parked = 'lane';
+  where o.ctid = first.at and first.parked = 'lane'
+    -- What runs in the lane sets the next one free when it ends.
+    and (select b.id from tradeflow.outbox b where b.lane = l.lane and b.worker is not null limit 1) is null;
   get diagnostics freed = row_count;
   return freed;
 end
@@ -103,7 +105,7 @@ as $$
 declare
   channel  tradeflow.channels;
   began    timestamptz;
-  before   bigint;
+  before   bigint;  -- pages of the index: entries known to be dead are passed without being counted
   late     int;
   moved    int := 0;
 begin
@@ -114,7 +116,7 @@ begin
     order by c.kind, c.target
   loop
     began := clock_timestamp();
-    before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
+    before := pg_stat_get_xact_blocks_fetched('tradeflow.outbox_ready'::regclass);
     update tradeflow.outbox o
     set run_at = clock_timestamp()
     from (
@@ -127,7 +129,7 @@ begin
     moved := moved + late;
     update tradeflow.channels c
     set swept_at = clock_timestamp(), sweep_took = clock_timestamp() - began,
-        from_at = case when pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass) - before < 1000 then '-infinity' else c.from_at end
+        from_at = case when pg_stat_get_xact_blocks_fetched('tradeflow.outbox_ready'::regclass) - before < 16 then '-infinity' else c.from_at end
     where c.kind = channel.kind and c.target = channel.target;
   end loop;
   return moved;
@@ -175,8 +177,8 @@ begin
   update tradeflow.outbox o
   set parked = null, run_at = now
   where o.parked = 'lane'
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.worker is not null)
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state = 'ready' or b.blocking));
   get diagnostics more = row_count;
   return healed + more;
 end

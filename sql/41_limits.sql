@@ -35,6 +35,42 @@ $$;
 comment on function tradeflow._tokens(tradeflow.targets, tradeflow.target_states, timestamptz) is 'Internal. The tokens of a target''s bucket at this time; NULL: it has no rate limit.';
 
 
+-- Counts anew what runs at targets with a concurrency limit: when the limit is new, and now and then.
+create function tradeflow._count_running(targets text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  update tradeflow.target_states s
+  set running = (select count(*) from tradeflow.outbox o where o.worker is not null and o.target = s.target)
+  where s.target = any (targets);
+end
+$$;
+comment on function tradeflow._count_running(text[]) is 'Internal. Sets target_states.running of these targets to what runs.';
+
+-- Locks the states of targets, in one order everywhere, and makes those that are missing: a dump does not bring them, and rows that
+-- come while triggers are off make none.
+create function tradeflow._lock_states(targets text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  locked int;
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  get diagnostics locked = row_count;
+  if locked < (select count(*) from tradeflow.targets t where t.name = any (targets)) then
+    insert into tradeflow.target_states (target)
+    select t.name from tradeflow.targets t where t.name = any (targets) order by t.name
+    on conflict do nothing;
+    perform tradeflow._count_running(targets);
+  end if;
+end
+$$;
+comment on function tradeflow._lock_states(text[]) is 'Internal. Locks the states of these targets until the end of the transaction; a missing one is made, with what runs counted.';
+
+
 -- Takes note of what was claimed. The caller holds the lock of the state.
 create function tradeflow._spend(target text, claimed int, now timestamptz, lease interval) returns void
 language plpgsql
@@ -83,10 +119,11 @@ declare
   opens   boolean;
 begin
   select * into t from tradeflow.targets x where x.name = _not_answered.target;
-  select * into was from tradeflow.target_states x where x.target = t.name for update;
   if not found then
     return;
   end if;
+  perform tradeflow._lock_states(array[t.name]);
+  select * into was from tradeflow.target_states x where x.target = t.name;
   -- A throttled target works: its breaker is none of it.
   opens := transient and throttled is null and t.breaker_failures > 0
            and (was.breaker = 'half_open' or was.breaker = 'closed' and was.failures + 1 >= t.breaker_failures);
@@ -111,20 +148,6 @@ end
 $$;
 comment on function tradeflow._not_answered(text, text, boolean, interval) is 'Internal. Notes that an execution at a target failed, opens its breaker after too many, and stops calling it for as long as it asked for.';
 
-
--- Counts anew what runs at targets with a concurrency limit: when the limit is new, and now and then.
-create function tradeflow._count_running(targets text[]) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
-  update tradeflow.target_states s
-  set running = (select count(*) from tradeflow.outbox o where o.lease_until is not null and o.target = s.target)
-  where s.target = any (targets);
-end
-$$;
-comment on function tradeflow._count_running(text[]) is 'Internal. Sets target_states.running of these targets to what runs.';
 
 create function tradeflow._targets_limited() returns trigger
 language plpgsql security definer

@@ -12,6 +12,7 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = on
 set enable_hashjoin = on
 set enable_mergejoin = on
+set plan_cache_mode = auto
 as $$
 declare
   o      tradeflow.outbox;
@@ -57,7 +58,7 @@ as $$
 #variable_conflict use_column
 declare
   index   oid := 'tradeflow.outbox_ready'::regclass;
-  before  bigint := pg_stat_get_xact_tuples_returned(index);
+  before  bigint := pg_stat_get_xact_blocks_fetched(index);
 begin
   return query
   select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
@@ -77,19 +78,20 @@ begin
     and (s.breaker is null or s.breaker = 'closed' or s.retry_at <= now or t.breaker_failures = 0)
     and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
 
-  -- Waded through thousands of dead entries, which vacuum may not take away yet: begin behind them from now on.
-  if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
+  -- Waded through thousands of dead entries, which vacuum did not take away yet: begin behind them from now on. Counted by pages:
+  -- entries that are known to be dead are passed, at a price, and not told. What began a moment ago may still commit.
+  if pg_stat_get_xact_blocks_fetched(index) - before > 32 + 4 * (select count(*) from tradeflow.channels) then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
     from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
-      select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
-      from (select x.run_at, x.id from tradeflow.outbox x
-            where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
-              and (x.run_at, x.id) >= (o.from_at, o.from_id)
-            order by x.run_at, x.id limit 1) f) new
-    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id)
-      and new.at <= _open_channels.now;
+      select x.run_at as at, x.id from tradeflow.outbox x
+      where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+      union all
+      select _open_channels.now - interval '250 milliseconds', 0
+      order by 1, 2 limit 1) new
+    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id);
   end if;
 end
 $$;
@@ -115,10 +117,10 @@ begin
       order by x.run_at, x.id
       limit window_size) w
     left join lateral (
-      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking)
+      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking)
        order by b.lane, b.id limit 1)
       union all
-      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null)
+      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.worker is not null)
       limit 1) before on true
     where w.rule = any (paused) or before.at is not null
   ), locked as materialized (
@@ -126,7 +128,7 @@ begin
     from (select distinct x.by, x.runs from blocked x where not x.of_rule) d
     join tradeflow.outbox b on b.ctid = d.by
     where (select count(*) from blocked) >= 64 and (b.state in ('ready', 'running') or b.blocking)
-      and (b.lease_until is not null or not d.runs)
+      and (b.worker is not null or not d.runs)
     for update of b skip locked
   ), mine as (
     select o.ctid as at, x.of_rule
@@ -197,6 +199,7 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -235,8 +238,8 @@ begin
   end if;
 
   if limited is not null then
-    -- In one order everywhere. From here on nobody else claims for these targets.
-    perform from tradeflow.target_states s where s.target = any (limited) order by s.target for update;
+    -- From here on nobody else claims for these targets.
+    perform tradeflow._lock_states(limited);
     now := clock_timestamp();
   end if;
   paused := array(select r.name from tradeflow.rules r where r.paused_at is not null);
@@ -275,8 +278,8 @@ begin
             where o.state = 'ready' and o.parked is null
               and w.rule <> all (paused)
               -- Look-ups, one for each row, whatever the planner thinks of joins.
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null limit 1) is null
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking) limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.worker is not null limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking) limit 1) is null
             limit share - got
             for update of o skip locked
           ), held as (

@@ -10,7 +10,7 @@ create unlogged table tradeflow.upkeep (
 );
 alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
 comment on table tradeflow.upkeep is 'What tick() does not do every second.';
-comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
 comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
 comment on column tradeflow.upkeep.done_at is 'When it was done last.';
 comment on column tradeflow.upkeep.took is 'How long it took: it is done the more seldom the longer it takes.';
@@ -243,6 +243,7 @@ declare
   late    int;
   freed   int := 0;
   done    jsonb;
+  hour_ago timestamptz;
 begin
   -- One at a time is enough; the others return at once.
   if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick')) then
@@ -261,7 +262,11 @@ begin
     perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
   end if;
-  delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
+  if tradeflow._is_due('recent', '1 minute') then
+    hour_ago := tradeflow.now() - interval '1 hour';
+    delete from tradeflow.recent_firings f where f.at < hour_ago;
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
+  end if;
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),

@@ -245,11 +245,12 @@ comment on column tradeflow.health_snapshot.took is 'How long counting took.';
 comment on column tradeflow.health_snapshot.body is 'What health() returned.';
 
 create function tradeflow._count_health() returns jsonb
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'queue', (select coalesce(jsonb_agg(jsonb_build_object(
                 'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
                 'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
@@ -263,7 +264,11 @@ as $$
               from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
                            count(*) as n
                     from tradeflow.rules r group by 1) s),
-    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+    -- Of a resource whose first load is not over there is no lag to tell.
+    'sync', (select coalesce(jsonb_agg(jsonb_build_object('resource', s.resource, 'lag', extract(epoch from s.lag))), '[]')
+             from tradeflow.sync_status s where s.lag is not null),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'));
+end
 $$;
 comment on function tradeflow._count_health() is 'Internal. What health() says, counted anew.';
 
@@ -291,4 +296,4 @@ begin
 end
 $$;
 comment on function tradeflow.health(interval) is
-  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
+  'The state of queue, targets, rules, incidents and syncs as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';

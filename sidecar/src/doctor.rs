@@ -8,6 +8,7 @@ use crate::db;
 mod database;
 mod sync;
 pub mod targets;
+mod vendors;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -157,6 +157,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         }
         let env = sync::Env::new(config, pool.clone(), &sync::Resource::of_store())?;
         background.spawn(hooks::work(env, receiver.wake.clone(), config.hooks.keep, helpers.clone()));
+        background.spawn(hooks::keep(config.clone(), pool.clone(), helpers.clone()));
     }
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));

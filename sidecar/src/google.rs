@@ -82,6 +82,11 @@ impl Google {
         &self.account.email
     }
 
+    /// Asks for a token: whether the account is one, and the key its own.
+    pub async fn sign_in(&self) -> Result<(), Error> {
+        self.token().await.map(drop)
+    }
+
     /// How many requests were made so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)

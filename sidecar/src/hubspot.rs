@@ -84,6 +84,15 @@ impl HubSpot {
         judge(api::send(&self.client, call).await?, &described)
     }
 
+    /// Reads one record of a type (`deals`), or one of the `owners`: whether the token may.
+    pub async fn look(&self, part: &str) -> Result<(), Error> {
+        let path = match part {
+            "owners" => vec!["crm", "owners", VERSION],
+            object => vec!["crm", "objects", VERSION, object],
+        };
+        self.call(Method::GET, &path, &[("limit", "1")], None).await.map(drop)
+    }
+
     /// Makes sure that objects of a type have a unique property of this name.
     pub async fn ensure_unique(&self, object: &str, name: &str) -> Result<(), Error> {
         match self.call(Method::GET, &["crm", "properties", VERSION, object, name], &[], None).await {
@@ -193,6 +202,23 @@ impl HubSpot {
             }
         }
         Ok(found)
+    }
+
+    /// Records that have one of these values (written small) in a property, oldest first, 200 at most, with two properties each.
+    /// The search lags behind by moments: it finds what people made, and never decides about what was written just now.
+    pub async fn search(
+        &self,
+        object: &str,
+        property: &str,
+        values: &[String],
+        wanted: &str,
+    ) -> Result<Vec<Json>, Error> {
+        let path = ["crm", "objects", VERSION, object, "search"];
+        let filter = json!({"propertyName": property, "operator": "IN", "values": values});
+        let body = json!({"filterGroups": [{"filters": [filter]}], "properties": [wanted, property], "limit": 200,
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}]});
+        let answer = self.call(Method::POST, &path, &[], Some(&body)).await?;
+        Ok(answer.body["results"].as_array().cloned().unwrap_or_default())
     }
 }
 

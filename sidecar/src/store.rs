@@ -19,6 +19,8 @@ pub(crate) mod report;
 mod sales_staff;
 pub(crate) mod scalar;
 mod sheet;
+mod statement;
+mod tables;
 mod write;
 
 pub use entity::{read, Entity, Origin};

@@ -770,6 +770,7 @@ select
     'properties', $schema${
       "key": {"type": ["string", "integer"], "description": "the value of the unique property"},
       "key_property": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9_]*$", "description": "its name; made when it is not there"},
+      "match": {"type": ["string", "null"], "description": "one of the properties: a record of people's with the same value and without a key becomes ours"},
       "properties": {"type": ["object", "string"], "additionalProperties": {"type": ["string", "number", "boolean", "null"]}, "description": "internal names and values; \"\" and null clear"},
       "owner_email": {"type": ["string", "null"], "description": "the owner is the user with this address"},
       "associate": {"type": ["array", "string"], "description": "records to be associated with",
@@ -1881,9 +1882,9 @@ create index outbox_ready on tradeflow.outbox (kind, coalesce(target, ''), run_a
 
 drop index tradeflow.outbox_lane;
 
-create index outbox_lane on tradeflow.outbox (lane, id) where state in ('ready', 'running') or blocking;
+create index outbox_lane on tradeflow.outbox (lane, id) where state = 'ready' or blocking;
 
-create unique index outbox_running on tradeflow.outbox (lane) where lease_until is not null;
+create unique index outbox_running on tradeflow.outbox (lane) where worker is not null;
 
 drop index tradeflow.outbox_lease;
 
@@ -1951,10 +1952,12 @@ begin
     where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
   cross join lateral (
     select b.ctid as at, b.parked from tradeflow.outbox b
-    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    where b.lane = l.lane and (b.state = 'ready' or b.blocking)
     -- As the index has it: by id alone the planner might read the table in the order of ids.
     order by b.lane, b.id limit 1) first
-  where o.ctid = first.at and first.parked = 'lane';
+  where o.ctid = first.at and first.parked = 'lane'
+    -- What runs in the lane sets the next one free when it ends.
+    and (select b.id from tradeflow.outbox b where b.lane = l.lane and b.worker is not null limit 1) is null;
   get diagnostics freed = row_count;
   return freed;
 end
@@ -2015,7 +2018,7 @@ as $$
 declare
   channel  tradeflow.channels;
   began    timestamptz;
-  before   bigint;
+  before   bigint;  -- pages of the index: entries known to be dead are passed without being counted
   late     int;
   moved    int := 0;
 begin
@@ -2026,7 +2029,7 @@ begin
     order by c.kind, c.target
   loop
     began := clock_timestamp();
-    before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
+    before := pg_stat_get_xact_blocks_fetched('tradeflow.outbox_ready'::regclass);
     update tradeflow.outbox o
     set run_at = clock_timestamp()
     from (
@@ -2039,7 +2042,7 @@ begin
     moved := moved + late;
     update tradeflow.channels c
     set swept_at = clock_timestamp(), sweep_took = clock_timestamp() - began,
-        from_at = case when pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass) - before < 1000 then '-infinity' else c.from_at end
+        from_at = case when pg_stat_get_xact_blocks_fetched('tradeflow.outbox_ready'::regclass) - before < 16 then '-infinity' else c.from_at end
     where c.kind = channel.kind and c.target = channel.target;
   end loop;
   return moved;
@@ -2086,8 +2089,8 @@ begin
   update tradeflow.outbox o
   set parked = null, run_at = now
   where o.parked = 'lane'
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.worker is not null)
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state = 'ready' or b.blocking));
   get diagnostics more = row_count;
   return healed + more;
 end
@@ -2812,6 +2815,7 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -2829,7 +2833,7 @@ begin
   if cardinality(good) = cardinality(ids) then
     return query select c.id, true from unnest(ids) c(id);
   else
-    return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
+    return query select c.id, coalesce(c.id = any (good), false) from unnest(ids) c(id);
   end if;
 end
 $$;
@@ -2849,7 +2853,7 @@ begin
   where b.id = o.id;
   if blocks then
     select count(*) into behind
-    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state = 'ready' or b.blocking) limit 10000) b;
   end if;
   perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(
@@ -2942,7 +2946,7 @@ begin
     update tradeflow.outbox o set lease_until = clock_timestamp() + extend.lease from mine where o.id = mine.id returning o.id
   )
   select coalesce(array_agg(p.id), '{}') into good from prolonged p;
-  return query select c.id, c.id = any (good) from unnest(ids) c(id);
+  return query select c.id, coalesce(c.id = any (good), false) from unnest(ids) c(id);
 end
 $$;
 
@@ -2976,6 +2980,40 @@ end
 $$;
 
 comment on function tradeflow._tokens(tradeflow.targets, tradeflow.target_states, timestamptz) is 'Internal. The tokens of a target''s bucket at this time; NULL: it has no rate limit.';
+
+create function tradeflow._count_running(targets text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  update tradeflow.target_states s
+  set running = (select count(*) from tradeflow.outbox o where o.worker is not null and o.target = s.target)
+  where s.target = any (targets);
+end
+$$;
+
+comment on function tradeflow._count_running(text[]) is 'Internal. Sets target_states.running of these targets to what runs.';
+
+create function tradeflow._lock_states(targets text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  locked int;
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  get diagnostics locked = row_count;
+  if locked < (select count(*) from tradeflow.targets t where t.name = any (targets)) then
+    insert into tradeflow.target_states (target)
+    select t.name from tradeflow.targets t where t.name = any (targets) order by t.name
+    on conflict do nothing;
+    perform tradeflow._count_running(targets);
+  end if;
+end
+$$;
+
+comment on function tradeflow._lock_states(text[]) is 'Internal. Locks the states of these targets until the end of the transaction; a missing one is made, with what runs counted.';
 
 create function tradeflow._spend(target text, claimed int, now timestamptz, lease interval) returns void
 language plpgsql
@@ -3022,10 +3060,11 @@ declare
   opens   boolean;
 begin
   select * into t from tradeflow.targets x where x.name = _not_answered.target;
-  select * into was from tradeflow.target_states x where x.target = t.name for update;
   if not found then
     return;
   end if;
+  perform tradeflow._lock_states(array[t.name]);
+  select * into was from tradeflow.target_states x where x.target = t.name;
   -- A throttled target works: its breaker is none of it.
   opens := transient and throttled is null and t.breaker_failures > 0
            and (was.breaker = 'half_open' or was.breaker = 'closed' and was.failures + 1 >= t.breaker_failures);
@@ -3050,20 +3089,6 @@ end
 $$;
 
 comment on function tradeflow._not_answered(text, text, boolean, interval) is 'Internal. Notes that an execution at a target failed, opens its breaker after too many, and stops calling it for as long as it asked for.';
-
-create function tradeflow._count_running(targets text[]) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
-  update tradeflow.target_states s
-  set running = (select count(*) from tradeflow.outbox o where o.lease_until is not null and o.target = s.target)
-  where s.target = any (targets);
-end
-$$;
-
-comment on function tradeflow._count_running(text[]) is 'Internal. Sets target_states.running of these targets to what runs.';
 
 create function tradeflow._targets_limited() returns trigger
 language plpgsql security definer
@@ -3092,6 +3117,7 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = on
 set enable_hashjoin = on
 set enable_mergejoin = on
+set plan_cache_mode = auto
 as $$
 declare
   o      tradeflow.outbox;
@@ -3135,7 +3161,7 @@ as $$
 #variable_conflict use_column
 declare
   index   oid := 'tradeflow.outbox_ready'::regclass;
-  before  bigint := pg_stat_get_xact_tuples_returned(index);
+  before  bigint := pg_stat_get_xact_blocks_fetched(index);
 begin
   return query
   select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
@@ -3155,19 +3181,20 @@ begin
     and (s.breaker is null or s.breaker = 'closed' or s.retry_at <= now or t.breaker_failures = 0)
     and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
 
-  -- Waded through thousands of dead entries, which vacuum may not take away yet: begin behind them from now on.
-  if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
+  -- Waded through thousands of dead entries, which vacuum did not take away yet: begin behind them from now on. Counted by pages:
+  -- entries that are known to be dead are passed, at a price, and not told. What began a moment ago may still commit.
+  if pg_stat_get_xact_blocks_fetched(index) - before > 32 + 4 * (select count(*) from tradeflow.channels) then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
     from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
-      select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
-      from (select x.run_at, x.id from tradeflow.outbox x
-            where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
-              and (x.run_at, x.id) >= (o.from_at, o.from_id)
-            order by x.run_at, x.id limit 1) f) new
-    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id)
-      and new.at <= _open_channels.now;
+      select x.run_at as at, x.id from tradeflow.outbox x
+      where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+      union all
+      select _open_channels.now - interval '250 milliseconds', 0
+      order by 1, 2 limit 1) new
+    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id);
   end if;
 end
 $$;
@@ -3191,10 +3218,10 @@ begin
       order by x.run_at, x.id
       limit window_size) w
     left join lateral (
-      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking)
+      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking)
        order by b.lane, b.id limit 1)
       union all
-      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null)
+      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.worker is not null)
       limit 1) before on true
     where w.rule = any (paused) or before.at is not null
   ), locked as materialized (
@@ -3202,7 +3229,7 @@ begin
     from (select distinct x.by, x.runs from blocked x where not x.of_rule) d
     join tradeflow.outbox b on b.ctid = d.by
     where (select count(*) from blocked) >= 64 and (b.state in ('ready', 'running') or b.blocking)
-      and (b.lease_until is not null or not d.runs)
+      and (b.worker is not null or not d.runs)
     for update of b skip locked
   ), mine as (
     select o.ctid as at, x.of_rule
@@ -3272,6 +3299,7 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -3310,8 +3338,8 @@ begin
   end if;
 
   if limited is not null then
-    -- In one order everywhere. From here on nobody else claims for these targets.
-    perform from tradeflow.target_states s where s.target = any (limited) order by s.target for update;
+    -- From here on nobody else claims for these targets.
+    perform tradeflow._lock_states(limited);
     now := clock_timestamp();
   end if;
   paused := array(select r.name from tradeflow.rules r where r.paused_at is not null);
@@ -3350,8 +3378,8 @@ begin
             where o.state = 'ready' and o.parked is null
               and w.rule <> all (paused)
               -- Look-ups, one for each row, whatever the planner thinks of joins.
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null limit 1) is null
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking) limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.worker is not null limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking) limit 1) is null
             limit share - got
             for update of o skip locked
           ), held as (
@@ -3764,7 +3792,7 @@ alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_facto
 
 comment on table tradeflow.upkeep is 'What tick() does not do every second.';
 
-comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
 
 comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
 
@@ -3974,6 +4002,7 @@ declare
   late    int;
   freed   int := 0;
   done    jsonb;
+  hour_ago timestamptz;
 begin
   -- One at a time is enough; the others return at once.
   if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick')) then
@@ -3992,7 +4021,11 @@ begin
     perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
   end if;
-  delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
+  if tradeflow._is_due('recent', '1 minute') then
+    hour_ago := tradeflow.now() - interval '1 hour';
+    delete from tradeflow.recent_firings f where f.at < hour_ago;
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
+  end if;
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
@@ -4316,11 +4349,12 @@ comment on column tradeflow.health_snapshot.took is 'How long counting took.';
 comment on column tradeflow.health_snapshot.body is 'What health() returned.';
 
 create function tradeflow._count_health() returns jsonb
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'queue', (select coalesce(jsonb_agg(jsonb_build_object(
                 'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
                 'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
@@ -4334,7 +4368,11 @@ as $$
               from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
                            count(*) as n
                     from tradeflow.rules r group by 1) s),
-    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+    -- Of a resource whose first load is not over there is no lag to tell.
+    'sync', (select coalesce(jsonb_agg(jsonb_build_object('resource', s.resource, 'lag', extract(epoch from s.lag))), '[]')
+             from tradeflow.sync_status s where s.lag is not null),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'));
+end
 $$;
 
 comment on function tradeflow._count_health() is 'Internal. What health() says, counted anew.';
@@ -4364,7 +4402,7 @@ end
 $$;
 
 comment on function tradeflow.health(interval) is
-  'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
+  'The state of queue, targets, rules, incidents and syncs as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
 
 create function tradeflow.waits_for(id bigint) returns text
 language plpgsql stable
@@ -5701,8 +5739,8 @@ grant execute on function
 to public;
 
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
-  tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.clock,
-  tradeflow.sidecars to tradeflow_executor;
+  tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.outbox_history,
+  tradeflow.clock, tradeflow.sidecars to tradeflow_executor;
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[], jsonb), tradeflow.next_due(text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),

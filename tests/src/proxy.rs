@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{copy_bidirectional, AsyncWriteExt};
+use tokio::io::{copy, copy_bidirectional, sink, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
@@ -26,6 +26,8 @@ enum Fate {
     Cut,
     /// Neither side hears of the other again, and neither is told: half open.
     Silence,
+    /// The server hears, and what it says is lost.
+    Deaf,
 }
 
 impl Proxy {
@@ -63,6 +65,11 @@ impl Proxy {
     /// Nothing passes over the connections there are any more, and they stay open: what a router does that forgot them.
     pub fn silence(&self) {
         self.fate.send_replace(Fate::Silence);
+    }
+
+    /// What the server says over the connections there are is lost from now on; it still hears what is said to it.
+    pub fn deafen(&self) {
+        self.fate.send_replace(Fate::Deaf);
     }
 }
 
@@ -111,6 +118,12 @@ async fn pass(mut client: TcpStream, upstream: SocketAddr, mut fates: watch::Rec
         Fate::Cut => {
             // Closed with nothing to linger for, a socket is reset.
             let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
+        Fate::Deaf => {
+            let ((mut said, _client), (mut lost, mut server)) = (client.split(), server.split());
+            let mut nowhere = sink();
+            let _ = tokio::join!(copy(&mut said, &mut server), copy(&mut lost, &mut nowhere));
+            std::future::pending::<()>().await;
         }
         Fate::Silence => {
             let _open = (client, server);

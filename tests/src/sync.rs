@@ -30,9 +30,7 @@ pub fn sync(db: &Database, shop: &BigCommerce, arguments: &[&str]) -> Tradeflow 
 /// `tradeflow sync once`, which must succeed; its summary.
 pub fn once(db: &Database, shop: &BigCommerce, arguments: &[&str]) -> Summary {
     let all: Vec<&str> = ["once", "--json"].into_iter().chain(arguments.iter().copied()).collect();
-    let said = sync(db, shop, &all).run();
-    said.success();
-    Summary(said.json())
+    Summary::of(&sync(db, shop, &all).run())
 }
 
 /// The same, which must fail.
@@ -47,6 +45,12 @@ pub fn fails(db: &Database, shop: &BigCommerce, arguments: &[&str]) -> Said {
 pub struct Summary(Value);
 
 impl Summary {
+    /// Of `sync once --json`, which must have succeeded.
+    pub fn of(said: &Said) -> Summary {
+        said.success();
+        Summary(said.json())
+    }
+
     /// A count of a resource.
     pub fn count(&self, resource: &str, what: &str) -> u64 {
         let rows = self.0["resources"].as_array().expect("a list");

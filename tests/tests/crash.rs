@@ -257,6 +257,32 @@ async fn an_answer_that_comes_while_postgres_is_away_is_not_lost() {
     );
 }
 
+/// A constraint that has nothing to do with a result is no reason to throw the result away, and holds up nobody else.
+#[tokio::test]
+async fn a_completion_that_meets_a_constraint_waits_with_its_result() {
+    let db = Database::with_extension().await;
+    let sink = HttpSink::start();
+    sink.usually(Answer::json(200, r#"{"answer": "kept"}"#));
+    watch_jobs(&db, &Target::http(sink.url()), "http", POST).await;
+    db.sql("alter table tradeflow.outbox_history_default add constraint not_now check (subject <> '1')")
+        .await;
+    let mut sidecar = Sidecar::command(&db).env("TRADEFLOW_LEASE", "3s").start();
+    db.sql("insert into jobs (id, n) values (1, 1), (2, 2), (3, 3)").await;
+    db.until("select count(*) = 2 from tradeflow.outbox_history where state = 'done'").await;
+    sidecar.wait_for_log("not_now");
+    // Its lease is prolonged while it is tried.
+    db.until(
+        "select lease_until > created_at + interval '5 seconds' from tradeflow.outbox where subject = '1'",
+    )
+    .await;
+    db.sql("alter table tradeflow.outbox_history_default drop constraint not_now").await;
+    db.until("select count(*) = 3 from tradeflow.outbox_history where state = 'done'").await;
+    let result: String =
+        db.one("select result ->> 'body' from tradeflow.outbox_history where subject = '1'").await;
+    assert!(result.contains("kept"), "{result}");
+    assert_eq!(sink.requests().len(), 3, "each was sent once");
+}
+
 #[tokio::test]
 async fn polling_alone_works_too() {
     let db = Database::with_extension().await;

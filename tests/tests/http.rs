@@ -177,6 +177,35 @@ async fn a_private_address_is_refused_unless_the_target_allows_it() {
     }
 }
 
+/// Bad input: an address that is none, a secret that cannot be read. The action says so, waits, and is sent once it is mended.
+#[tokio::test]
+async fn a_target_that_cannot_be_used_is_said_and_loses_nothing() {
+    let sink = HttpSink::start();
+    let reading = |reference| Target { auth: "bearer", secret: Some(reference), ..Target::http(sink.url()) };
+    for (target, words) in [
+        (Target::http("https://exa mple.com".into()), "base_url https://exa mple.com is no URL"),
+        (Target::http("http://[::1".into()), "base_url http://[::1 is no URL"),
+        (reading("env:TRADEFLOW_UNSET"), "env:TRADEFLOW_UNSET: the environment variable is not set"),
+        (reading("env:HOME"), "env:HOME: its name is not allowed by secrets.env"),
+        (reading("file:/etc/shadow"), "file:/etc/shadow: the file is outside of secrets.directories"),
+    ] {
+        let (db, _sidecar) = scene(&target, POST).await;
+        let before = sink.requests().len();
+        db.sql(ONE_JOB).await;
+        db.until("select state = 'ready' and attempt > 0 from tradeflow.outbox").await;
+        let error: String = db.one("select error from tradeflow.outbox").await;
+        assert!(error.contains(words), "{words} is missing in: {error}");
+        assert_eq!(sink.requests().len(), before, "nothing is sent");
+        db.execute(
+            "update tradeflow.targets set base_url = $1, auth = 'bearer', secret = 'env:HUBSPOT_TOKEN'",
+            &[&sink.url()],
+        )
+        .await;
+        db.sql("select tradeflow.retry(id) from tradeflow.outbox").await;
+        until_state(&db, "done").await;
+    }
+}
+
 #[tokio::test]
 async fn a_request_goes_to_the_targets_host_and_nowhere_else() {
     let sink = HttpSink::start();
@@ -219,4 +248,103 @@ async fn a_huge_answer_is_cut_and_a_broken_one_kept_as_text() {
     assert!(size < 1_100_000, "{size} bytes are kept");
     let text: String = db.one("select string_agg(result::text, '' order by id desc) from tradeflow.outbox_history where length(result::text) < 1000").await;
     assert!(text.contains("{broken"), "{text}");
+}
+
+/// An API that takes tokens, and where its tokens come from.
+async fn oauth(answers: impl IntoIterator<Item = Answer>) -> (Database, Sidecar, HttpSink, HttpSink) {
+    let (api, tokens) = (HttpSink::start(), HttpSink::start());
+    tokens.script(answers);
+    tokens.usually(Answer::status(500));
+    let target = Target {
+        auth: "oauth2",
+        username: Some("our-client"),
+        secret: Some("env:HUBSPOT_TOKEN"),
+        ..Target::http(api.url())
+    };
+    let (db, sidecar) = scene(&target, POST).await;
+    db.execute("update tradeflow.targets set token_url = $1, scope = 'orders.write'", &[&tokens.url()]).await;
+    (db, sidecar, api, tokens)
+}
+
+fn token(n: u32, lasts: u64) -> Answer {
+    Answer::json(
+        200,
+        &format!(r#"{{"access_token": "token-{n}", "token_type": "Bearer", "expires_in": {lasts}}}"#),
+    )
+}
+
+/// Which token each request bore.
+fn borne(api: &HttpSink) -> Vec<String> {
+    let token = |header: &str| header.trim_start_matches("Bearer ").to_owned();
+    api.requests().iter().map(|request| token(request.header("authorization"))).collect()
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_again_when_it_is_taken_back() {
+    let (db, sidecar, api, tokens) = oauth((1..4).map(|n| token(n, 3600))).await;
+    db.sql("insert into jobs (id, n) select i, i from generate_series(1, 5) i").await;
+    until_state(&db, "done").await;
+    assert_eq!(borne(&api), ["token-1"; 5]);
+    let asked = tokens.requests();
+    assert_eq!(asked.len(), 1, "one token for all of them");
+    assert_eq!(
+        asked[0].text(),
+        "grant_type=client_credentials&client_id=our-client&client_secret=t0ken-word&scope=orders.write"
+    );
+    // Before its time the API does not take it any more.
+    api.script([Answer::json(401, r#"{"error": "invalid_token"}"#)]);
+    db.sql("insert into jobs (id, n) values (6, 6)").await;
+    db.until("select count(*) = 6 from tradeflow.outbox_history where state = 'done' and attempt = 1").await;
+    assert_eq!(borne(&api)[5..], ["token-1", "token-2"], "the same attempt goes on with a new token");
+    // A new token that is refused as well is an answer.
+    api.script([Answer::status(401), Answer::status(401)]);
+    db.sql("insert into jobs (id, n) values (7, 7)").await;
+    until_state(&db, "dead").await;
+    assert_eq!(
+        (borne(&api)[7..].to_vec(), tokens.requests().len()),
+        (vec!["token-2".into(), "token-3".into()], 3)
+    );
+    let rows: String = db
+        .one("select (select jsonb_agg(h)::text from tradeflow.outbox_history h) || (select jsonb_agg(o)::text from tradeflow.outbox o)")
+        .await;
+    for secret in ["t0ken-word", "token-1", "token-2", "token-3"] {
+        assert!(!rows.contains(secret) && !sidecar.log().contains(secret), "{secret} is in a row or the log");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_used_beyond_its_time() {
+    let (db, _sidecar, api, tokens) = oauth((1..4).map(|n| token(n, 1))).await;
+    // Used for half of its second: sooner or later a request needs the next one, and then one more.
+    for n in 1.. {
+        db.sql(&format!("insert into jobs (id, n) values ({n}, {n})")).await;
+        until_state(&db, "done").await;
+        if tokens.requests().len() == 3 {
+            break;
+        }
+    }
+    let mut borne = borne(&api);
+    borne.dedup();
+    assert_eq!(borne, ["token-1", "token-2", "token-3"]);
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_sent() {
+    // It is down, it does not know us, it answers nonsense; then all is well.
+    let answers = [
+        Answer::status(503),
+        Answer::json(401, r#"{"error": "invalid_client", "error_description": "unknown client"}"#),
+        Answer::json(200, r#"{"token": "?"}"#),
+        token(1, 3600),
+    ];
+    let (db, sidecar, api, tokens) = oauth(answers).await;
+    db.sql(ONE_JOB).await;
+    until_state(&db, "done").await;
+    assert_eq!((borne(&api), tokens.requests().len()), (vec!["token-1".to_owned()], 4));
+    assert_eq!(db.one::<i32>("select attempt from tradeflow.outbox_history").await, 4);
+    for says in
+        ["token_url answered 503", "token_url answered 401: unknown client", "without an access_token"]
+    {
+        assert!(sidecar.log().contains(says), "{says}: {}", sidecar.log());
+    }
 }

@@ -12,7 +12,8 @@ use super::{say, say_json, Context};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Webhooks lead to hooks.url, which must pass on to the listen_address of a sidecar (`tradeflow run`). The store switches
-a webhook off after 90 days without an event or two days of failures: run `tradeflow hooks register` from time to time.
+a webhook off after 90 days without an event or two days of failures; `tradeflow run` and `tradeflow sync watch` register
+it again by themselves (hooks.check_interval).
 
 Examples:
   tradeflow hooks register

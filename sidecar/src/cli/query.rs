@@ -4,6 +4,8 @@ use serde_json::Value as Json;
 use tokio_postgres::types::{ToSql, Type};
 use tradeflow_sidecar::db;
 
+use super::Context;
+
 /// Values of a statement with their types.
 pub type Values<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
@@ -19,6 +21,13 @@ pub async fn rows(client: &mut db::Client, sql: &str, values: Values<'_>) -> Res
 /// The only row of such a query.
 pub async fn row(client: &mut db::Client, sql: &str, values: Values<'_>) -> Result<Json, db::Error> {
     Ok(rows(client, sql, values).await?.into_iter().next().unwrap_or(Json::Null))
+}
+
+/// Calls a function that says whether it changed anything.
+pub async fn changes(context: &Context, sql: &str, values: Values<'_>) -> anyhow::Result<bool> {
+    let client = context.pool()?.get().await?;
+    let row = client.query_typed_one(sql, values).await.map_err(db::Error::from)?;
+    Ok(row.try_get(0)?)
 }
 
 /// A value as text for people: nothing for null, strings without quotes.

@@ -6,7 +6,6 @@ use chrono::Utc;
 use clap::Subcommand;
 use serde_json::{json, Value as Json};
 use tokio_postgres::types::Type;
-use tradeflow_sidecar::db;
 
 use super::query::{self, number, text};
 use super::table::Table;
@@ -41,8 +40,9 @@ struct List {
 /// Stop a rule until it is resumed: it is not asked, and its actions stay where they are
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   tradeflow rules pause big_quote --reason 'wrong price list'
+  tradeflow rules pause big_quote --json | jq .changed
 
 What changes meanwhile is not made up for: see tradeflow.backfill().")]
 struct Pause {
@@ -52,6 +52,9 @@ struct Pause {
     /// Why, for others who ask
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Print what it is now as JSON: {rule, paused, changed}
+    #[arg(long)]
+    json: bool,
 }
 
 /// Ask a paused rule again, and take note of the incidents that had it paused
@@ -61,34 +64,36 @@ struct Resume {
     /// The rule
     #[arg(value_name = "RULE")]
     rule: String,
+    /// Print what it is now as JSON: {rule, paused, changed}
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List(list) => return self::list(&list, context).await,
-        Command::Pause(Pause { rule, reason }) => {
+        Command::Pause(Pause { rule, reason, json }) => {
             let values: query::Values<'_> = &[(&rule, Type::TEXT), (&reason, Type::TEXT)];
-            let changed = change(context, "select tradeflow.pause($1, $2)", values).await?;
-            super::say(&match changed {
-                true => format!("rule \"{rule}\" is paused; `tradeflow rules resume {rule}` ends it"),
-                false => format!("rule \"{rule}\" is paused already"),
-            })?;
+            let changed = query::changes(context, "select tradeflow.pause($1, $2)", values).await?;
+            match (json, changed) {
+                (true, _) => super::say_json(&json!({"rule": rule, "paused": true, "changed": changed}))?,
+                (_, true) => super::say(&format!(
+                    "rule \"{rule}\" is paused; `tradeflow rules resume {rule}` ends it"
+                ))?,
+                (_, false) => super::say(&format!("rule \"{rule}\" is paused already"))?,
+            }
         }
-        Command::Resume(Resume { rule }) => {
-            let changed = change(context, "select tradeflow.resume($1)", &[(&rule, Type::TEXT)]).await?;
-            super::say(&match changed {
-                true => format!("rule \"{rule}\" is asked again"),
-                false => format!("rule \"{rule}\" is not paused"),
-            })?;
+        Command::Resume(Resume { rule, json }) => {
+            let changed =
+                query::changes(context, "select tradeflow.resume($1)", &[(&rule, Type::TEXT)]).await?;
+            match (json, changed) {
+                (true, _) => super::say_json(&json!({"rule": rule, "paused": false, "changed": changed}))?,
+                (_, true) => super::say(&format!("rule \"{rule}\" is asked again"))?,
+                (_, false) => super::say(&format!("rule \"{rule}\" is not paused"))?,
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn change(context: &Context, sql: &str, values: query::Values<'_>) -> anyhow::Result<bool> {
-    let client = context.pool()?.get().await?;
-    let row = client.query_typed_one(sql, values).await.map_err(db::Error::from)?;
-    Ok(row.try_get(0)?)
 }
 
 async fn list(args: &List, context: &Context) -> anyhow::Result<ExitCode> {

@@ -121,9 +121,14 @@ async fn once(args: Once, config: &Config) -> anyhow::Result<ExitCode> {
 
 async fn watch(args: Watch, config: &Config) -> anyhow::Result<ExitCode> {
     let resources = named(&args.resources, config)?;
-    let env = Env::new(config, db::Pool::new(config)?, &resources)?;
+    let pool = db::Pool::new(config)?;
+    let env = Env::new(config, pool.clone(), &resources)?;
     let (stop, _) = shutdown::listen()?;
-    sync::watch(&env, &resources, Intervals::new(config), &Options::default(), stop).await;
+    let (intervals, options) = (Intervals::new(config), Options::default());
+    tokio::join!(
+        sync::watch(&env, &resources, intervals, &options, stop.clone()),
+        sync::hooks::keep(config.clone(), pool, stop)
+    );
     Ok(ExitCode::SUCCESS)
 }
 

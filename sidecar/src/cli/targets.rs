@@ -51,15 +51,21 @@ struct Pause {
     /// Why, for others who ask
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Print what it is now as JSON: {target, paused, changed}
+    #[arg(long)]
+    json: bool,
 }
 
-/// Send to a paused target again; an open circuit breaker is closed too
+/// Send to a paused target again
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  tradeflow targets resume erp")]
 struct Resume {
     /// The target
     #[arg(value_name = "TARGET")]
     target: String,
+    /// Print what it is now as JSON: {target, paused, changed}
+    #[arg(long)]
+    json: bool,
 }
 
 /// Really connect to targets, and say what is wrong
@@ -71,6 +77,7 @@ Examples:
   tradeflow targets test --json | jq '.findings[] | select(.level == \"problem\")'
 
 SMTP: connects, greets, encrypts, logs in, leaves. HTTP: asks for the head of base_url with the target's credentials.
+BigCommerce, HubSpot, Google: reads something small with the token, where each kind of action that uses the target would write.
 Nothing is sent and nothing is changed. Run it where the sidecar runs: secrets are read from here.
 Exit code: 0 nothing is wrong, 1 something is.")]
 struct Test {
@@ -85,25 +92,28 @@ struct Test {
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List(list) => self::list(&list, context).await,
-        Command::Pause(Pause { target, reason }) => {
-            let client = context.pool()?.get().await?;
+        Command::Pause(Pause { target, reason, json }) => {
             let values: query::Values<'_> = &[(&target, Type::TEXT), (&reason, Type::TEXT)];
-            client
-                .query_typed_one("select tradeflow.pause_target($1, $2)", values)
-                .await
-                .map_err(db::Error::from)?;
-            super::say(&format!(
-                "target \"{target}\" is paused; `tradeflow targets resume {target}` ends it"
-            ))?;
+            let changed = query::changes(context, "select tradeflow.pause_target($1, $2)", values).await?;
+            match (json, changed) {
+                (true, _) => super::say_json(&json!({"target": target, "paused": true, "changed": changed}))?,
+                (_, true) => super::say(&format!(
+                    "target \"{target}\" is paused; `tradeflow targets resume {target}` ends it"
+                ))?,
+                (_, false) => super::say(&format!("target \"{target}\" is paused already"))?,
+            }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Resume(Resume { target }) => {
-            let client = context.pool()?.get().await?;
-            client
-                .query_typed_one("select tradeflow.resume_target($1)", &[(&target, Type::TEXT)])
-                .await
-                .map_err(db::Error::from)?;
-            super::say(&format!("target \"{target}\" is sent to"))?;
+        Command::Resume(Resume { target, json }) => {
+            let values: query::Values<'_> = &[(&target, Type::TEXT)];
+            let changed = query::changes(context, "select tradeflow.resume_target($1)", values).await?;
+            match (json, changed) {
+                (true, _) => {
+                    super::say_json(&json!({"target": target, "paused": false, "changed": changed}))?
+                }
+                (_, true) => super::say(&format!("target \"{target}\" is sent to"))?,
+                (_, false) => super::say(&format!("target \"{target}\" is not paused"))?,
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Test(test) => self::test(&test, context).await,
@@ -156,7 +166,9 @@ async fn test(args: &Test, context: &Context) -> anyhow::Result<ExitCode> {
     }
     targets.retain(|target| args.targets.is_empty() || args.targets.contains(&target.name));
     let examiner = examined::Examiner::new(&config).map_err(anyhow::Error::msg)?;
-    let found = join_all(targets.iter().map(|target: &deliver::Target| examiner.examine(target))).await;
+    let uses = examined::uses(&client).await?;
+    let found =
+        join_all(targets.iter().map(|target: &deliver::Target| examiner.examine(target, &uses))).await;
     let findings: Vec<_> = found.into_iter().flatten().collect();
     let healthy = findings.iter().all(|finding| finding.level != Level::Problem);
     let report = Report { healthy, findings };

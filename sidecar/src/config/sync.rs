@@ -145,6 +145,8 @@ pub struct Hooks {
     pub tolerance: Duration,
     #[serde(deserialize_with = "duration")]
     pub keep: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub check_interval: Duration,
 }
 
 impl BigCommerce {

@@ -8,6 +8,7 @@ use super::strategy::kind;
 use super::{Deliver, Failure, Job, Tools};
 use crate::hubspot::{HubSpot, Pipeline};
 
+mod adopt;
 mod batch;
 mod owner;
 mod stage;

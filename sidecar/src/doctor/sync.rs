@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::Finding;
+use crate::api::Clients;
 use crate::bigcommerce::{Api, Client};
 use crate::config::Config;
 use crate::db;
 use crate::sync::sheets::Source;
 use crate::sync::{self, hooks};
+use crate::tls;
 
 /// A copy that is older than this many of its intervals is behind.
 const INTERVALS: u32 = 5;
@@ -16,7 +18,7 @@ const INTERVALS: u32 = 5;
 pub async fn look(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>) {
     let (of_store, of_sheets) = (!config.bigcommerce.store_hash.is_empty(), !config.sheets.synced.is_empty());
     if of_store {
-        store(config, findings).await;
+        store(pool, config, findings).await;
     }
     if of_sheets {
         sheets(config, findings).await;
@@ -26,11 +28,12 @@ pub async fn look(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>)
     }
 }
 
-async fn store(config: &Config, findings: &mut Vec<Finding>) {
+async fn store(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>) {
     match Client::new(config) {
         Ok(client) => {
             credentials(&client, findings).await;
             if !config.hooks.url.is_empty() {
+                receiving(pool, config, findings).await;
                 webhooks(config, &client, findings).await;
             }
         }
@@ -67,6 +70,58 @@ async fn credentials(client: &Client, findings: &mut Vec<Finding>) {
             Err(error) => findings.push(Finding::error("sync", &error)),
         }
     }
+}
+
+/// What receiving webhooks needs here: secrets, a right, an address to listen at, and a way to it from outside.
+async fn receiving(pool: &db::Pool, config: &Config, findings: &mut Vec<Finding>) {
+    if let Err(error) = hooks::Receiver::new(config, pool.clone()) {
+        findings.push(Finding::error("webhooks", &error));
+    }
+    if config.listen_address.is_empty() {
+        findings.push(Finding::notice(
+            "webhooks",
+            "listen_address is empty: a sidecar with this configuration receives none",
+            "set it where `tradeflow run` is to receive them, and have hooks.url lead there",
+        ));
+    }
+    match may_keep(pool).await {
+        Ok(true) => findings.push(Finding::ok("webhooks", "the user may write down what they tell")),
+        Ok(false) => findings.push(Finding::problem(
+            "webhooks",
+            "the user may not write down what they tell",
+            "grant tradeflow_sync to the user that `tradeflow run` connects as",
+        )),
+        Err(error) => findings.push(Finding::error("webhooks", &error)),
+    }
+    findings.push(match reach(config).await {
+        // The route takes POST alone.
+        Ok(405) => Finding::ok("webhooks", "hooks.url leads to a sidecar"),
+        Ok(status) => Finding::notice(
+            "webhooks",
+            format!("hooks.url answers with {status}, which is no sidecar"),
+            "have the proxy pass /hooks/bigcommerce on to the listen_address of a sidecar that runs",
+        ),
+        Err(why) => Finding::notice(
+            "webhooks",
+            format!("hooks.url cannot be reached from here: {why}"),
+            "if it can be reached from the internet, all is well",
+        ),
+    });
+}
+
+async fn may_keep(pool: &db::Pool) -> Result<bool, sync::Error> {
+    let client = pool.get().await?;
+    Ok(client.query_one(include_str!("../db/doctor/may_keep_hooks.sql"), &[]).await?.try_get(0)?)
+}
+
+/// What hooks.url answers to somebody who only looks.
+async fn reach(config: &Config) -> Result<u16, String> {
+    let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref()).map_err(|e| e.to_string())?;
+    let tls = tls::client_config(roots).map_err(|e| e.to_string())?;
+    let clients = Clients::new(tls).map_err(|e| e.to_string())?;
+    let request = clients.of(true).get(&config.hooks.url).timeout(Duration::from_secs(5)).send();
+    let answer = request.await.map_err(|e| db::reason(&e.without_url()))?;
+    Ok(answer.status().as_u16())
 }
 
 async fn webhooks(config: &Config, client: &Client, findings: &mut Vec<Finding>) {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use rustls::pki_types::CertificateDer;
 use tokio_postgres::Client;
 
-use super::Finding;
+use super::{vendors, Finding};
 use crate::api::Clients;
 use crate::config::Config;
 use crate::db;
@@ -19,7 +19,16 @@ use crate::tls;
 pub struct Examiner {
     secrets: Secrets,
     roots: Vec<CertificateDer<'static>>,
+    clients: Clients,
     http: Http,
+}
+
+/// What an action wants of its target.
+pub struct Use {
+    target: String,
+    pub kind: String,
+    /// Of a sheet: which spreadsheet, unless a template says so.
+    pub spreadsheet: Option<String>,
 }
 
 /// Looks at every target, all at the same time.
@@ -35,7 +44,8 @@ pub async fn look(client: &Client, config: &Config, findings: &mut Vec<Finding>)
     }
     match Examiner::new(config) {
         Ok(examiner) => {
-            let found = join_all(targets.iter().map(|target| examiner.examine(target))).await;
+            let uses = uses(client).await?;
+            let found = join_all(targets.iter().map(|target| examiner.examine(target, &uses))).await;
             findings.extend(found.into_iter().flatten());
         }
         Err(reason) => findings.push(Finding::problem("targets", reason, "mend tls.extra_ca_file")),
@@ -51,20 +61,41 @@ pub async fn all(client: &Client) -> Result<Vec<Target>, db::Error> {
     Ok(targets)
 }
 
+/// What all actions want of their targets.
+pub async fn uses(client: &Client) -> Result<Vec<Use>, db::Error> {
+    let rows = client.query_typed(include_str!("../db/target_uses.sql"), &[]).await?;
+    let read = |row: &tokio_postgres::Row| {
+        Ok(Use {
+            target: row.try_get("target")?,
+            kind: row.try_get("kind")?,
+            spreadsheet: row.try_get("spreadsheet")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
 impl Examiner {
     /// With the certificates and secrets of the configuration.
     pub fn new(config: &Config) -> Result<Examiner, String> {
         let roots = tls::extra_roots(config.tls.extra_ca_file.as_deref()).map_err(|e| e.to_string())?;
         let client = tls::client_config(roots.clone()).map_err(|e| e.to_string())?;
         let clients = Clients::new(client).map_err(|e| e.to_string())?;
-        let http = Http::new(clients, config.http.response_limit);
-        Ok(Examiner { secrets: Secrets::new(&config.secrets), roots, http })
+        let http = Http::new(clients.clone(), config.http.response_limit);
+        Ok(Examiner { secrets: Secrets::new(&config.secrets), roots, clients, http })
     }
 
-    /// Connects, greets, logs in, and sends nothing.
-    pub async fn examine(&self, target: &Target) -> Vec<Finding> {
+    /// Connects, greets, logs in, and sends nothing. Of `uses` those of this target matter.
+    pub async fn examine(&self, target: &Target, uses: &[Use]) -> Vec<Finding> {
         let mut findings = Vec::new();
         let secrets_read = self.secrets(target, &mut findings);
+        if let (true, Some(reference)) = (vendors::is_one(target.system), &target.secret) {
+            // One that cannot be read has been told of.
+            if let Ok(secret) = self.secrets.read(reference) {
+                let uses: Vec<&Use> = uses.iter().filter(|of| of.target == target.name).collect();
+                findings.extend(vendors::ask(&self.clients, target, &secret, &uses).await);
+                return findings;
+            }
+        }
         if target.system == System::Smtp {
             smtp(target, &mut findings);
         }
@@ -106,8 +137,7 @@ impl Examiner {
     /// Whether all secrets that the target names, and needs, can be read.
     fn secrets(&self, target: &Target, findings: &mut Vec<Finding>) -> bool {
         let before = findings.iter().filter(|f| f.hint.is_some()).count();
-        let vendor = matches!(target.system, System::BigCommerce | System::HubSpot | System::Google);
-        if vendor && target.secret.is_none() {
+        if vendors::is_one(target.system) && target.secret.is_none() {
             findings.push(Finding::problem(
                 "secrets",
                 format!("target \"{}\" of system {} names no secret", target.name, target.system.as_str()),
@@ -144,9 +174,9 @@ fn ok(target: &Target, what: &str) -> Finding {
 fn judge(target: &Target, Answered { method, status, location }: &Answered) -> Finding {
     let said = format!("\"{}\" at {} answers {method} with {status}", target.name, target.base_url);
     match status.as_u16() {
-        // Google's answers to who it asked nothing of; its token takes a signature.
-        _ if target.system == System::Google => ok(target, "is reached"),
-        401 | 403 if target.auth == "none" && target.system == System::Http => {
+        // Without a secret nothing more can be said of a vendor.
+        _ if vendors::is_one(target.system) => ok(target, "is reached"),
+        401 | 403 if target.auth == "none" => {
             Finding::notice("targets", said, "it seems to want credentials: set auth and secret of the target")
         }
         401 | 403 => Finding::problem(

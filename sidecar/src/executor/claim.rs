@@ -43,10 +43,11 @@ pub struct Claimed {
 
 /// Claims and spawns until `stop`.
 pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop: CancellationToken) {
-    // In hand: what is executed, one batch that waits for it, and one whose completion is being written.
-    let most = config.concurrency + 2 * config.claim_batch;
+    // In hand: what is executed, a batch that waits for it, one that waits to be completed, and one whose completion is being
+    // written.
+    let most = config.concurrency + 3 * config.claim_batch;
     // A claim costs the database more than a row: a few are not worth one while there is other work.
-    let enough = (config.claim_batch / 2).clamp(1, config.concurrency);
+    let enough = (config.claim_batch / 2).max(1);
     let mut backoff = backoff();
     loop {
         let room = most.saturating_sub(shared.running.len());
@@ -167,7 +168,8 @@ fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
                 return;
             };
             if shared.running.begin(id) {
-                dispatch::run(&shared, Arc::new(claimed)).await;
+                // In a place of its own: what surrounds it is moved a few times.
+                Box::pin(dispatch::run(&shared, Arc::new(claimed))).await;
             }
         };
         if abort.run_until_cancelled(work).await.is_none() {

@@ -1,12 +1,14 @@
 //! Tells the database what became of actions: successes in batches, failures one by one, neither ever lost while
 //! this process lives.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use serde_json::{json, Value as Json};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{timeout_at, Instant};
 use tokio_postgres::types::{Json as Jsonb, ToSql, Type};
 use tokio_util::sync::CancellationToken;
@@ -65,13 +67,15 @@ impl Sender {
 
 /// Writes completions until the channel is closed and empty, or `halt`.
 pub async fn run(
-    shared: std::sync::Arc<Shared>,
+    shared: Arc<Shared>,
     mut completions: mpsc::Receiver<Completion>,
     most: usize,
     flush: Duration,
     halt: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(most);
+    // What the database refuses for reasons of its own is tried again, each beside all others.
+    let mut aside = JoinSet::new();
     while completions.recv_many(&mut batch, most).await > 0 {
         let deadline = Instant::now() + flush;
         // There is nothing to wait for when all that runs is in the batch.
@@ -82,41 +86,63 @@ pub async fn run(
                 Ok(_) => {}
             }
         }
-        if halt.run_until_cancelled(write(&shared, &mut batch)).await.is_none() {
+        if halt.run_until_cancelled(write(&shared, &mut batch, &mut aside)).await.is_none() {
             return;
         }
+        while aside.try_join_next().is_some() {}
         // What these actions held up in their lanes may go on.
         shared.wake.notify_one();
     }
+    halt.run_until_cancelled(async { while aside.join_next().await.is_some() {} }).await;
 }
 
-/// Writes a batch; when the database refuses its data, one by one, so that one bad result spoils no other.
-async fn write(shared: &Shared, batch: &mut Vec<Completion>) {
-    match complete(shared, batch).await {
-        Ok(()) => {}
-        Err(_) if batch.len() > 1 => {
-            for one in batch.drain(..) {
-                let mut alone = vec![one];
-                Box::pin(write(shared, &mut alone)).await;
-            }
-        }
-        Err(error) => {
-            for one in batch.iter_mut() {
-                warn!(id = one.id, rule = one.rule, %error, "its result cannot be stored; it is completed without");
-                one.result = json!({"request": null, "not_stored": error.to_string()});
-            }
-            if let Err(error) = complete(shared, batch).await {
-                error!(%error, "a completion could not be written; its lease will end by itself");
-            }
+/// Writes a batch; when the database refuses it, one by one, so that a bad one spoils no other.
+async fn write(shared: &Arc<Shared>, batch: &mut Vec<Completion>, aside: &mut JoinSet<()>) {
+    if complete(shared, batch, Refusal::is).await.is_ok() {
+        heard(shared, batch);
+        return batch.clear();
+    }
+    let alone = batch.len() == 1;
+    for one in batch.drain(..) {
+        let first =
+            if alone { None } else { complete(shared, std::slice::from_ref(&one), Refusal::is).await.ok() };
+        match first {
+            Some(()) => heard(shared, std::slice::from_ref(&one)),
+            None => drop(aside.spawn(insist(shared.clone(), one))),
         }
     }
-    for one in batch.drain(..) {
+}
+
+/// Tries until the database takes a completion, without its result if that cannot be stored.
+async fn insist(shared: Arc<Shared>, mut one: Completion) {
+    let refused = match complete(&shared, std::slice::from_ref(&one), Refusal::is_of_data).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            warn!(id = one.id, rule = one.rule, %error, "its result cannot be stored; it is completed without");
+            one.result = json!({"request": null, "not_stored": error.to_string()});
+            complete(&shared, std::slice::from_ref(&one), Refusal::is_of_data).await
+        }
+    };
+    if let Err(error) = refused {
+        error!(id = one.id, rule = one.rule, %error, "a completion could not be written; its lease will end by itself");
+    }
+    heard(&shared, std::slice::from_ref(&one));
+    shared.wake.notify_one();
+}
+
+/// There is nothing more to say of these.
+fn heard(shared: &Shared, completions: &[Completion]) {
+    for one in completions {
         shared.running.remove(one.id, one.attempt);
     }
 }
 
-/// Tries until the database answers; an error means that it does not take the data.
-async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error> {
+/// Tries until the database answers; an error is a refusal of the kind that is asked for.
+async fn complete(
+    shared: &Shared,
+    batch: &[Completion],
+    refusal: fn(&db::Error) -> bool,
+) -> Result<(), db::Error> {
     let ids: Vec<i64> = batch.iter().map(|c| c.id).collect();
     let attempts: Vec<i32> = batch.iter().map(|c| c.attempt).collect();
     let results: Vec<Jsonb<&Json>> = batch.iter().map(|c| Jsonb(&c.result)).collect();
@@ -126,27 +152,51 @@ async fn complete(shared: &Shared, batch: &[Completion]) -> Result<(), db::Error
             [(&ids, Type::INT8_ARRAY), (&attempts, Type::INT4_ARRAY), (&results, Type::JSONB_ARRAY)];
         Ok(client.query_typed(include_str!("../db/complete.sql"), &values).await?)
     };
+    let repeated = AtomicBool::new(false);
     let rows = (|| shared.answer(once()))
         .retry(forever())
-        .when(|error: &db::Error| !is_about_data(error))
-        .notify(|error, pause| warn!(%error, completions = batch.len(), retry_in_ms = pause.as_millis() as u64, "completions could not be written yet"))
+        .when(|error: &db::Error| !refusal(error))
+        .notify(|error, pause| {
+            repeated.store(true, Ordering::Relaxed);
+            warn!(%error, completions = batch.len(), retry_in_ms = pause.as_millis() as u64, "completions could not be written yet")
+        })
         .await?;
+    let mut refused = Vec::new();
     for row in rows {
-        if row.try_get("accepted")? {
-            continue;
-        }
-        let id: i64 = row.try_get("id")?;
-        if let Some(one) = batch.iter().find(|c| c.id == id) {
-            metrics::refused(&one.kind);
-            warn!(
-                id,
-                rule = one.rule,
-                attempt = one.attempt,
-                "completion refused: the lease was lost, another attempt may have done it too"
-            );
+        if !row.try_get::<_, bool>("accepted")? {
+            refused.push(row.try_get::<_, i64>("id")?);
         }
     }
+    if !refused.is_empty() && repeated.into_inner() {
+        let before = done_before(shared, &refused).await;
+        refused.retain(|id| !before.contains(id));
+    }
+    for one in batch.iter().filter(|one| refused.contains(&one.id)) {
+        metrics::refused(&one.kind);
+        warn!(
+            id = one.id,
+            rule = one.rule,
+            attempt = one.attempt,
+            "completion refused: the lease was lost, another attempt may have done it too"
+        );
+    }
     Ok(())
+}
+
+/// Which of these this worker has completed already: an earlier try of which no answer arrived.
+async fn done_before(shared: &Shared, ids: &[i64]) -> Vec<i64> {
+    let asking = async {
+        let client = shared.pool.get().await?;
+        let values: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&ids, Type::INT8_ARRAY), (&shared.worker, Type::TEXT)];
+        let rows = client.query_typed(include_str!("../db/done_before.sql"), &values).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    };
+    shared
+        .answer(asking)
+        .await
+        .inspect_err(|error| warn!(%error, "it could not be asked whether completions had been heard before"))
+        .unwrap_or_default()
 }
 
 /// Reports a failed attempt. What became of the action: retry, dead, uncertain, cancelled, lost; none when it was not ours any more.
@@ -169,15 +219,28 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<
             let row = client.query_typed_one(include_str!("../db/fail.sql"), &values).await?;
             Ok(row.try_get::<_, Option<String>>(0)?)
         };
+        let repeated = AtomicBool::new(false);
         let state = (|| shared.answer(once()))
             .retry(forever())
-            .when(|error: &db::Error| !is_about_data(error))
-            .notify(|error, pause| warn!(%error, id = action.id, retry_in_ms = pause.as_millis() as u64, "a failure could not be written yet"))
+            .when(|error: &db::Error| !Refusal::is_of_data(error))
+            .notify(|error, pause| {
+                repeated.store(true, Ordering::Relaxed);
+                warn!(%error, id = action.id, retry_in_ms = pause.as_millis() as u64, "a failure could not be written yet")
+            })
             .await;
         match state {
             // The last attempt of a retry is death.
             Ok(Some(state)) if state == "dead" => became = Some(Outcome::Dead.as_str()),
             Ok(Some(_)) => {}
+            // An earlier try may have been heard; whether it was is told by the action itself.
+            Ok(None) if repeated.into_inner() => {
+                became = None;
+                warn!(
+                    id = action.id,
+                    attempt = action.attempt,
+                    "its failure was reported before, or its lease was lost"
+                )
+            }
             Ok(None) => {
                 became = None;
                 metrics::refused(&action.kind);
@@ -201,10 +264,20 @@ fn forever() -> ExponentialBuilder {
         .without_max_times()
 }
 
-/// Whether trying again is useless: the classes of data, constraint and limit errors. Everything else passes, or
-/// an operator mends it.
-fn is_about_data(error: &db::Error) -> bool {
-    error.sqlstate().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+/// What the database does not take. Everything else passes, or an operator mends it, for all alike.
+struct Refusal;
+
+impl Refusal {
+    /// It is about this report: its data, or a constraint that it meets with.
+    fn is(error: &db::Error) -> bool {
+        Refusal::is_of_data(error) || error.sqlstate().is_some_and(|code| code.starts_with("23"))
+    }
+
+    /// Trying again is useless: the classes of data and limit errors. A constraint is not about the result, whose links and
+    /// pushes are put as they come: a partition that is being attached, a check that somebody added; it may be gone the next time.
+    fn is_of_data(error: &db::Error) -> bool {
+        error.sqlstate().is_some_and(|code| ["22", "54"].iter().any(|class| code.starts_with(class)))
+    }
 }
 
 /// Postgres' jsonb holds no NUL.

@@ -13,6 +13,8 @@ pub struct Entity {
     pub id: i64,
     /// Column values; an absent column keeps what is stored. `lines` only when the payload has them.
     pub item: Value,
+    /// What came, to be kept as it is.
+    pub payload: Value,
     /// Where it came from, for messages.
     pub origin: Origin,
 }
@@ -77,13 +79,12 @@ pub fn read(kind: Kind, payload: Value, origin: Origin, findings: &mut Findings)
     if let Some(lines) = lines {
         row.insert("lines".into(), Value::Array(lines.into_iter().map(Value::Object).collect()));
     }
-    let (raw, payload) = match (kind, payload) {
-        (Kind::B2bOrders, payload) => ("b2b_raw", payload),
-        (Kind::SheetRows, mut payload) => ("raw", payload["values"].take()),
-        (_, payload) => ("raw", payload),
+    let payload = match (kind, payload) {
+        // Around a row of a sheet is what tells where it stands; the row is what came.
+        (Kind::SheetRows, mut payload) => payload["values"].take(),
+        (_, payload) => payload,
     };
-    row.insert(raw.into(), payload);
-    Some(Entity { kind, id, item: Value::Object(row), origin })
+    Some(Entity { kind, id, item: Value::Object(row), payload, origin })
 }
 
 /// The id in a name such as `17.json` or `quote-17.json`, when the file holds just one payload: GET /rfq/{id} does not

@@ -11,9 +11,9 @@ use futures_util::SinkExt;
 use serde_json::Value;
 
 use super::entity::Entity;
-use super::kind::Kind;
 use super::record::Problem;
 use super::report::{Counts, Report};
+use super::statement;
 use super::Error;
 use crate::db;
 
@@ -28,84 +28,9 @@ pub struct Writer {
     places: HashMap<i64, usize>,
 }
 
-/// The statements of a kind.
-struct Statements {
-    /// Table whose rows are locked, and name of the lock that serialises loads.
-    table: &'static str,
-    /// `None`: only one sync ever writes them.
-    lock_rows: Option<&'static str>,
-    upsert: &'static str,
-}
-
-const COPY: &str = "copy pg_temp.incoming (item) from stdin";
+const COPY: &str = "copy pg_temp.incoming (item, payload) from stdin";
 
 const LOCK_KIND: &str = include_str!("sql/lock_kind.sql");
-
-fn statements(kind: Kind) -> Statements {
-    match kind {
-        Kind::Companies => Statements {
-            table: "companies",
-            lock_rows: Some(include_str!("sql/lock_companies.sql")),
-            upsert: include_str!("sql/upsert_companies.sql"),
-        },
-        Kind::CompanyUsers => Statements {
-            table: "company_users",
-            lock_rows: Some(include_str!("sql/lock_company_users.sql")),
-            upsert: include_str!("sql/upsert_company_users.sql"),
-        },
-        Kind::SalesStaff => Statements {
-            table: "sales_staff",
-            lock_rows: Some(include_str!("sql/lock_sales_staff.sql")),
-            upsert: include_str!("sql/upsert_sales_staff.sql"),
-        },
-        Kind::Quotes => Statements {
-            table: "quotes",
-            lock_rows: Some(include_str!("sql/lock_quotes.sql")),
-            upsert: include_str!("sql/upsert_quotes.sql"),
-        },
-        Kind::CompanyCredit => Statements {
-            table: "company_credit",
-            lock_rows: Some(include_str!("sql/lock_company_credit.sql")),
-            upsert: include_str!("sql/upsert_company_credit.sql"),
-        },
-        Kind::PaymentTerms => Statements {
-            table: "company_payment_terms",
-            lock_rows: Some(include_str!("sql/lock_company_payment_terms.sql")),
-            upsert: include_str!("sql/upsert_company_payment_terms.sql"),
-        },
-        Kind::Invoices => Statements {
-            table: "invoices",
-            lock_rows: Some(include_str!("sql/lock_invoices.sql")),
-            upsert: include_str!("sql/upsert_invoices.sql"),
-        },
-        Kind::Products => Statements {
-            table: "products",
-            lock_rows: Some(include_str!("sql/lock_products.sql")),
-            upsert: include_str!("sql/upsert_products.sql"),
-        },
-        Kind::PriceLists => Statements {
-            table: "price_lists",
-            lock_rows: Some(include_str!("sql/lock_price_lists.sql")),
-            upsert: include_str!("sql/upsert_price_lists.sql"),
-        },
-        Kind::Prices => Statements {
-            table: "price_list_records",
-            lock_rows: Some(include_str!("sql/lock_price_list_records.sql")),
-            upsert: include_str!("sql/upsert_price_list_records.sql"),
-        },
-        Kind::SheetRows => Statements {
-            table: "sheet_rows",
-            lock_rows: None,
-            upsert: include_str!("sql/upsert_sheet_rows.sql"),
-        },
-        // Two halves of the same row.
-        Kind::Orders | Kind::B2bOrders => Statements {
-            table: "orders",
-            lock_rows: Some(include_str!("sql/lock_orders.sql")),
-            upsert: include_str!("sql/upsert_orders.sql"),
-        },
-    }
-}
 
 impl Writer {
     /// Takes a connection for itself. A dry run writes everything in one transaction and rolls it back.
@@ -133,7 +58,7 @@ impl Writer {
         let same =
             self.places.get(&entity.id).filter(|_| !other_kind).and_then(|place| self.batch.get(*place));
         match same {
-            Some(other) if other.item == entity.item => {
+            Some(other) if (&other.item, &other.payload) == (&entity.item, &entity.payload) => {
                 report.counts(entity.kind).unchanged += 1;
                 return Ok(());
             }
@@ -220,7 +145,7 @@ impl Writer {
         let mut sink = Box::pin(self.client.copy_in(COPY).await?);
         let mut lines = Vec::with_capacity(CHUNK + CHUNK / 4);
         for entity in batch {
-            copy_line(&entity.item, &mut lines);
+            copy_line([&entity.item, &entity.payload], &mut lines);
             if lines.len() >= CHUNK {
                 sink.send(Bytes::from(std::mem::take(&mut lines))).await?;
             }
@@ -231,7 +156,7 @@ impl Writer {
 
     async fn write_inside(&self, batch: &[Entity]) -> Result<Counts, tokio_postgres::Error> {
         let Some(first) = batch.first() else { return Ok(Counts::default()) };
-        let statements = statements(first.kind);
+        let statements = statement::of(first.kind);
         let ids: Vec<i64> = batch.iter().map(|entity| entity.id).collect();
         self.client.query(&self.client.prepare_cached(LOCK_KIND).await?, &[&statements.table]).await?;
         if let Some(lock_rows) = statements.lock_rows {
@@ -258,12 +183,17 @@ impl Writer {
 const CHUNK: usize = 256 * 1024;
 
 /// A line of COPY's text form: JSON has no raw line breaks or tabs, but its backslashes mean something to COPY too.
-fn copy_line(item: &Value, lines: &mut Vec<u8>) {
-    let text = item.to_string();
-    for piece in text.split_inclusive('\\') {
-        lines.extend_from_slice(piece.as_bytes());
-        if piece.ends_with('\\') {
-            lines.push(b'\\');
+fn copy_line(columns: [&Value; 2], lines: &mut Vec<u8>) {
+    for (place, column) in columns.into_iter().enumerate() {
+        if place > 0 {
+            lines.push(b'\t');
+        }
+        let text = column.to_string();
+        for piece in text.split_inclusive('\\') {
+            lines.extend_from_slice(piece.as_bytes());
+            if piece.ends_with('\\') {
+                lines.push(b'\\');
+            }
         }
     }
     lines.push(b'\n');

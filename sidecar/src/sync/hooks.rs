@@ -23,9 +23,11 @@ use crate::config::Config;
 use crate::db;
 use crate::secret::{self, Secrets};
 
+mod keep;
 mod registry;
 mod work;
 
+pub use keep::keep;
 pub use registry::{check, list, register, Hook, Report, SCOPES};
 pub use work::run as work;
 

@@ -183,7 +183,7 @@ async fn attempt(
 ) -> Result<Option<DateTime<Utc>>, Failed> {
     let before = |error: Error| (None, error);
     let mut writer = Writer::new(&env.pool, BATCH, options.dry_run).await.map_err(|e| before(e.into()))?;
-    if !state::lock(writer.client(), resource).await.map_err(before)? {
+    if !state::lock(writer.client(), resource.name()).await.map_err(before)? {
         outcome.busy = true;
         return Ok(None);
     }

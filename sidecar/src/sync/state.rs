@@ -21,10 +21,10 @@ pub struct State {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Takes a resource for this session, until it ends. False: another sync is at it.
-pub async fn lock(client: &Client, resource: Resource) -> Result<bool, Error> {
+/// Takes a resource, by its name, for this session, until it ends. False: another sync is at it.
+pub async fn lock(client: &Client, name: &str) -> Result<bool, Error> {
     let statement = include_str!("sql/lock.sql");
-    Ok(client.query_one(statement, &[&resource.name()]).await?.try_get(0)?)
+    Ok(client.query_one(statement, &[&name]).await?.try_get(0)?)
 }
 
 /// Whether this user may write without anything firing.

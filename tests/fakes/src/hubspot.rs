@@ -39,6 +39,8 @@ pub struct Crm {
     /// (id, address)
     pub owners: Vec<(String, String)>,
     pub pipelines: Value,
+    /// What the token may do; all at first.
+    pub scopes: BTreeSet<String>,
     /// Requests allowed in a window; none counts nothing.
     pub limit: Option<(u32, Duration)>,
     next: u64,
@@ -134,6 +136,11 @@ impl Crm {
                 ("70002".into(), "ben@example.com".into()),
             ],
             pipelines: json!([{"id": "default", "label": "Sales Pipeline", "displayOrder": 0, "stages": stages, "archived": false}]),
+            scopes: TYPES
+                .iter()
+                .flat_map(|t| [format!("crm.objects.{t}.read"), format!("crm.objects.{t}.write")])
+                .chain(["crm.objects.owners.read".to_owned()])
+                .collect(),
             limit: None,
             // Beyond 32 bits, as real ones are.
             next: 9_100_000_001,
@@ -211,6 +218,9 @@ impl Vendor for Account {
         }
         let (crm, body) = (&mut self.crm(), request.json());
         let segments = request.segments();
+        if let Some(scope) = scope(request, &segments).filter(|scope| !crm.scopes.contains(scope)) {
+            return lacks(&scope);
+        }
         match (request.method.as_str(), segments.as_slice()) {
             (_, ["crm", _, version, ..]) if *version != "2026-09" => {
                 error(404, "OBJECT_NOT_FOUND", &format!("There is no version {version}"))
@@ -222,11 +232,13 @@ impl Vendor for Account {
             (_, ["crm", "objects", _, object, ..]) if !TYPES.contains(object) => {
                 error(400, "VALIDATION_ERROR", &format!("Unable to infer object type from: {object}"))
             }
+            ("GET", ["crm", "objects", _, object]) => objects::all(crm, object, request),
             ("POST", ["crm", "objects", _, object]) => objects::create(crm, object, &body),
             ("POST", ["crm", "objects", _, object, "batch", "upsert"]) => {
                 objects::upsert(crm, object, &body, request.half)
             }
             ("POST", ["crm", "objects", _, object, "batch", "read"]) => objects::read(crm, object, &body),
+            ("POST", ["crm", "objects", _, object, "search"]) => objects::search(crm, object, &body),
             ("GET", ["crm", "objects", _, object, id]) => objects::one(crm, object, id, request),
             ("PATCH", ["crm", "objects", _, object, id]) => objects::update(crm, object, id, request),
             ("PUT", ["crm", "objects", _, from, id, "associations", "default", to, other]) => {
@@ -235,6 +247,30 @@ impl Vendor for Account {
             _ => error(404, "OBJECT_NOT_FOUND", "Not found"),
         }
     }
+}
+
+/// What a request takes, as the vendor's documentation of scopes lists it. A batch read is a read, whatever its method.
+fn scope(request: &Request, segments: &[&str]) -> Option<String> {
+    match segments {
+        ["crm", "owners", ..] => Some("crm.objects.owners.read".to_owned()),
+        ["crm", "objects", _, object, rest @ ..] if TYPES.contains(object) => {
+            let reads = request.method == "GET" || rest.last() == Some(&"read");
+            Some(format!("crm.objects.{object}.{}", if reads { "read" } else { "write" }))
+        }
+        _ => None,
+    }
+}
+
+fn lacks(scope: &str) -> Reply {
+    let mut reply = error(
+        403,
+        "MISSING_SCOPES",
+        "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: https://developers.hubspot.com/scopes.",
+    );
+    if let crate::reply::Body::Json(body) = &mut reply.body {
+        body["errors"] = json!([{"message": "One or more of the following scopes are required.", "context": {"requiredGranularScopes": [scope]}}]);
+    }
+    reply
 }
 
 fn owners(crm: &Crm, request: &Request) -> Reply {

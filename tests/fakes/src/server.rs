@@ -242,8 +242,8 @@ fn headers(map: &axum::http::HeaderMap) -> BTreeMap<String, String> {
 
 /// Percent-decoded.
 fn decoded(path: &str) -> String {
-    // `+` is itself in a path, so it is hidden from the decoder of forms.
-    let form = format!("x={}", path.replace('+', "%2B"));
+    // `+` and `&` are themselves in a path, so they are hidden from the decoder of forms.
+    let form = format!("x={}", path.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
 }
 

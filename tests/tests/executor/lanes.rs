@@ -148,6 +148,59 @@ async fn a_lane_that_cannot_be_rendered_is_an_incident_and_costs_no_firing() {
     assert_eq!(error.code, "42601", "{error:?}");
 }
 
+/// Bad input: the longest names there may be are lanes, and longer ones are refused with a reason; neither fails the statement.
+#[tokio::test]
+async fn a_subject_too_long_to_be_one_is_an_incident_and_the_longest_is_a_lane() {
+    let db = jobs().await;
+    // Incompressible: an index cannot make it shorter.
+    let noise = |bytes: usize| {
+        format!("(select left(string_agg(md5(x::text), ''), {bytes}) from generate_series(1, 200) x)")
+    };
+    db.sql(
+        "create table long (key text, n int);
+         select tradeflow.watch('long', key => '{key}');
+         insert into tradeflow.rules (name, source) values ('long', 'public.long');
+         insert into tradeflow.actions (rule, kind, target, params) values ('long', 'http', 'there', '{\"path\": \"/\"}')",
+    )
+    .await;
+    db.sql(&format!(
+        "insert into long values ({}, 1), ({}, 2), ({}, 3)",
+        noise(1000),
+        noise(1001),
+        noise(3000)
+    ))
+    .await;
+    assert_eq!(db.one::<i64>("select count(*) from long").await, 3);
+    assert_eq!(
+        db.column::<i32>("select length(lane) from tradeflow.outbox").await,
+        [1000 + "public.long:".len() as i32]
+    );
+    let incidents = db.incidents().await;
+    assert!(incidents.len() == 1 && incidents[0].contains("longer than 1000 bytes"), "{incidents:?}");
+    claim(&db, 1).await;
+    db.sql("select tradeflow.complete('{1}', '{1}', array['{}'::jsonb])").await;
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox_history").await, 1);
+
+    // A lane of its own: 500 characters of four bytes each.
+    db.sql(
+        "update tradeflow.actions set lane = '{% for _ in range(facts.n) %}{{ facts.key }}{% endfor %}' where rule = 'long';
+         insert into long values ((select string_agg(chr(128512 + (x * 7919) % 79), '') from generate_series(1, 250) x), 2), ('x', 501)",
+    )
+    .await;
+    assert_eq!(
+        db.column::<String>(
+            "select length(lane) || ' ' || octet_length(lane) from tradeflow.outbox order by id"
+        )
+        .await,
+        ["500 2000", "13 13"]
+    );
+    let incidents = db.incidents().await;
+    assert!(
+        incidents.len() == 1 && incidents[0].contains("a lane of 501 characters; it must have 1 to 500"),
+        "{incidents:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_dead_action_blocks_its_lane_until_a_person_acts() {
     let db = jobs().await;

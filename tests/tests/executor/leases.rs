@@ -1,5 +1,7 @@
 //! Who holds an action, and until when.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tradeflow_tests::database::Database;
 
 use super::{claim, claim_as, end_leases, jobs, OUTBOX};
@@ -183,4 +185,86 @@ async fn a_claimer_does_not_wait_for_another() {
     assert_eq!(claim(&db, 10).await, ["2.1 2"]);
     other.batch_execute("rollback").await.expect("it gives back");
     assert_eq!(claim(&db, 10).await, ["1.1 1"]);
+}
+
+/// Bad input: what is reported of actions that are nobody's, another's, over, or named by no number changes nothing.
+#[tokio::test]
+async fn reports_about_what_one_does_not_hold_are_refused_one_by_one() {
+    let db = jobs().await;
+    db.sql("insert into jobs select generate_series(1, 4)").await;
+    assert_eq!(claim(&db, 2).await, ["1.1 1", "2.1 2"]);
+    assert_eq!(claim_as(&db, "other", 1).await, ["3.1 3"]);
+    db.sql("select tradeflow.complete('{1}', '{1}', array['{\"first\": true}'::jsonb])").await;
+    // Over, ours, another attempt's, ready, unknown, none.
+    let accepted: Vec<String> = db
+        .column(
+            "select concat_ws(' ', id, accepted) from tradeflow.complete(
+               '{1,2,3,4,99,-1,null}', '{1,1,2,0,1,1,1}', array_fill('{\"late\": true}'::jsonb, array[7]))",
+        )
+        .await;
+    assert_eq!(accepted, ["1 f", "2 t", "3 f", "4 f", "99 f", "-1 f", "f"]);
+    for (id, attempt) in
+        [("1", "1"), ("2", "1"), ("3", "2"), ("4", "0"), ("99", "1"), ("null", "1"), ("3", "null")]
+    {
+        let failed = format!("select tradeflow.fail({id}, {attempt}, 'late', 'dead')");
+        assert_eq!(db.one::<Option<String>>(&failed).await, None, "{failed}");
+        assert!(
+            !db.one::<bool>(&format!("select tradeflow.started({id}, {attempt})")).await,
+            "{id}.{attempt}"
+        );
+        let extended = format!(
+            "select accepted from tradeflow.extend(array[{id}]::bigint[], array[{attempt}]::int[], '1 hour')"
+        );
+        assert!(!db.one::<bool>(&extended).await, "{extended}");
+    }
+    assert_eq!(db.column::<String>(OUTBOX).await, ["3 running 1", "4 ready 0"]);
+    assert_eq!(
+        db.one::<String>("select result::text from tradeflow.outbox_history where id = 1").await,
+        r#"{"first": true}"#
+    );
+    assert_eq!(db.incidents().await, Vec::<String>::new());
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.complete(null, null, null)").await, 0);
+}
+
+/// What a claim hands out it hands out with its parameters, also when action and firing were committed at that very moment: all
+/// that it says of an action is of one snapshot.
+#[tokio::test]
+async fn an_action_as_new_as_its_firing_is_claimed_with_its_parameters() {
+    let db = jobs().await;
+    db.sql("update tradeflow.rules set mode = 'off'").await;
+    let over = AtomicBool::new(false);
+    let claimer = |name: &'static str| {
+        let (db, over) = (&db, &over);
+        async move {
+            let client = db.connect().await;
+            let claim = format!("select rule, params is null from tradeflow.claim('{name}', 10, '1 minute')");
+            let mut claimed: Vec<(String, bool)> = Vec::new();
+            loop {
+                let last = over.load(Ordering::SeqCst);
+                let rows = client.query(&claim, &[]).await.expect("it claims");
+                if last && rows.is_empty() {
+                    return claimed;
+                }
+                claimed.extend(rows.iter().map(|row| (row.get(0), row.get(1))));
+            }
+        }
+    };
+    let firing = async {
+        for n in 1..=120 {
+            db.sql(&format!(
+                "begin;
+                 insert into tradeflow.rules (name, source, condition) values ('new_{n}', 'public.jobs', 'new.id = {n}');
+                 insert into tradeflow.actions (rule, kind, target, params) values ('new_{n}', 'http', 'there', '{{\"path\": \"/\"}}');
+                 insert into jobs values ({n});
+                 commit"
+            ))
+            .await;
+        }
+        over.store(true, Ordering::SeqCst);
+    };
+    let (one, other, ()) = tokio::join!(claimer("one"), claimer("other"), firing);
+    let claimed = [one, other].concat();
+    assert_eq!(claimed.len(), 120);
+    let bare: Vec<&String> = claimed.iter().filter(|(_, bare)| *bare).map(|(rule, _)| rule).collect();
+    assert!(bare.is_empty(), "claimed without parameters: {bare:?}");
 }

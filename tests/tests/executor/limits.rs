@@ -270,3 +270,16 @@ async fn what_one_target_has_in_front_is_not_read_on_the_way_to_another() {
     let (rows, entries) = read("select id from tradeflow.claim('w', 100, '1 minute', '{email}')").await;
     assert!(rows == 1 && entries < 100, "{rows} rows, {entries} entries");
 }
+
+/// A dump brings no states, and rows that come while triggers are off make none: limits hold all the same.
+#[tokio::test]
+async fn the_state_of_a_target_is_made_again_where_it_is_missing() {
+    let db = limited(9, "concurrency = 3").await;
+    assert_eq!(claim(&db, 10).await.len(), 3);
+    db.sql("delete from tradeflow.target_states").await;
+    assert_eq!(claim(&db, 10).await.len(), 0, "what runs counts");
+    db.sql("delete from tradeflow.target_states; update tradeflow.targets set breaker_failures = 3").await;
+    fail_all(&db, "retry").await;
+    assert_eq!(db.one::<String>(BREAKER).await, "open 3");
+    assert_eq!(claim(&db, 10).await.len(), 0);
+}

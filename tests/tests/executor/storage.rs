@@ -54,6 +54,8 @@ async fn a_claim_goes_past_what_an_old_transaction_keeps_from_being_cleaned() {
     // Of a transaction that began before and commits after everybody had gone past.
     let late = db.connect().await;
     late.batch_execute("begin; insert into jobs values (100001)").await.expect("it fires");
+    // What began a moment ago is not gone past.
+    db.until("select max(xact_start) < clock_timestamp() - interval '0.5 seconds' from pg_stat_activity where datname = current_database() and state = 'idle in transaction'").await;
     db.sql("insert into jobs select generate_series(200001, 204000)").await;
     drain(&db).await;
     drain(&db).await;

@@ -47,7 +47,8 @@ async fn eventful(db: &Database, sink: &HttpSink) -> Sidecar {
         .await;
     sidecar.wait_for_log("completion refused");
 
-    db.sql("insert into jobs (id, n) values (5, 7); select tradeflow.hold(array(select id from tradeflow.outbox where kind = 'fax'))").await;
+    db.sql("insert into jobs (id, n) values (5, 7); select tradeflow.hold(array(select id from tradeflow.outbox where kind = 'fax'));
+            insert into tradeflow.sync_state (resource, caught_up_at) values ('quotes', now() - interval '90 seconds'), ('orders', null)").await;
     sidecar
 }
 
@@ -75,6 +76,12 @@ async fn counts_what_happened() {
     assert_eq!(is(r#"tradeflow_rules{status="live"}"#), 2.0);
     assert_eq!(is(r#"tradeflow_target_paused{target="there"}"#), 0.0);
     assert_eq!(is(r#"tradeflow_target_breaker{target="there"}"#), 0.0);
+    let lag = is(r#"tradeflow_sync_lag_seconds{resource="quotes"}"#);
+    assert!((90.0..300.0).contains(&lag), "{lag}");
+    assert!(
+        !answer.contains(r#"tradeflow_sync_lag_seconds{resource="orders"}"#),
+        "its first load is not over"
+    );
     assert_eq!(is("tradeflow_sidecars"), 1.0);
     assert_eq!(is("tradeflow_concurrency"), 128.0);
     let extension: String = db.one("select tradeflow.version()").await;

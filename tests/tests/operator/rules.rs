@@ -46,6 +46,12 @@ async fn pauses_and_resumes() {
     assert!(tradeflow(&db, ["rules", "resume", "job"]).success().contains("is not paused"));
     db.sql("insert into jobs values (2)").await;
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox").await, 1);
+    for (command, paused, changed) in
+        [("pause", true, true), ("pause", true, false), ("resume", false, true), ("resume", false, false)]
+    {
+        let said = tradeflow(&db, ["rules", command, "job", "--json"]).json();
+        assert_eq!(said, serde_json::json!({"rule": "job", "paused": paused, "changed": changed}));
+    }
     let none = tradeflow(&db, ["rules", "pause", "nobody"]);
     assert!(none.failure().contains("there is no rule \"nobody\""), "{}", none.stderr);
 }

@@ -6,13 +6,17 @@
 mod assign_sales_staff;
 mod company_approval;
 mod company_segments;
-mod quote_expiry_reminder;
-// Each recipe uses a part of it.
-#[allow(dead_code)]
-mod scene;
-
 mod credit;
+mod crm;
+mod deals;
+mod import_companies_from_sheet;
 mod invoices;
 mod late_payment;
 mod quantities;
+mod quote_expiry_reminder;
+mod quote_to_sheet;
 mod welcome_company_user;
+
+// Each recipe uses a part of it.
+#[allow(dead_code)]
+mod scene;

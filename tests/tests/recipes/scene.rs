@@ -32,7 +32,7 @@ use tradeflow_tests::jobs::Target;
 use tradeflow_tests::mail::{Mail, MailSink};
 use tradeflow_tests::project::Shop;
 use tradeflow_tests::sidecar::{Sidecar, Tradeflow};
-use tradeflow_tests::sync::{once, with_shop, Summary};
+use tradeflow_tests::sync::{sync, with_shop, Summary};
 
 /// The host that webhooks are sent to.
 const HOOKS: &str = "hooks.shop.example";
@@ -47,6 +47,8 @@ pub struct Scene {
     pub mail: MailSink,
     pub sidecars: Vec<Sidecar>,
     webhooks: bool,
+    sheets: Option<String>,
+    ticking: bool,
 }
 
 /// A scene that is being set.
@@ -57,6 +59,8 @@ pub struct Setup {
     google: Google,
     sidecars: usize,
     webhooks: bool,
+    sheets: Option<String>,
+    ticking: bool,
     clock: Option<String>,
     sql: String,
 }
@@ -83,6 +87,8 @@ impl Scene {
             google: Google::start(),
             sidecars: 1,
             webhooks: false,
+            sheets: None,
+            ticking: false,
             clock: None,
             sql: String::new(),
         }
@@ -95,12 +101,26 @@ impl Scene {
 
     /// `tradeflow sync once` of every resource.
     pub fn sync(&self) -> Summary {
-        once(self.db(), &self.store, &[])
+        self.sync_with(&[])
     }
 
     /// The same with arguments: resources, `--silent`, `--sweep`.
     pub fn sync_with(&self, arguments: &[&str]) -> Summary {
-        once(self.db(), &self.store, arguments)
+        let all: Vec<&str> = ["once", "--json"].into_iter().chain(arguments.iter().copied()).collect();
+        let command = sync(self.db(), &self.store, &all);
+        let command = match &self.sheets {
+            None => command,
+            Some(synced) => command
+                .env("TRADEFLOW_SHEETS_BASE_URL", &self.google.url())
+                .env("TRADEFLOW_SHEETS_ACCOUNT", "env:GOOGLE_SERVICE_ACCOUNT")
+                .env("GOOGLE_SERVICE_ACCOUNT", &self.google.key_file())
+                .env("TRADEFLOW_SHEETS_SYNCED", synced),
+        };
+        let summary = Summary::of(&command.run());
+        if self.ticking {
+            self.store.clock().advance(1);
+        }
+        summary
     }
 
     /// Waits until nothing is ready or running: all that follows from what has happened so far has been done, or waits for its
@@ -172,9 +192,21 @@ impl Scene {
     /// Proves what is asked of every recipe, for these of its rules: the same payloads again fire nothing; off: nothing;
     /// shadow: recorded, never executed; and live again: it fires. `change(store, n)` must be a change after which, once it is
     /// synced, each of the rules fires (at once or for later); n is 1, 2 and 3. Time stands as it is.
-    pub async fn restrained(&mut self, rules: &[&str], change: impl Fn(&mut Store, usize)) {
-        self.sync();
-        self.settled().await;
+    pub async fn restrained<T>(&mut self, rules: &[&str], change: impl Fn(&mut Store, usize) -> T) {
+        self.restrained_by(rules, |scene, n| drop(scene.store.edit(|store| change(store, n)))).await;
+    }
+
+    /// The same with a change that is made elsewhere than in the store.
+    pub async fn restrained_by(&mut self, rules: &[&str], change: impl Fn(&Scene, usize)) {
+        // What actions wrote comes back, until nothing is new.
+        for round in 0.. {
+            let came = self.sync();
+            self.settled().await;
+            if came.all("inserted") + came.all("updated") + came.all("deleted") == 0 {
+                break;
+            }
+            assert!(round < 5, "every sync brings something new: the rules answer to themselves");
+        }
         let (fired, arrived) = (self.all_firings(rules).await, self.arrived());
 
         // Everything is read again and upserted again.
@@ -186,14 +218,14 @@ impl Scene {
         assert_eq!(self.arrived(), arrived, "a silent re-sync reached somebody");
 
         self.mode(rules, "off").await;
-        self.store.edit(|store| change(store, 1));
+        change(self, 1);
         self.sync();
         self.settled().await;
         assert_eq!(self.all_firings(rules).await, fired, "a rule that is off fired");
         assert_eq!(self.arrived(), arrived, "a rule that is off reached somebody");
 
         self.mode(rules, "shadow").await;
-        self.store.edit(|store| change(store, 2));
+        change(self, 2);
         self.sync();
         self.settled().await;
         let shadows = self.all_firings(rules).await;
@@ -210,7 +242,7 @@ impl Scene {
         assert_eq!(self.arrived(), arrived, "a rule in shadow reached somebody");
 
         self.mode(rules, "live").await;
-        self.store.edit(|store| change(store, 3));
+        change(self, 3);
         self.sync();
         self.settled().await;
         let live = self.all_firings(rules).await;
@@ -303,10 +335,23 @@ impl Setup {
         self
     }
 
+    /// Tabs that are synced as well: spreadsheet/tab/key column.
+    pub fn sheets(mut self, synced: &str) -> Setup {
+        self.sheets = Some(synced.to_owned());
+        self
+    }
+
     /// The time at which it begins; without it the time is the machine's. Call it before [`Setup::store`].
     pub fn clock(mut self, time: &str) -> Setup {
         self.store.clock().set(unix(time));
         self.clock = Some(time.to_owned());
+        self
+    }
+
+    /// With each sync the store's clock, where it stands still, goes on a second: a thing that is changed again after a sync has
+    /// another time of change, as it has in life. Without it the sync takes it for the one it knows.
+    pub fn ticking(mut self) -> Setup {
+        self.ticking = true;
         self
     }
 
@@ -339,6 +384,8 @@ impl Setup {
             mail: MailSink::start(),
             sidecars: Vec::new(),
             webhooks: self.webhooks,
+            sheets: self.sheets,
+            ticking: self.ticking,
         };
         let left = add(&scene.shop, &self.recipes, self.settings);
         targets(&scene).await;

@@ -91,7 +91,30 @@ async fn what_goes_on_failing_is_told_and_the_next_run_catches_up() {
 async fn a_page_that_repeats_forever_ends_the_run() {
     let db = Database::with_store().await;
     let shop = BigCommerce::start();
-    for resource in ["orders", "b2b-orders", "company-users", "quotes"] {
+    // More than a page of what the sample store has few of.
+    shop.edit(|store| {
+        let (id, company) = store.companies.iter().next().map(|(id, c)| (*id, c.clone())).expect("a company");
+        let (rep, staff) = store.staff.iter().next().map(|(id, s)| (*id, s.clone())).expect("a rep");
+        let (key, price) =
+            store.price_records.iter().next().map(|(k, p)| (k.clone(), p.clone())).expect("a price");
+        for n in 1..=150 {
+            let (mut company, mut staff) = (company.clone(), staff.clone());
+            company.updated += n;
+            company.data.insert("companyId".into(), (id + 100_000 + n).into());
+            staff.data.insert("id".into(), (rep + 100_000 + n).into());
+            store.companies.insert(id + 100_000 + n, company);
+            store.staff.insert(rep + 100_000 + n, staff);
+        }
+        for n in 1..=1200 {
+            let (mut key, mut price) = (key.clone(), price.clone());
+            key.1 += 1_000_000 + n;
+            price.data.insert("variant_id".into(), key.1.into());
+            store.price_records.insert(key, price);
+        }
+    });
+    for resource in
+        ["companies", "orders", "b2b-orders", "company-users", "quotes", "sales-staff", "price-lists"]
+    {
         shop.faults().next(100_000, Fault::RepeatedPage);
         fails(&db, &shop, &[resource]);
         shop.faults().clear();

@@ -18,6 +18,7 @@ fn with_hooks(command: Tradeflow, shop: &BigCommerce) -> Tradeflow {
         .env("TRADEFLOW_TEST_CLIENT_SECRET", &shop.client_secret())
         .env("TRADEFLOW_HOOKS_HEADER_SECRET", "env:TRADEFLOW_TEST_HEADER_SECRET")
         .env("TRADEFLOW_TEST_HEADER_SECRET", "hush")
+        .env("TRADEFLOW_HOOKS_CHECK_INTERVAL", "0s")
 }
 
 /// A sidecar that receives the store's webhooks; its address.
@@ -58,6 +59,62 @@ async fn hooks_are_registered_and_switched_on_again() {
         .env("TRADEFLOW_HOOKS_URL", "http://x.example/")
         .run();
     assert!(plain.failure().contains("HTTPS on port 443 only"));
+}
+
+/// Nobody runs `hooks register`: who receives webhooks, and who syncs, look after them.
+#[tokio::test]
+async fn hooks_are_looked_after_without_anybody_doing_it() {
+    let db = Database::with_store().await;
+    for words in [["run", "--poll-only"].as_slice(), &["sync", "watch", "companies"]] {
+        let shop = BigCommerce::start();
+        let on = |shop: &BigCommerce| {
+            shop.edit(|store| store.hooks.values().filter(|h| h.data["is_active"] == json!(true)).count())
+        };
+        let _running = with_hooks(Tradeflow::on(&db, words.iter().copied()), &shop)
+            .env("TRADEFLOW_HOOKS_CHECK_INTERVAL", "50ms")
+            .env("TRADEFLOW_LISTEN_ADDRESS", "127.0.0.1:0")
+            .start();
+        eventually("all to be registered", || async { (on(&shop) == 13).then_some(()) }).await;
+        // The store switches them off, and tells nobody.
+        shop.edit(|store| {
+            for hook in store.hooks.values_mut().take(3) {
+                hook.data.insert("is_active".into(), false.into());
+            }
+        });
+        eventually("all to be on again", || async { (on(&shop) == 13).then_some(()) }).await;
+        assert_eq!(shop.edit(|store| store.hooks.len()), 13, "none twice");
+        // It refuses them: a person is told, once.
+        shop.set(|settings| settings.token = "another".into());
+        db.until("select exists (select from tradeflow.incidents where source = 'webhooks' and kind = 'sync_error' and count > 1)").await;
+        db.sql("delete from tradeflow.incidents").await;
+    }
+}
+
+#[tokio::test]
+async fn doctor_says_what_webhooks_lack() {
+    let db = Database::with_store().await;
+    let shop = BigCommerce::start();
+    let doctor = |name: &str, value: &str| {
+        let command = with_hooks(Tradeflow::on(&db, ["doctor"]), &shop).env(name, value);
+        command.run().stdout
+    };
+    let said = doctor("TRADEFLOW_LISTEN_ADDRESS", "");
+    for text in [
+        "webhooks: listen_address is empty",
+        "webhooks: the user may write down what they tell",
+        "webhooks: hooks.url cannot be reached from here",
+        "webhooks: 13 of 13 are missing or switched off",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let said = doctor("TRADEFLOW_HOOKS_CLIENT_SECRET", "env:TRADEFLOW_NOT_SET");
+    assert!(said.contains("hooks.client_secret") && said.contains("TRADEFLOW_NOT_SET"), "{said}");
+    let said = doctor("TRADEFLOW_HOOKS_REQUIRE_SIGNATURE", "false");
+    assert!(!said.contains("anybody could send webhooks"), "the header's secret is enough: {said}");
+    let open = with_hooks(Tradeflow::on(&db, ["doctor"]), &shop)
+        .env("TRADEFLOW_HOOKS_REQUIRE_SIGNATURE", "false")
+        .env("TRADEFLOW_HOOKS_HEADER_SECRET", "");
+    assert!(open.run().stdout.contains("anybody could send webhooks"));
 }
 
 #[tokio::test]

@@ -5,5 +5,6 @@ mod hooks;
 mod incremental;
 mod kills;
 mod resources;
+mod round_trip;
 mod sheets;
 mod shop;

@@ -9,6 +9,7 @@ use serde_json::{json, Value as Json};
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::{ToSql, Type};
 
+use super::adopt::adopt;
 use super::stage::{self, Place};
 use super::Account;
 use crate::api::Kind;
@@ -26,6 +27,8 @@ pub struct Item {
     pub object: &'static str,
     pub key: String,
     pub key_property: String,
+    /// A property whose value tells a record that people made before, which is taken over.
+    pub adopt: Option<String>,
     pub properties: BTreeMap<String, String>,
     pub stage: Option<String>,
     pub pipeline: Option<String>,
@@ -166,10 +169,14 @@ async fn write(account: &Account, items: &[&Item]) -> Vec<Result<Outcome, Failur
     };
     let (mut outcomes, mut inputs, mut sent): (Vec<_>, Vec<Json>, Vec<usize>) =
         (items.iter().map(|_| None).collect(), Vec::new(), Vec::new());
+    let adopted = match adopt(account, items).await {
+        Ok(adopted) => adopted,
+        Err(failure) => return items.iter().map(|_| Err(failure.clone())).collect(),
+    };
     for (place, (item, prepared)) in items.iter().zip(&prepared).enumerate() {
-        match prepared {
-            Err(failure) => outcomes[place] = Some(Err(failure.clone())),
-            Ok((properties, _)) => {
+        match (adopted.get(&item.key), prepared) {
+            (Some(failure), _) | (None, Err(failure)) => outcomes[place] = Some(Err(failure.clone())),
+            (None, Ok((properties, _))) => {
                 inputs
                     .push(json!({"idProperty": item.key_property, "id": item.key, "properties": properties}));
                 sent.push(place);

@@ -53,6 +53,8 @@ pub struct Upsert<O> {
 struct Params {
     key: Filled,
     key_property: Option<Filled>,
+    #[serde(rename = "match")]
+    adopt: Option<Text>,
     #[serde(default)]
     properties: BTreeMap<String, Json>,
     owner_email: Option<Text>,
@@ -101,10 +103,15 @@ impl<O: Object> Operation for Upsert<O> {
             .collect::<Result<BTreeMap<_, _>, Failure>>()?;
         let associate =
             params.associate.unwrap_or_default().into_iter().map(associate).collect::<Result<_, _>>()?;
+        let adopt = params.adopt.map(|property| property.0).filter(|property| !property.trim().is_empty());
+        if let Some(property) = adopt.as_ref().filter(|property| !properties.contains_key(*property)) {
+            return Err(Failure::dead(format!("params.match: params.properties has no \"{property}\"")));
+        }
         let item = Item {
             object: O::PLURAL,
             key: params.key.0,
             key_property,
+            adopt,
             properties,
             stage: params.stage.map(|stage| stage.0),
             pipeline: params.pipeline.map(|pipeline| pipeline.0),

@@ -192,6 +192,55 @@ pub fn read(crm: &Crm, object: &str, body: &Value) -> Reply {
     Reply::json(status, answer)
 }
 
+/// POST …/{type}/search: all filters of one group, of up to five groups with 18 filters together; 200 a page.
+pub fn search(crm: &Crm, object: &str, body: &Value) -> Reply {
+    let groups = body["filterGroups"].as_array().cloned().unwrap_or_default();
+    let filters: Vec<Vec<Value>> =
+        groups.iter().map(|g| g["filters"].as_array().cloned().unwrap_or_default()).collect();
+    if filters.is_empty() || filters.len() > 5 || filters.iter().map(Vec::len).sum::<usize>() > 18 {
+        return error(400, "VALIDATION_ERROR", "There must be 1 to 5 filterGroups with at most 18 filters");
+    }
+    let limit = body["limit"].as_u64().unwrap_or(10);
+    if limit > 200 {
+        return error(400, "VALIDATION_ERROR", "limit may not exceed 200");
+    }
+    for filter in filters.iter().flatten() {
+        let name = filter["propertyName"].as_str().unwrap_or_default();
+        if !crm.properties[object].contains_key(name) {
+            return error(
+                400,
+                "VALIDATION_ERROR",
+                &format!("There was a problem with the request: property {name} does not exist"),
+            );
+        }
+        // Texts of an IN must be written small, or nothing is found; so the fake refuses others.
+        let small = |v: &Value| v.as_str().is_some_and(|text| text == text.to_lowercase());
+        if filter["operator"] != "IN" || !filter["values"].as_array().is_some_and(|v| v.iter().all(small)) {
+            return error(400, "VALIDATION_ERROR", "only IN with texts written small is played here");
+        }
+    }
+    let has = |record: &Record, filter: &Value| {
+        let value = record.properties.get(filter["propertyName"].as_str().unwrap_or_default());
+        let values = filter["values"].as_array().into_iter().flatten();
+        value.is_some_and(|v| values.into_iter().any(|one| one.as_str() == Some(v.to_lowercase().as_str())))
+    };
+    let passes = |record: &Record| filters.iter().any(|group| group.iter().all(|filter| has(record, filter)));
+    let wanted: Vec<String> = body["properties"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|p| p.as_str().map(str::to_owned))
+        .collect();
+    let found: Vec<Value> = crm.records[object]
+        .iter()
+        .filter(|(_, record)| passes(record))
+        .map(|(id, record)| shown(id, record, Some(&wanted)))
+        .collect();
+    let total = found.len();
+    let results: Vec<Value> = found.into_iter().take(limit as usize).collect();
+    Reply::json(200, json!({"total": total, "results": results}))
+}
+
 fn id_of(crm: &Crm, object: &str, id: &str, request: &Request) -> Result<String, Reply> {
     let missing = || error(404, "OBJECT_NOT_FOUND", "Object not found");
     match request.param("idProperty") {
@@ -216,6 +265,13 @@ pub fn one(crm: &Crm, object: &str, id: &str, request: &Request) -> Reply {
         Ok(id) => Reply::json(200, shown(&id, &crm.records[object][&id], Some(&wanted))),
         Err(refused) => refused,
     }
+}
+
+/// GET …/{type}: a page of records; ten unless `limit` says, 100 at most.
+pub fn all(crm: &Crm, object: &str, request: &Request) -> Reply {
+    let limit = request.param("limit").and_then(|l| l.parse().ok()).unwrap_or(10).min(100);
+    let rows = crm.records[object].iter().take(limit).map(|(id, record)| shown(id, record, None));
+    Reply::json(200, json!({"results": rows.collect::<Vec<_>>()}))
 }
 
 /// PATCH …/{type}/{id}

@@ -1,2 +1,0 @@
--- Takes the rows of a batch, always in the same order, so that two loads queue up instead of deadlocking.
-select company_id from store.company_payment_terms where company_id = any ($1) order by company_id for update
