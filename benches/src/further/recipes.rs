@@ -167,7 +167,7 @@ impl Twin {
 /// From the beginning of an upsert of new quotes, each with a line a quarter below its base price, until everything that it caused has
 /// been delivered: by one sidecar, to a real mail server and to the fakes of the vendors, on this machine too.
 async fn deliver(options: &Options) -> Result<Vec<(String, Spread)>> {
-    let (store, crm, google, mut mail) =
+    let (store, crm, google, mail) =
         (BigCommerce::empty(), HubSpot::start(), Google::start(), MailSink::start());
     let shop = Shop::new().await;
     let db = &shop.db;
