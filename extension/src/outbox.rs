@@ -103,7 +103,7 @@ fn rule_name(firing: &Firing) -> &str {
 
 /// Cancels what waits for subjects that left a view: (rule, subject, occurrence).
 pub fn cancel_left<'a>(left: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
-    cancel_named(left, "no longer holds");
+    cancel_named(left, NO_LONGER);
 }
 
 /// Cancels what waits and is answered anew: (rule, subject, occurrence).
@@ -205,6 +205,9 @@ struct Cancel<'a> {
     reason: &'a str,
 }
 
+/// The answer was yes and is so no more.
+pub const NO_LONGER: &str = "no longer holds";
+
 /// What was said before about a row that is still answered yes is said anew.
 pub const REPLACED: &str = "replaced by a later match";
 
@@ -217,6 +220,12 @@ fn cancel_waiting(results: &Results, silent: bool) {
         key: Some(l.key),
         reason: l.reason,
     });
+    let gone = results.gone.iter().map(|g| Cancel {
+        rule: &g.table.rules[g.rule as usize].definition.name,
+        name: Some((&g.subject, &g.occurrence)),
+        key: None,
+        reason: NO_LONGER,
+    });
     let timed = |f: &&Firing| !silent && f.edge == "enter" && f.table.rules[f.rule as usize].timed;
     let replaced = results.firings.iter().filter(timed).map(|f| Cancel {
         rule: rule_name(f),
@@ -224,7 +233,7 @@ fn cancel_waiting(results: &Results, silent: bool) {
         key: None,
         reason: REPLACED,
     });
-    cancel(&left.chain(replaced).collect::<Vec<_>>());
+    cancel(&left.chain(gone).chain(replaced).collect::<Vec<_>>());
 }
 
 fn cancel(rows: &[Cancel]) {
