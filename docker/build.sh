@@ -5,7 +5,7 @@
 #   build.sh manifests DIR   in the sources: copies what decides about dependencies to DIR
 #   build.sh packages        Debian's packages that compiling takes
 #   build.sh dependencies    in such a DIR: compiles the dependencies
-#   build.sh artifacts       in the sources: compiles the project into /artifacts/sidecar and /artifacts/postgres
+#   build.sh artifacts       in the sources: compiles the project into /artifacts/sidecar, /artifacts/postgres and /artifacts/store
 #
 # A builder image that brings /artifacts is taken at its word and nothing is compiled: for pipelines that compile
 # elsewhere, and for the test of these images (scripts/docker-test.sh).
@@ -13,7 +13,7 @@ set -euo pipefail
 
 out=/artifacts
 profile=${CARGO_PROFILE:-release}
-brought() { [ -d "$out/sidecar" ] && [ -d "$out/postgres" ]; }
+brought() { [ -d "$out/sidecar" ] && [ -d "$out/postgres" ] && [ -d "$out/store" ]; }
 
 manifests() {
   local file
@@ -42,7 +42,7 @@ packages() {
 dependencies() {
   if brought; then return; fi
   # Each as it is compiled later on: the features of shared dependencies are united within one call.
-  cargo build --locked --profile "$profile" -p tradeflow-sidecar
+  cargo build --locked --profile "$profile" -p tradeflow-sidecar -p tradeflow-fakes
   cargo build --locked --profile "$profile" -p tradeflow-extension --no-default-features --features pg15
 }
 
@@ -52,11 +52,12 @@ artifacts() {
   if [ "$profile" = dev ]; then folder=debug; fi
   # The copied sources are older than what was compiled of the empty ones; cargo goes by time.
   find . -name '*.rs' -exec touch {} +
-  cargo build --locked --profile "$profile" -p tradeflow-sidecar
+  cargo build --locked --profile "$profile" -p tradeflow-sidecar -p tradeflow-fakes
   install -D -m 755 "$CARGO_TARGET_DIR/$folder/tradeflow" "$out/sidecar/usr/local/bin/tradeflow"
+  install -D -m 755 "$CARGO_TARGET_DIR/$folder/tradeflow-fakes" "$out/store/usr/local/bin/tradeflow-fakes"
   DESTDIR=$out/postgres PROFILE=$profile scripts/install-extension.sh
   # Names of functions stay, for backtraces.
-  find "$out" -type f \( -name tradeflow -o -name '*.so' \) -exec strip --strip-debug {} +
+  find "$out" -type f \( -name 'tradeflow*' -perm /111 -o -name '*.so' \) -exec strip --strip-debug {} +
 }
 
 "$@"

@@ -90,7 +90,7 @@ TRADEFLOW_DATABASE_URL=$owner_url TRADEFLOW_LOG=warn "$TRADEFLOW_BIN" init >"$ru
 # The sidecar gets a login of its own: it may execute actions and, since webhooks come to it, write the store's tables.
 password=$(cat "$run/pg/password")
 psql_demo -c "do \$\$ begin if to_regrole('demo_sidecar') is null then create role demo_sidecar; end if; end \$\$" \
-  -c "alter role demo_sidecar login password '$password'" -c "grant tradeflow_executor, tradeflow_sync to demo_sidecar"
+  -c "alter role demo_sidecar login password '$password'" -c "grant tradeflow_executor, tradeflow_sync to demo_sidecar" 2>>"$run/psql.log"
 printf '#!/bin/sh\nexec psql -X -q "%s dbname=%s" "$@"\n' "$(pg_conninfo "$run/pg")" "$database" >"$run/psql"
 chmod 700 "$run/psql"
 note "done: Postgres $(value 'show server_version' | cut -d ' ' -f 1), extension tradeflow $(value 'select tradeflow.version()')"

@@ -3,8 +3,8 @@
 # promises. Needs root and Docker's programs (scripts/setup.sh docker), no registry of images: the base images are made
 # here. Leaves nothing behind but what it downloaded, in ~/.cache/tradeflow/docker.
 #
-#   scripts/docker-test.sh                 with what `make test` builds (TRADEFLOW_BIN and TRADEFLOW_STAGE, both set:
-#                                          with that); two to four minutes
+#   scripts/docker-test.sh                 with what `make test` builds (TRADEFLOW_BIN, TRADEFLOW_FAKES and TRADEFLOW_STAGE,
+#                                          all set: with that); two to four minutes
 #   scripts/docker-test.sh --from-source   compiles within the image, for release (CARGO_PROFILE=dev: quicker)
 #   scripts/docker-test.sh --help
 #
@@ -104,17 +104,19 @@ ENV CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true
 DOCKERFILE
 else
   title "The artifacts of a debug build"
-  if [ -z "${TRADEFLOW_BIN:-}" ] || [ -z "${TRADEFLOW_STAGE:-}" ]; then
-    cargo build --quiet -p tradeflow-sidecar
+  if [ -z "${TRADEFLOW_BIN:-}" ] || [ -z "${TRADEFLOW_FAKES:-}" ] || [ -z "${TRADEFLOW_STAGE:-}" ]; then
+    cargo build --quiet -p tradeflow-sidecar -p tradeflow-fakes
     TRADEFLOW_BIN=$(target_dir)/debug/tradeflow
+    TRADEFLOW_FAKES=$(target_dir)/debug/tradeflow-fakes
     TRADEFLOW_STAGE=$(target_dir)/stage/dev
     DESTDIR=$TRADEFLOW_STAGE PROFILE=dev scripts/install-extension.sh
   fi
   artifacts=$work/builder/artifacts
   install -D "$TRADEFLOW_BIN" "$artifacts/sidecar/usr/local/bin/tradeflow"
+  install -D "$TRADEFLOW_FAKES" "$artifacts/store/usr/local/bin/tradeflow-fakes"
   mkdir -p "$artifacts/postgres"
   cp -a "$TRADEFLOW_STAGE/usr" "$artifacts/postgres"
-  find "$artifacts" -type f \( -name tradeflow -o -name '*.so' \) -exec strip --strip-debug {} +
+  find "$artifacts" -type f \( -name 'tradeflow*' -perm /111 -o -name '*.so' \) -exec strip --strip-debug {} +
   printf 'FROM debian-made-here\nCOPY artifacts /artifacts\n' >"$work/builder/Dockerfile"
 fi
 
@@ -144,7 +146,7 @@ done
 # Everything by the builder that every Docker has; the settings of .env are the defaults, but for these.
 export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0 TRADEFLOW_TAG=test
 export DEBIAN_IMAGE=debian-made-here POSTGRES_IMAGE=debian-made-here RUST_IMAGE=builder-made-here
-export TRADEFLOW_POSTGRES_PORT=15432 TRADEFLOW_MAIL_PORT=18025 TRADEFLOW_METRICS_PORT=19187
+export TRADEFLOW_POSTGRES_PORT=15432 TRADEFLOW_MAIL_PORT=18025 TRADEFLOW_METRICS_PORT=19187 TRADEFLOW_STORE_PORT=18080
 compose() { docker-compose --ansi never --file docker/compose.yaml "$@"; }
 
 title "Base images"
@@ -173,11 +175,12 @@ check "cargo finds every crate" cargo_finds_all_crates
 megabytes() { echo $(($(docker image inspect --format '{{.Size}}' "$1") / 1000000)); }
 debian=$(megabytes debian-made-here)
 printf '  %-10s %4s MB   (Debian alone: %s MB)\n' \
-  sidecar "$(megabytes tradeflow/sidecar:test)" "$debian" mail "$(megabytes tradeflow/mail:test)" "$debian" \
+  sidecar "$(megabytes tradeflow/sidecar:test)" "$debian" store "$(megabytes tradeflow/store:test)" "$debian" mail "$(megabytes tradeflow/mail:test)" "$debian" \
   postgres "$(megabytes tradeflow/postgres:test)" "$debian" setup "$(megabytes tradeflow/setup:test)" "$debian"
 at_most() { [ "$(megabytes "$1")" -le $((debian + $2)) ]; }
 # A debug build is three times as large as what is shipped.
 check "the sidecar's image is Debian and a few megabytes" at_most tradeflow/sidecar:test "$([ -n "$from_source" ] && [ "${CARGO_PROFILE:-release}" = release ] && echo 40 || echo 120)"
+check "the sample store's is no larger" at_most tradeflow/store:test 120
 check "the mail viewer's is Debian and Python" at_most tradeflow/mail:test 80
 check "Postgres' is Debian, Postgres and the extension" at_most tradeflow/postgres:test 400
 without() { # IMAGE PATH…: none of these is in it
@@ -186,7 +189,7 @@ without() { # IMAGE PATH…: none of these is in it
   # shellcheck disable=SC2016 # expanded in the container
   docker run --rm --entrypoint sh "$image" -c 'for p; do if ls -d $p >/dev/null 2>&1; then echo "has $p"; exit 1; fi; done' sh "$@"
 }
-for image in sidecar mail postgres setup; do
+for image in sidecar store mail postgres setup; do
   check "$image has no sources, compiler or package lists" without "tradeflow/$image:test" \
     /src /target /manifests /usr/bin/gcc /usr/bin/clang /usr/local/cargo /artifacts '/var/lib/apt/lists/*Packages*'
 done
@@ -198,7 +201,7 @@ compose up --detach --no-build >"$work/log" 2>&1 || {
   cat "$work/log" >&2
   failed "docker-compose up"
 }
-services=(postgres mail sidecar)
+services=(postgres mail store sidecar sync)
 container() { compose ps --quiet "$1"; }
 inspect() { docker inspect --format "$2" "$(container "$1")"; }
 is() { [ "$(inspect "$1" "$2")" = "$3" ]; }
@@ -222,7 +225,7 @@ for service in "${services[@]}"; do
   check "$service: no capability, none to be had, memory and processes are limited" is "$service" \
     '{{.HostConfig.CapAdd}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{ne (print .HostConfig.Memory) "0"}} {{ne (print .HostConfig.PidsLimit) "0"}}' \
     '[] [ALL] [no-new-privileges:true] true true'
-  check "$service: reachable from this machine alone" only_locally "$service"
+  [ "$service" = sync ] || check "$service: reachable from this machine alone" only_locally "$service"
 done
 no_password_shows() {
   local password text containers
@@ -236,34 +239,39 @@ no_password_shows() {
 }
 check "no password is in an environment, a log or compose's words" no_password_shows
 
-title "A change becomes a mail"
+title "A change in the store becomes a mail"
 there() { nsenter --target "$inside" --net -- curl --silent --show-error --fail --max-time 10 "http://127.0.0.1:$1"; }
 answers() { [[ $(there "$1") == *"$2"* ]]; }
 sql() { compose exec -T postgres psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 -U postgres -d tradeflow -c "$1"; }
 says() { [ "$(sql "$1")" = "$2" ]; }
-change() { # PERCENT: offers the first line of the first open quote at that discount
-  sql "update store.quote_items set offered_price = round(base_price * (100 - $1) / 100, 2)
-       where (quote_id, line_key) = (select quote_id, line_key from store.quote_items join store.quotes using (quote_id)
-         where status in (0, 2, 3) and base_price >= 10 order by quote_id, line_key limit 1)"
+# What people do in the store: METHOD PATH JSON, as tradeflow-fakes takes it.
+in_store() { nsenter --target "$inside" --net -- curl --silent --show-error --fail --max-time 10 -X "$1" -H 'content-type: application/json' -d "$3" "http://127.0.0.1:18080/_fake/$2"; }
+a_line() { printf '{"product": 201, "name": "Hinge", "quantity": 10, "price": "10.00", "offered": "%s"}' "$1"; }
+ask_for_quote() {
+  quote=$(in_store POST quotes "{\"company\": 1001, \"email\": \"ada@example.com\", \"lines\": [$(a_line 9.00)]}" | tr -dc 0-9)
+  [ -n "$quote" ]
 }
+change() { in_store PUT "quotes/$quote/lines" "[$(a_line "$1")]" >/dev/null; }
 check "the sample store is there" says 'select count(*) from store.quotes' 320
 check "and its rules" says 'select count(*) >= 3 from tradeflow.rules' t
 check "loading it sent nothing" answers 18025/mails.json '[]'
-check "a line is offered at 10 % off, then at 25 %" change 10
-check "(that is over the warning)" change 25
-until_true "the viewer has the mail" 30 answers 18025/mails.json 'Check: 25.0 % off in quote'
+check "a buyer asks for a quote, at 10 % off" ask_for_quote
+check "a rep offers it at 25 % off: over the warning" change 7.50
+until_true "a webhook has told, and the viewer has the mail" 30 answers 18025/mails.json 'Check: 25.0 % off in quote'
 check "its page shows it" answers 18025/ 'Check: 25.0 % off in quote'
 check "the sidecar is healthy" answers 19187/healthz ''
 check "and counts" answers 19187/metrics tradeflow_
+check "an invoice is changed in the store, of which no webhook tells" in_store PATCH "invoices/$(sql 'select min(invoice_id) from store.invoices')" '{"purchaseOrderNumber": "PO-NEW"}'
+until_true "sync watch finds it" 60 says "select count(*) from store.invoices where purchase_order_number = 'PO-NEW'" 1
 check "doctor finds nothing wrong" compose exec -T sidecar tradeflow doctor
 
 title "Again, and after a restart"
 check "up again" compose up --detach --no-build
 until_true "setup has run again" 60 is setup '{{.State.Status}} {{.State.ExitCode}}' 'exited 0'
-check "and left the change as it was" says "select count(*) from tradeflow.firings where state = 'done'" 1
+check "and left what was there" says "select count(*) from tradeflow.firings where rule = 'quote_below_base_price'" 1
 check "Postgres restarts" compose restart postgres
 until_true "it is healthy again" 60 is postgres '{{.State.Health.Status}}' healthy
-check "the price drops further" change 40
+check "the price drops further" change 6.00
 until_true "the sidecar has come back by itself" 60 answers 18025/mails.json 'Stop: 40.0 % off in quote'
 check "the sidecar stops when it is told to" compose stop sidecar
 check "and not by force" is sidecar '{{.State.ExitCode}}' 0

@@ -2,11 +2,15 @@
 # What runs once before the others, and again at each `up`, when it finds everything done.
 #
 #   setup.sh secrets    passwords that nobody needs to know, one a file in /run/secrets; those that are there stay
-#   setup.sh database   schema, the sidecar's login, the mail server; TRADEFLOW_SAMPLE=yes: the sample store, with rules
+#   setup.sh database   schema, the sidecar's login, the targets; TRADEFLOW_SAMPLE=sample: the sample store's first load, rules,
+#                       webhooks
 set -euo pipefail
 
 share=/usr/local/share/tradeflow
 secrets=/run/secrets
+# Those that need nothing but the store and a mail server. `tradeflow recipe list` has all.
+recipes="quote_below_base_price quote_expiry_reminder welcome_company_user quote_min_max_quantity approved_company_credit
+  manual_payment_invoice late_payment loyalty_credit"
 
 make_secrets() {
   local name
@@ -30,21 +34,30 @@ make_database() {
 
   tradeflow init
   sql --single-transaction --file "$share/setup/login.sql" --file "$share/setup/target.sql"
-  if [ "${TRADEFLOW_SAMPLE:-yes}" != yes ]; then
-    echo "no sample store (TRADEFLOW_SAMPLE is not yes)"
-  elif [ "$(sql --tuples-only --no-align --command 'select exists (select from tradeflow.rules)')" = t ]; then
+  if [[ ",${TRADEFLOW_SAMPLE:-}," != *,sample,* ]]; then
+    echo "no sample store (COMPOSE_PROFILES does not name sample)"
+    return
+  fi
+  # There is no depends_on for a service that may not be.
+  for _ in $(seq 60); do
+    if healthz 8080 /_fake/counts store 2>/dev/null; then break; fi
+    sleep 1
+  done
+  if [ "$(sql --tuples-only --no-align --command 'select exists (select from tradeflow.rules)')" = t ]; then
     echo "the sample store and its rules are there: left as they are"
   else
     # The rules come last and together: they say that the sample is whole. Rows that are there fire nothing.
-    tradeflow load "$share/store"
+    tradeflow sync once
     local recipe
     rm -rf /tmp/shop
     tradeflow new /tmp/shop >/dev/null
     cd /tmp/shop
-    for recipe in quote_below_base_price quote_expiry_reminder welcome_company_user; do tradeflow recipe add "$recipe" >/dev/null; done
+    for recipe in $recipes; do tradeflow recipe add "$recipe" >/dev/null; done
     tradeflow apply
     sql --command 'select name as rule, description from tradeflow.rules order by name'
   fi
+  # Each time: a store that was restarted has forgotten them.
+  tradeflow hooks register
 }
 
 case ${1:-} in

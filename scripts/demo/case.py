@@ -7,15 +7,18 @@ the store and says what arrived:
         deal = case.wait("a deal", lambda: case.hubspot.find("deals", "bc_quote_id", quote, "dealstage"))
         case.arrived(f"HubSpot: deal {deal['id']}, stage {deal['dealstage']}")
 
-Settings to begin with: `SETTINGS = {"name": "value"}`. What people prepare once, before anything happens (a spreadsheet, lines
-of a decision table): a function `prepare(case)`.
+Settings to begin with: `SETTINGS = {"name": "value"}`. Tabs of the spreadsheet `demo` that people have made: `SHEETS = {"Tab": [header]}`;
+one that is synced: `SYNCED = "demo/Tab/Key column"`.
+What people set once the project is there, such as lines of decision tables: `PREPARE = "insert …"`, with the project's tables in the
+search_path.
 """
 
 import re
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from processes import Failed, wait
+from stage import BUSY
 from world import line  # noqa: F401: for the cases
 
 
@@ -24,12 +27,12 @@ class Case:
 
     def __init__(self, stage, recipe):
         self.stage, self.recipe = stage, recipe
-        self.store, self.hubspot, self.sheet, self.database = stage.store, stage.hubspot, stage.sheet, stage.database
+        self.store, self.storefront, self.hubspot, self.sheet, self.database = stage.store, stage.storefront, stage.hubspot, stage.sheet, stage.database
         self.triggered, self.arrivals, self.began = None, [], None
         text = (stage.project / f"rules/{recipe}.sql").read_text(encoding="utf-8")
         known = self.database.rows("select name from tradeflow.rules order by name")
         self.rules = [row["name"] for row in known if re.search(rf"'{re.escape(row['name'])}'", text)]
-        self.moved = None
+        self.moved = False
 
     # ── What is there: a company with a buyer and a rep, the same at every run.
 
@@ -40,6 +43,20 @@ class Case:
     @property
     def buyer(self):
         return self.stage.company["email"]
+
+    @property
+    def customer(self):
+        """The buyer's number as a customer of the store."""
+        return self.stage.company["bc_customer_id"]
+
+    def new_company(self, name, **more):
+        """An approved company with a buyer, and all that follows from it is over: its number, and the buyer's address."""
+        company = self.store.sign_up(name, companyStatus="1", **more)
+        buyer = f"buyer@company-{company}.example"
+        self.store.join(company, buyer, "Grace", "Hopper")
+        self.wait(f"company {company}", lambda: self.database.rows("select from store.company_users where company_id = :company", company=company))
+        self.stage.settle()
+        return company, buyer
 
     def setting(self, name):
         return self.database.one("select tradeflow.setting(:'name') as value", name=name)["value"]
@@ -86,19 +103,21 @@ class Case:
     def settled(self):
         """Waits until nothing of the recipe is ready or running."""
         self.wait(f"the end of the actions of {self.recipe}", lambda: self.database.one(
-            f"select not exists (select from tradeflow.outbox where rule in ({quoted(self.rules)}) and state in ('ready', 'running')) as done")["done"])
+            f"select not exists (select from tradeflow.outbox where rule in ({quoted(self.rules)}) and {BUSY}) as done")["done"])
 
     def sync(self, *resources):
         """What no webhook tells: `tradeflow sync once`."""
         self.stage.tradeflow.run("sync", "once", *resources)
 
     def pass_time(self, **ahead):
-        """Days or hours go by, for the database's timers and for the store. The next case begins today again."""
-        self.moved = self.moved or 0
-        self.moved += timedelta(**ahead).total_seconds()
-        now = datetime.now(timezone.utc) + timedelta(seconds=self.moved)
-        self.store.clock(int(now.timestamp()))
-        self.database.run(f"select tradeflow.set_clock('{now.isoformat()}')")
+        """Days or hours go by for the database's timers: its test clock is moved. The next case begins today again."""
+        now = datetime.fromisoformat(self.database.one("select tradeflow.now() as now")["now"])
+        self.time_is(now + timedelta(**ahead))
+
+    def time_is(self, time_):
+        """The same, up to a time: a datetime, or the text of a timestamptz."""
+        self.moved = True
+        self.database.run("select tradeflow.set_clock(:'time')", time=str(time_))
         self.began = time.time()
 
     # ── Its run.
@@ -112,8 +131,7 @@ class Case:
             show(self)
             self.settled()
         finally:
-            if self.moved is not None:
-                self.store.clock(0)
+            if self.moved:
                 self.database.run("select tradeflow.set_clock(null)")
         if not self.triggered or not self.arrivals:
             raise Failed(f"{self.recipe}: its file says neither trigger() nor arrived()")

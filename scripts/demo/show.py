@@ -40,14 +40,19 @@ def cases(words):
     return found
 
 
-def set_stage(stage, shown):
+def set_stage(stage):
+    everything = [module for _, module in cases([])]
     title("A mail server, the sample store, HubSpot and a spreadsheet")
     stage.start_mail()
-    stage.start_vendors()
+    stage.start_vendors(synced=[module.SYNCED for module in everything if hasattr(module, "SYNCED")])
     stage.make_targets()
     hand_over(stage)
     note(f"mails can be seen at {BOLD}{stage.mails_url}{PLAIN}")
     note(f"the store's API is at {stage.store.url}")
+
+    for module in everything:
+        for tab, cells in getattr(module, "SHEETS", {}).items():
+            stage.sheet.make("demo", tab, cells)
 
     title("tradeflow sync once: the store is copied, and nothing fires")
     resources = stage.load_store()
@@ -55,10 +60,10 @@ def set_stage(stage, shown):
     stage.choose_company()
 
     title("A project with every recipe: tradeflow new, recipe add, apply")
-    settings = {}
-    for _, module in shown:
-        settings.update(getattr(module, "SETTINGS", {}))
-    recipes = stage.make_project(settings)
+    recipes = stage.make_project({name: value for module in everything for name, value in getattr(module, "SETTINGS", {}).items()})
+    for module in everything:
+        if hasattr(module, "PREPARE"):
+            stage.database.run(f"set search_path = rules, public; {module.PREPARE};")
     rules = stage.database.one("select count(*) as n, count(distinct coalesce(source, view)) as tables from tradeflow.rules")
     note(f"{len(recipes)} recipes, {rules['n']} rules; the rows already there fire nothing")
     note(f"its files are in {stage.project}")
@@ -78,8 +83,6 @@ def show(stage, shown, recipes):
         if module.RECIPE not in recipes:
             raise Failed(f"cases/{number:02}…: there is no recipe {module.RECIPE}")
         case = Case(stage, module.RECIPE)
-        if hasattr(module, "prepare"):
-            module.prepare(case)
         try:
             case.run(module.show)
         except Failed as error:
@@ -114,8 +117,8 @@ class Table:
 
     def __init__(self):
         width = max(100, min(shutil.get_terminal_size((150, 0)).columns, 180)) - 2
-        free = width - 30 - 12
-        self.widths = [30, free * 2 // 5, free - free * 2 // 5, 12]
+        free = width - 32 - 12
+        self.widths = [32, free * 2 // 5, free - free * 2 // 5, 12]
         self.row("use case", "what people do", "what arrives where", "time", DIM)
 
     def row(self, name, trigger, arrivals, time_taken, style=""):
@@ -177,7 +180,7 @@ def main():
     stage = Stage(Path(args.folder), args.binary, args.fakes, args.owner_url, args.sidecar_url, sys.executable)
     shown = cases(args.words)
     try:
-        recipes = set_stage(stage, shown)
+        recipes = set_stage(stage)
         began = time.monotonic()
         lost = show(stage, shown, recipes)
         note(f"{len(shown) - len(lost)} of {len(shown)} use cases in {time.monotonic() - began:.0f} s.")

@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 from processes import Failed, Database, Process, Program, wait
-from world import HubSpot, Mails, Sheet, Store
+from world import HubSpot, Mails, Sheet, Store, Storefront
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 HOOKS = "hooks.northwind.example"
-# Recipes are built upon each other in the order of the use cases; what several declare is declared by the first.
-OWNER = "owner@northwind.example"
+# An action that is executed now, or would be if nothing were before it.
+BUSY = "(state = 'running' or state = 'ready' and run_at <= tradeflow.now())"
 
 
 class Stage:
@@ -48,7 +48,7 @@ class Stage:
         self.smtp, self.mails_url = f"smtp://127.0.0.1:{listening['smtp']}", f"http://127.0.0.1:{listening['http']}/"
         self.mails = Mails(self.mails_url)
 
-    def start_vendors(self):
+    def start_vendors(self, synced):
         vendors = self.start("vendors", [self.fakes, "--store", str(PROJECT / "sidecar/samples/store"),
                                          "--hubspot", "127.0.0.1:0", "--google", "127.0.0.1:0"])
 
@@ -71,6 +71,10 @@ class Stage:
             "TRADEFLOW_BIGCOMMERCE_B2B_URL": store["url"],
             "TRADEFLOW_BIGCOMMERCE_REQUESTS_PER_MINUTE": "0",
             "TRADEFLOW_HOOKS_URL": f"https://{HOOKS}/hooks/bigcommerce",
+            "TRADEFLOW_SHEETS_BASE_URL": office["url"],
+            "TRADEFLOW_SHEETS_SYNCED": ",".join(synced),
+            "TRADEFLOW_STOREFRONT_ORIGINS": "https://shop.northwind.example",
+            "TRADEFLOW_STOREFRONT_CLIENT_ID": "northwind-theme",
         }
         self.tradeflow = Program(self.binary, {"TRADEFLOW_DATABASE_URL": self.owner_url, "TRADEFLOW_LOG": "warn", **self.secrets}, self.folder)
 
@@ -85,6 +89,7 @@ class Stage:
         self.metrics = f"http://{sidecar.first(address)}"
         # A reverse proxy's work: the store calls a public address, the sidecar listens here.
         self.store.route(HOOKS, self.metrics)
+        self.storefront = Storefront(self.metrics, self.secrets["TRADEFLOW_STOREFRONT_CLIENT_ID"], self.secrets["BIGCOMMERCE_CLIENT_SECRET"])
 
     # ── The database and the project.
 
@@ -126,7 +131,7 @@ class Stage:
     def choose_company(self):
         """The first approved company with a buyer and a rep: the same at every run."""
         self.company = self.database.one("""
-            select c.company_id, c.company_name, u.email
+            select c.company_id, c.company_name, u.email, u.bc_customer_id
             from store.companies c
             join store.company_sales_staff using (company_id)
             join store.company_users u using (company_id)
@@ -134,9 +139,10 @@ class Stage:
             order by c.company_id, u.b2b_user_id limit 1""")
 
     def settle(self):
-        """Waits until nothing is ready or running."""
-        wait("the end of all actions", lambda: self.database.one(
-            "select not exists (select from tradeflow.outbox where state in ('ready', 'running')) as done")["done"], alive=self.alive)
+        """Waits until every webhook is worked off, and nothing is due or running. What is tried again later is not waited for."""
+        wait("the end of all actions", lambda: self.database.one(f"""
+            select not exists (select from tradeflow.sync_events where done_at is null)
+               and not exists (select from tradeflow.outbox where {BUSY}) as done""")["done"], alive=self.alive)
 
 
 def hand_over(stage):

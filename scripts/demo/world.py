@@ -1,10 +1,15 @@
 """The world around the database: the store and what people do there, HubSpot, the spreadsheet, the mail server. Everything
 is asked and told over HTTP, as people's browsers and the vendors' clients do it."""
 
+import base64
+import hashlib
+import hmac
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from decimal import Decimal
 
 from processes import Failed
 
@@ -90,6 +95,43 @@ class Store:
 
     def company(self, number):
         return self.b2b(f"companies/{number}", isIncludeExtraFields=1)
+
+    def extra_field(self, company, name):
+        """A company's extra field; none when it is empty."""
+        fields = self.company(company).get("extraFields") or []
+        return next((field["fieldValue"] for field in fields if field["fieldName"] == name), None)
+
+    def credit(self, company):
+        """What a company has left of its credit."""
+        return Decimal(str(self.b2b(f"companies/{company}/credit")["availableCredit"]))
+
+    def invoices(self, order):
+        return [row for row in self.b2b("ip/invoices", limit=200) if str(row.get("orderNumber")) == str(order)]
+
+    def rep_of(self, company):
+        """The name of the rep who looks after a company."""
+        found = self.b2b("sales-staffs", companyId=company)
+        return found[0]["salesRepName"] if found else None
+
+
+class Storefront:
+    """A buyer's browser on a page of the store: the store tells the sidecar who is signed in, with a token of its own."""
+
+    def __init__(self, url, app, secret):
+        self.url, self.app, self.secret = url, app, secret
+
+    def messages(self, customer, page):
+        def part(value):
+            return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
+
+        now = int(time.time())
+        body = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({
+            "customer": {"id": customer, "email": ""}, "iss": "bc/apps", "iat": now, "exp": now + 900, "version": 1,
+            "aud": self.app, "application_id": self.app, "operation": "current_customer"})
+        signature = base64.urlsafe_b64encode(hmac.new(self.secret.encode(), body, hashlib.sha256).digest()).rstrip(b"=")
+        token = (body + b"." + signature).decode()
+        return call("GET", f"{self.url}/storefront/messages?{urllib.parse.urlencode({'page': page})}", None,
+                    {"authorization": f"Bearer {token}"})["messages"]
 
 
 class HubSpot:

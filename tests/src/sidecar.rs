@@ -32,7 +32,7 @@ pub struct Said {
 }
 
 /// The binary under test: `TRADEFLOW_BIN`, else the one cargo built beside the tests.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = std::env::var_os("TRADEFLOW_BIN").map_or_else(|| binaries().join("tradeflow"), PathBuf::from);
     assert!(
         path.exists(),

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::targets::Use;
 use super::Finding;
 use crate::api::{Clients, Error, Kind};
-use crate::bigcommerce::{Area, Store};
+use crate::bigcommerce::{Api, Pace, Store};
 use crate::deliver::{System, Target};
 use crate::google::Google;
 use crate::hubspot::HubSpot;
@@ -78,12 +78,14 @@ async fn bigcommerce(
     uses: &[&Use],
 ) -> Result<Vec<Question>, String> {
     let client = clients.of(target.allow_private).clone();
-    let store = Store::new(&target.base_url, secret, client, target.timeout)?;
+    // These few are not counted: the sidecars have the budget.
+    let pace = Pace { per_minute: 0, action_share: 0.0 };
+    let store = Store::new(&target.base_url, secret, client, target.timeout, pace)?;
     let one = [("limit", "1")];
     let known = Question {
         may: "ask core for the time".into(),
         lacks: "is the store hash in base_url the one of the account that the token is of?".into(),
-        answer: store.get(Area::V2, "time", &[]).await.map(drop),
+        answer: store.get(Api::V2, "time", &[]).await.map(drop),
     };
     let mut questions = vec![known];
     // The rest would be refused for the same reason.
@@ -96,14 +98,14 @@ async fn bigcommerce(
         questions.push(Question {
             may: "read companies of B2B Edition".into(),
             lacks: "give the API account the scope \"B2B Edition: modify\", and see that the store has B2B Edition".into(),
-            answer: store.get(Area::B2b, "companies", &one).await.map(drop),
+            answer: store.get(Api::B2b, "companies", &one).await.map(drop),
         });
     }
     if !orders.is_empty() {
         questions.push(Question {
             may: "read orders".into(),
             lacks: "give the API account the scope \"Orders: modify\"".into(),
-            answer: store.get(Area::V2, "orders", &one).await.map(drop),
+            answer: store.get(Api::V2, "orders", &one).await.map(drop),
         });
     }
     Ok(questions)

@@ -99,7 +99,11 @@ async fn forty_companies_from_four_syncs_at_once_are_shared_by_weight_and_stay()
     scene.settled().await;
     assert_eq!((scene.firings(RULE).await, shares(&scene)), (40, by_weight));
 
-    scene.restrained(&[RULE], |store, n| drop(approved(store, &format!("Later {n}")))).await;
+    scene
+        .restrained(&[RULE], |store, n| {
+            approved(store, &format!("Later {n}"));
+        })
+        .await;
     scene.mail.wait_for(41).await;
 }
 

@@ -74,7 +74,11 @@ async fn a_match_is_approved_then_gets_a_rep_then_one_mail() {
     scene.sync();
     scene.settled().await;
     assert_eq!((scene.firings(RULE).await, scene.mail.mails().len()), (1, 1));
-    scene.restrained(&[RULE], |store, n| drop(apply(store, &format!("Later {n}"), "Medical"))).await;
+    scene
+        .restrained(&[RULE], |store, n| {
+            apply(store, &format!("Later {n}"), "Medical");
+        })
+        .await;
     scene.mail.wait_for(2).await;
 }
 

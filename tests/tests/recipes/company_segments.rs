@@ -78,7 +78,11 @@ async fn crossing_the_threshold_upgrades_once_and_the_order_that_leaves_the_wind
     scene.settled().await;
     assert_eq!((scene.firings(RULE).await, scene.arrived().store), (2, 2));
 
-    scene.restrained(&[RULE], |store, n| drop(order(store, 2001 + n as i64, "5000.00"))).await;
+    scene
+        .restrained(&[RULE], |store, n| {
+            order(store, 2001 + n as i64, "5000.00");
+        })
+        .await;
     assert_eq!(field(&scene, 2004, "Segment"), "Gold");
 }
 

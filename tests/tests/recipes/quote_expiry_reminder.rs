@@ -44,7 +44,11 @@ async fn ordered_before_it_is_due_there_is_no_mail() {
     scene.clock("2026-03-20 12:00Z").await;
     assert_eq!(scene.mail.mails().len(), 0);
     assert_eq!(scene.states(RULE).await, ["cancelled", "cancelled"]);
-    scene.restrained(&[RULE], |store, _| drop(quote(store, 10))).await;
+    scene
+        .restrained(&[RULE], |store, _| {
+            quote(store, 10);
+        })
+        .await;
 }
 
 #[tokio::test]
