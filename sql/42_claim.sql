@@ -85,9 +85,10 @@ begin
     set from_at = new.at, from_id = new.id
     from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
-      select x.run_at as at, x.id from tradeflow.outbox x
-      where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
-        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+      (select x.run_at as at, x.id from tradeflow.outbox x
+       where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+         and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+       order by x.run_at, x.id limit 1)
       union all
       select _open_channels.now - interval '250 milliseconds', 0
       order by 1, 2 limit 1) new

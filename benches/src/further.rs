@@ -1,7 +1,8 @@
-//! Figures that are no ratio of two upserts: view rules, waiting timers, backtests, the sync. Each makes its own tables in a
+//! Figures that are no ratio of two upserts: view rules, waiting timers, backtests, recipes, the sync. Each makes its own tables in a
 //! schema or database of its own, and drops them.
 
 mod backtest;
+mod recipes;
 mod sync;
 mod timers;
 mod views;
@@ -21,6 +22,7 @@ pub enum Case {
     Views,
     Timers,
     Backtest,
+    Recipes,
     Sync,
 }
 
@@ -35,13 +37,14 @@ pub struct Figure {
 }
 
 impl Case {
-    const ALL: [Case; 4] = [Case::Views, Case::Timers, Case::Backtest, Case::Sync];
+    const ALL: [Case; 5] = [Case::Views, Case::Timers, Case::Backtest, Case::Recipes, Case::Sync];
 
     pub fn name(self) -> &'static str {
         match self {
             Case::Views => "views/50",
             Case::Timers => "timers",
             Case::Backtest => "backtest",
+            Case::Recipes => recipes::NAME,
             Case::Sync => sync::NAME,
         }
     }
@@ -52,6 +55,7 @@ impl Case {
             Case::Views => views::measure(&client, options).await,
             Case::Timers => timers::measure(&client, options).await,
             Case::Backtest => backtest::measure(&client, options).await,
+            Case::Recipes => recipes::measure(options).await,
             Case::Sync => sync::measure(options).await,
         };
         figure.context(self.name())

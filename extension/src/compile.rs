@@ -166,7 +166,7 @@ pub unsafe fn compile(
         .iter()
         .filter(|c| follows && lookup.key.contains(&c.name))
         .fold(0, |set, c| set | change::bit(c.attno));
-    let must_change = must_change(on_enter, &condition, &fire_at) | key;
+    let must_change = must_change(on_enter, &condition, &fire_at, &query) | key;
     // SAFETY: the planned expression is valid; only read.
     let gate = unsafe { Gate::of(condition.as_ref(), must_change, filter.as_deref(), key, columns, follows) };
     Ok(Rule {
@@ -188,10 +188,17 @@ pub unsafe fn compile(
 
 /// The columns one of which must change in an update for the rule to have anything to say. A condition that did hold
 /// and reads only unchanged columns still holds: it is not entered.
-fn must_change(on_enter: bool, condition: &Option<Expression>, fire_at: &Option<Expression>) -> ColumnSet {
+fn must_change(
+    on_enter: bool,
+    condition: &Option<Expression>,
+    fire_at: &Option<Expression>,
+    query: &Option<Query>,
+) -> ColumnSet {
     match condition {
         Some(condition) if on_enter => {
-            condition.new.set() | fire_at.as_ref().map_or(0, |f| f.new.set() | f.old.set())
+            condition.new.set()
+                | fire_at.as_ref().map_or(0, |f| f.new.set() | f.old.set())
+                | query.as_ref().filter(|q| q.timed).map_or(0, |q| q.reads)
         }
         _ => change::ALL,
     }

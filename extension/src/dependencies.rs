@@ -35,26 +35,15 @@ fn reads(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<pg_sys::Datum>, Fail
     let found = in_subtransaction(|| {
         let _owner = ActAs::rule_owner(role);
         let _path = PinnedPath::new(&path);
-        Ok(spi::connected(|| {
-            let mut reads = Reads::default();
-            // SAFETY: a plan of this connection of SPI; its query trees live as long as it does.
-            unsafe {
-                let plan = spi::prepare(&query, &[]);
-                let sources = pgrx::list::PgList::<pg_sys::CachedPlanSource>::from_pg(
-                    pg_sys::SPI_plan_get_plan_sources(plan),
-                );
-                for source in sources.iter_ptr() {
-                    for query in pgrx::list::PgList::<pg_sys::Node>::from_pg((*source).query_list).iter_ptr()
-                    {
-                        let found = (&raw mut reads).cast();
-                        pg_sys::ffi::pg_guard_ffi_boundary(|| walk(query, found));
-                    }
-                }
-            }
-            reads
-        }))
+        Ok(spi::connected(|| Reads::of(spi::prepare(&query, &[]))))
     })?;
     Ok(serde_json::to_string(&found).ok().and_then(IntoDatum::into_datum))
+}
+
+/// The columns of a table that a plan of this connection of SPI reads; 0 is the row as a whole.
+pub fn columns_of(plan: pg_sys::SPIPlanPtr, table: pg_sys::Oid) -> Vec<i16> {
+    let columns = Reads::of(plan).columns.into_iter();
+    columns.filter(|(of, attno)| *of == table.to_u32() && *attno >= 0).map(|(_, attno)| attno).collect()
 }
 
 /// A walker of Postgres' (nodeFuncs.c): false goes on.
@@ -109,6 +98,24 @@ unsafe fn columns(query: *mut pg_sys::Query, into: &mut Reads) {
 }
 
 impl Reads {
+    /// What a plan of this connection of SPI reads.
+    fn of(plan: pg_sys::SPIPlanPtr) -> Reads {
+        let mut reads = Reads::default();
+        // SAFETY: the plan's query trees live as long as it does.
+        unsafe {
+            let sources = pgrx::list::PgList::<pg_sys::CachedPlanSource>::from_pg(
+                pg_sys::SPI_plan_get_plan_sources(plan),
+            );
+            for source in sources.iter_ptr() {
+                for query in pgrx::list::PgList::<pg_sys::Node>::from_pg((*source).query_list).iter_ptr() {
+                    let found = (&raw mut reads).cast();
+                    pg_sys::ffi::pg_guard_ffi_boundary(|| walk(query, found));
+                }
+            }
+        }
+        reads
+    }
+
     unsafe fn columns(&mut self, table: pg_sys::Oid, selected: *mut pg_sys::Bitmapset) {
         // SAFETY: a set of Postgres': attribute numbers, shifted to be positive.
         unsafe {

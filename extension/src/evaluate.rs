@@ -10,7 +10,7 @@ use crate::compile::{Event, Expression, Rule};
 use crate::definition::Column;
 use crate::error::{attempt, Failure};
 use crate::index::RuleNumber;
-use crate::outbox::REPLACED;
+use crate::outbox::{NO_LONGER, REPLACED};
 use crate::owner::{ActAs, PinnedPath};
 use crate::pending::{self, Entry};
 use crate::results::{Asked, Concerned, Fault, Firing, Left, Results};
@@ -203,7 +203,7 @@ impl<'a> Evaluation<'a> {
         };
         let gone = event == Event::Delete || (event == Event::Update && (!holds || had_key));
         if follows && gone && self.holds(rule, Version::Old) {
-            self.leave(number, "no longer holds", results);
+            self.leave(number, NO_LONGER, results);
             if rule.definition.leaves {
                 self.fire_leave(number, event, results)?;
             }
@@ -220,10 +220,12 @@ impl<'a> Evaluation<'a> {
                     self.value(e, Version::Old).map(|d| d.value()) != fire_at.map(|d| d.value())
                 })
             };
-        if !entered {
+        // The query may say that an answer is due at another time, which is a match too.
+        let held_before = !entered;
+        if held_before && !rule.query.as_ref().is_some_and(|query| query.timed) {
             return Ok(());
         }
-        if follows && event == Event::Update && !had_key {
+        if follows && event == Event::Update && !had_key && entered {
             self.leave(number, REPLACED, results);
         }
         let subject = short(self.subject(version))?;
@@ -233,7 +235,8 @@ impl<'a> Evaluation<'a> {
             .filter(|_| event != Event::Delete);
         if rule.query.is_some() {
             let entry = Rc::clone(entry);
-            results.asked.push(Asked { entry, rule: number, subject, key, fire_at, version: Version::New });
+            let version = Version::New;
+            results.asked.push(Asked { entry, rule: number, subject, key, fire_at, version, held_before });
         } else if let Some(facts) = self.facts(version) {
             results.firings.push(Firing {
                 table: Rc::clone(self.table),
@@ -283,7 +286,15 @@ impl<'a> Evaluation<'a> {
             }
             if rule.query.is_some() {
                 let (entry, subject) = (Rc::clone(entry), self.subject(version));
-                results.asked.push(Asked { entry, rule: number, subject, key: None, fire_at: None, version });
+                results.asked.push(Asked {
+                    entry,
+                    rule: number,
+                    subject,
+                    key: None,
+                    fire_at: None,
+                    version,
+                    held_before: false,
+                });
             } else if let Some(expression) = &rule.subject {
                 let datum = self.value(expression, version);
                 // SAFETY: a subject expression is of type text.

@@ -3,6 +3,7 @@
 mod direct;
 mod recent;
 mod table;
+mod tell;
 
 use crate::cache::TableRules;
 use crate::definition::Rule;
@@ -102,7 +103,7 @@ fn rule_name(firing: &Firing) -> &str {
 
 /// Cancels what waits for subjects that left a view: (rule, subject, occurrence).
 pub fn cancel_left<'a>(left: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
-    cancel_named(left, "no longer holds");
+    cancel_named(left, NO_LONGER);
 }
 
 /// Cancels what waits and is answered anew: (rule, subject, occurrence).
@@ -182,9 +183,18 @@ pub fn insert_firings(rows: &[Row], how: Option<&str>) -> usize {
         each(|r| Some(r.edge)),
         how.and_then(|how| how.into_datum()),
     ];
-    // SAFETY: the statement's one row begins with a bigint.
-    unsafe { spi::write(plan, &arguments).datum(0, 0).and_then(|d| i64::from_datum(d, false)) }.unwrap_or(0)
-        as usize
+    let said = spi::write(plan, &arguments);
+    // SAFETY: the statement's one row is a bigint and a boolean.
+    let (placed, ready) = unsafe {
+        (
+            said.datum(0, 0).and_then(|d| i64::from_datum(d, false)),
+            said.datum(0, 1).and_then(|d| bool::from_datum(d, false)),
+        )
+    };
+    if ready == Some(true) {
+        tell::tell();
+    }
+    placed.unwrap_or(0) as usize
 }
 
 /// What still waits and is cancelled: what a row's rule said about the row, or what it said under the same name.
@@ -194,6 +204,9 @@ struct Cancel<'a> {
     key: Value,
     reason: &'a str,
 }
+
+/// The answer was yes and is so no more.
+pub const NO_LONGER: &str = "no longer holds";
 
 /// What was said before about a row that is still answered yes is said anew.
 pub const REPLACED: &str = "replaced by a later match";
@@ -207,6 +220,12 @@ fn cancel_waiting(results: &Results, silent: bool) {
         key: Some(l.key),
         reason: l.reason,
     });
+    let gone = results.gone.iter().map(|g| Cancel {
+        rule: &g.table.rules[g.rule as usize].definition.name,
+        name: Some((&g.subject, &g.occurrence)),
+        key: None,
+        reason: NO_LONGER,
+    });
     let timed = |f: &&Firing| !silent && f.edge == "enter" && f.table.rules[f.rule as usize].timed;
     let replaced = results.firings.iter().filter(timed).map(|f| Cancel {
         rule: rule_name(f),
@@ -214,7 +233,7 @@ fn cancel_waiting(results: &Results, silent: bool) {
         key: None,
         reason: REPLACED,
     });
-    cancel(&left.chain(replaced).collect::<Vec<_>>());
+    cancel(&left.chain(gone).chain(replaced).collect::<Vec<_>>());
 }
 
 fn cancel(rows: &[Cancel]) {

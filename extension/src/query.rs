@@ -5,12 +5,13 @@ use crate::compile::Query;
 use crate::error::Failure;
 use crate::evaluate::{keep_varlena, short, Evaluation, Identity, Version};
 use crate::index::RuleNumber;
-use crate::results::{Asked, Concerned, Fault, Firing, Results};
+use crate::results::{Asked, Concerned, Fault, Firing, Gone, Results};
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+use rustc_hash::FxHashMap;
 use std::rc::Rc;
 
 /// A query that returns more for one statement is stopped: nobody meant that.
@@ -22,7 +23,8 @@ pub fn run(results: &mut Results) {
     asked.sort_by_key(|a| (Rc::as_ptr(&a.entry.table), a.rule));
     for rows in asked.chunk_by(|a, b| a.rule == b.rule && Rc::ptr_eq(&a.entry.table, &b.entry.table)) {
         let (table, number) = (&rows[0].entry.table, rows[0].rule);
-        match ask(table, number, rows) {
+        let rows: Vec<&Asked> = rows.iter().collect();
+        match answers(table, number, &rows, results) {
             Ok(firings) => take(table, number, firings, results),
             // One of the rows is to blame: each on its own, so that the others get their answer.
             Err(_) if rows.len() > 1 => {
@@ -30,15 +32,46 @@ pub fn run(results: &mut Results) {
                     if results.gave_up(table, number) {
                         continue;
                     }
-                    match ask(table, number, std::slice::from_ref(row)) {
+                    match answers(table, number, &[row], results) {
                         Ok(firings) => take(table, number, firings, results),
                         Err(failure) => results.add_fault(fault(table, row, failure)),
                     }
                 }
             }
-            Err(failure) => results.add_fault(fault(table, &rows[0], failure)),
+            Err(failure) => results.add_fault(fault(table, rows[0], failure)),
         }
     }
+}
+
+/// What the query says about these rows. Of rows for which the condition held before, too: what it would not have said
+/// about them as they were, or for another time; what it says no more is noted as gone.
+fn answers(
+    table: &Rc<TableRules>,
+    number: RuleNumber,
+    rows: &[&Asked],
+    results: &mut Results,
+) -> Result<Vec<Firing>, Failure> {
+    let mut answers = ask(table, number, rows, Row::AsItIs)?;
+    let held: Vec<&Asked> = rows.iter().copied().filter(|row| row.held_before).collect();
+    if !held.is_empty() {
+        let due = |firing: &Firing| firing.fire_at.map(|d| d.value());
+        let mut before = FxHashMap::default();
+        for (row, firing) in ask(table, number, &held, Row::AsItWas)? {
+            let due = due(&firing);
+            before.insert((std::ptr::from_ref(row), firing.subject, firing.occurrence), due);
+        }
+        answers.retain(|(row, firing)| {
+            let name = (std::ptr::from_ref(*row), firing.subject.clone(), firing.occurrence.clone());
+            !row.held_before || before.remove(&name) != Some(due(firing))
+        });
+        results.gone.extend(before.into_keys().map(|(_, subject, occurrence)| Gone {
+            table: Rc::clone(table),
+            rule: number,
+            subject,
+            occurrence,
+        }));
+    }
+    Ok(answers.into_iter().map(|(_, firing)| firing).collect())
 }
 
 /// What the query of a view rule's input returns are not firings but subjects to ask the view about.
@@ -57,12 +90,27 @@ fn fault(table: &Rc<TableRules>, row: &Asked, failure: Failure) -> Fault {
     Fault::new(table, row.rule, row.subject.clone(), failure)
 }
 
-fn ask(table: &Rc<TableRules>, number: RuleNumber, rows: &[Asked]) -> Result<Vec<Firing>, Failure> {
+/// Which of its versions a row is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Row {
+    AsItIs,
+    /// The old one, in the place of both.
+    AsItWas,
+}
+
+/// The answers, each with the row it is about.
+fn ask<'a>(
+    table: &Rc<TableRules>,
+    number: RuleNumber,
+    rows: &[&'a Asked],
+    which: Row,
+) -> Result<Vec<(&'a Asked, Firing)>, Failure> {
     let rule = &table.rules[number as usize];
     let Some(query) = &rule.query else { return Ok(Vec::new()) };
     in_subtransaction(|| {
         let _identity = Identity::of(rule);
-        let [new, old] = [Version::New, Version::Old].map(|version| versions(table, query, rows, version));
+        let [new, old] =
+            [Version::New, Version::Old].map(|version| versions(table, query, rows, version, which));
         spi::connected(|| {
             // Not with the statement's own snapshot: that one does not see what the statement wrote.
             let answers = spi::execute(query.plan, &[Some(new), Some(old)], false, MAX_ROWS + 1);
@@ -79,14 +127,24 @@ fn ask(table: &Rc<TableRules>, number: RuleNumber, rows: &[Asked]) -> Result<Vec
 }
 
 /// The rows' versions as an array of the table's row type.
-fn versions(table: &Rc<TableRules>, query: &Query, rows: &[Asked], version: Version) -> pg_sys::Datum {
+fn versions(
+    table: &Rc<TableRules>,
+    query: &Query,
+    rows: &[&Asked],
+    version: Version,
+    which: Row,
+) -> pg_sys::Datum {
     let evaluation = Evaluation::new(table);
     let rows: Vec<spi::Value> = rows
         .iter()
         .map(|row| {
             evaluation.load(&row.entry);
             // The other way round for a row as it was.
-            let version = if row.version == Version::New { version } else { version.other() };
+            let version = match (which, row.version) {
+                (Row::AsItWas, _) => Version::Old,
+                (Row::AsItIs, Version::New) => version,
+                (Row::AsItIs, Version::Old) => version.other(),
+            };
             evaluation.row_datum(version, &row.entry)
         })
         .collect();
@@ -94,30 +152,33 @@ fn versions(table: &Rc<TableRules>, query: &Query, rows: &[Asked], version: Vers
 }
 
 /// Row `i` of the answers as a firing; see [`Query`] for the columns.
-fn firing(
+fn firing<'a>(
     table: &Rc<TableRules>,
     rule: RuleNumber,
-    rows: &[Asked],
+    rows: &[&'a Asked],
     answers: &spi::Rows,
     i: usize,
-) -> Option<Result<Firing, Failure>> {
+) -> Option<Result<(&'a Asked, Firing), Failure>> {
     // SAFETY: the columns' types are those that the query's statement casts them to.
     unsafe {
-        let about = &rows[i64::from_datum(answers.datum(i, 0)?, false)? as usize - 1];
+        let about = rows[i64::from_datum(answers.datum(i, 0)?, false)? as usize - 1];
         let text = |column| answers.datum(i, column).and_then(|d| String::from_datum(d, false));
         let names = short(text(2).unwrap_or_else(|| about.subject.clone()))
             .and_then(|subject| Ok((subject, short(text(3).unwrap_or_default())?)));
         let facts = answers.datum(i, 1)?;
-        Some(names.map(|(subject, occurrence)| Firing {
-            table: Rc::clone(table),
-            rule,
-            event: about.entry.event,
-            edge: "enter",
-            facts: keep_varlena(facts),
-            subject,
-            occurrence,
-            key: about.key,
-            fire_at: answers.datum(i, 4).or(about.fire_at),
+        Some(names.map(|(subject, occurrence)| {
+            let firing = Firing {
+                table: Rc::clone(table),
+                rule,
+                event: about.entry.event,
+                edge: "enter",
+                facts: keep_varlena(facts),
+                subject,
+                occurrence,
+                key: about.key,
+                fire_at: answers.datum(i, 4).or(about.fire_at),
+            };
+            (about, firing)
         }))
     }
 }

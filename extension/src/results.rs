@@ -36,6 +36,15 @@ pub struct Left {
     pub reason: &'static str,
 }
 
+/// An answer that a rule's query gave about the row as it was and gives no more, though its condition holds: what waits
+/// under its name is cancelled.
+pub struct Gone {
+    pub table: Rc<TableRules>,
+    pub rule: RuleNumber,
+    pub subject: String,
+    pub occurrence: String,
+}
+
 /// A rule that failed, with the first row it failed for.
 pub struct Fault {
     pub table: Rc<TableRules>,
@@ -58,6 +67,7 @@ impl Fault {
 pub struct Results {
     pub firings: Vec<Firing>,
     pub left: Vec<Left>,
+    pub gone: Vec<Gone>,
     pub faults: Vec<Fault>,
     /// Rows with rules that are asked at the statement's end: see [`Rule::late`].
     pub late: Vec<(Rc<Entry>, RuleNumber)>,
@@ -78,6 +88,7 @@ impl Results {
     pub fn append(&mut self, mut more: Results) {
         self.firings.append(&mut more.firings);
         self.left.append(&mut more.left);
+        self.gone.append(&mut more.gone);
         self.late.append(&mut more.late);
         self.asked.append(&mut more.asked);
         self.concerned.append(&mut more.concerned);
@@ -117,4 +128,7 @@ pub struct Asked {
     pub fire_at: Option<pg_sys::Datum>,
     /// The version in the place of new.
     pub version: Version,
+    /// The condition held for the row as it was: only answers that are due at another time than the query would have had them
+    /// then, or that it would not have given, are matches.
+    pub held_before: bool,
 }

@@ -1,9 +1,12 @@
 //! A rule's query: a SELECT over old and new, run once for all rows of a statement that passed the condition.
 
 use super::lookup::Lookup;
+use crate::change::{self, ColumnSet};
 use crate::definition::Column;
+use crate::dependencies;
 use crate::error::{attempt, Failure};
 use crate::spi::{self, Rows};
+use crate::subtransaction::in_subtransaction;
 use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
 use std::ffi::CString;
@@ -16,6 +19,8 @@ pub struct Query {
     pub row_type: pg_sys::Oid,
     /// It says itself when its answers are due.
     pub timed: bool,
+    /// The columns of new and old that a timed query reads: where none of them changed, its answers are due when they were.
+    pub reads: ColumnSet,
 }
 
 impl Drop for Query {
@@ -109,7 +114,27 @@ pub unsafe fn compile(
         .map_err(|failure| relocate(failure, &prefix, text))?;
         // SAFETY: a valid plan; kept until Query is dropped.
         unsafe { pg_sys::SPI_keepplan(plan) };
-        Ok(Query { plan, row_type, timed: given.iter().any(|column| column == "fire_at") })
+        let timed = given.iter().any(|column| column == "fire_at");
+        // SAFETY: an open relation.
+        let relid = unsafe { (*relation).rd_id };
+        let reads = if timed { reads(body, &type_name, relid) } else { change::ALL };
+        Ok(Query { plan, row_type, timed, reads })
+    })
+}
+
+/// The columns of the table that a query reads, be it as new, old or by itself: as Postgres notes them for its check of
+/// rights, where new and old are the table. SPI is connected.
+fn reads(body: &str, table: &str, relid: pg_sys::Oid) -> ColumnSet {
+    let sql = format!(
+        "select answer.* from {table} as new, {table} as old cross join lateral (\n{body}\n) as answer"
+    );
+    let found =
+        in_subtransaction(|| Ok(spi::connected(|| dependencies::columns_of(spi::prepare(&sql, &[]), relid))));
+    // Where that does not parse (a column that only the owner's rights make unambiguous), any change may matter.
+    found.map_or(change::ALL, |attributes| {
+        attributes
+            .iter()
+            .fold(0, |set, attno| set | if *attno > 0 { change::bit(*attno) } else { change::ALL })
     })
 }
 

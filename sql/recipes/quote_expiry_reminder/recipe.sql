@@ -27,9 +27,9 @@ comment on table reminder_limits is 'When and whom quote_expiry_reminder reminds
 
 -- One firing for each of the days (its occurrence); until its time comes it waits in the outbox. Then condition and query are
 -- asked again, on the quote as it is by then. Status: 0 New, 2 In Process, 3 Updated by customer.
--- fires always, at changes of these columns: then new answers take the place of those that wait, with their new times.
-insert into tradeflow.rules (name, source, description, fires, columns, condition, query) values (
-  'quote_expiry_reminder', 'store.quotes', 'An open quote is about to expire', 'always', '{status,expired_at,contact_email,sales_rep_email}',
+-- A reminder that is due at another time takes the place of the one that waits.
+insert into tradeflow.rules (name, source, description, condition, query) values (
+  'quote_expiry_reminder', 'store.quotes', 'An open quote is about to expire',
   $$ new.status in (0, 2, 3) and new.expired_at > tradeflow.now() $$,
   $$
     select d.days::text as occurrence, case when not late.at_once then new.expired_at - make_interval(days => d.days) end as fire_at,

@@ -53,7 +53,8 @@ select r.quote_id, r.line_key, r.tab, r.position,
        (select coalesce(jsonb_object_agg(c.heading, case jsonb_typeof(v.values -> c.value) when 'null' then '""' else v.values -> c.value end), '{}')
         from quote_sheet_columns c) as cells
 from quote_sheet_rows r
-cross join lateral (select to_jsonb(r)) v(values);
+-- offset 0: made once a line; without it the planner would write it out at each mention.
+cross join lateral (select to_jsonb(r) offset 0) v(values);
 
 -- All lines, when something changes that all of them show; the changed line, when it is a line. recheck: each row is written as it is then,
 -- so whoever comes last writes what all of them left, also when they came at the same moment. One lane a quote.

@@ -15,10 +15,14 @@ async fn all_recipes_together_pass_their_own_tests() {
     for name in names() {
         shop.run(["recipe", "add", &name]).success();
     }
+    let said = shop.run(["plan"]);
+    assert_eq!(said.code, 3, "there is something to apply: {}{}", said.stdout, said.stderr);
+    assert!(!said.stdout.contains("warning"), "{}", said.stdout);
     let said = shop.run(["test"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
-    // And they go into a database that has rows already.
     shop.run(["apply"]).success();
+    let said = shop.run(["plan"]);
+    assert_eq!(said.code, 0, "what was applied is what the files say: {}{}", said.stdout, said.stderr);
     assert_eq!(
         shop.db
             .column::<String>("select name || ': ' || invalid from tradeflow.rules where invalid is not null")
@@ -122,6 +126,19 @@ async fn files_that_are_there_are_not_overwritten() {
         refused.stderr
     );
     assert!(shop.read("rules/quote_expiry_reminder.sql").contains("expires soon"));
+}
+
+#[test]
+fn every_recipe_has_its_page_and_its_line_in_the_index() {
+    let folder = tradeflow_tests::cluster::project().join("docs/recipes");
+    let index = std::fs::read_to_string(folder.join("README.md")).expect("there is an index");
+    for name in names() {
+        assert!(index.contains(&format!("[`{name}`]({name}.md)")), "docs/recipes/README.md: {name}");
+        let page = std::fs::read_to_string(folder.join(format!("{name}.md"))).unwrap_or_default();
+        for part in ["```mermaid", "## The SQL in short", "## How to verify", "## Limits"] {
+            assert!(page.contains(part), "docs/recipes/{name}.md has no {part}");
+        }
+    }
 }
 
 /// What two recipes need is brought by both; it must not matter which of them was added last.

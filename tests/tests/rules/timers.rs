@@ -197,6 +197,58 @@ async fn occurrences_wait_leave_and_are_replaced_each_on_its_own() {
 }
 
 #[tokio::test]
+async fn another_time_that_a_query_gives_is_a_match_for_that_answer_alone() {
+    let db = quotes().await;
+    db.sql(
+        "alter table quotes add column mail text default 'a', add column size int default 0;
+         insert into tradeflow.rules (name, source, condition, query) values
+           ('days', 'public.quotes', 'new.status = ''open''',
+            'select d as occurrence, case d when 1 then timestamptz ''2027-01-01'' else new.expires - d * interval ''1 day'' end as fire_at, new.note
+             from unnest(array[7, 3, 1]) d where new.mail <> d::text')",
+    )
+    .await;
+    db.action("days").await;
+    let waiting = "select string_agg(concat_ws(' ', id - (select min(id) from tradeflow.outbox), occurrence, to_char(run_at at time zone 'UTC', 'MM-DD')), ', ' order by id) from tradeflow.outbox where state = 'waiting'";
+    db.sql("insert into quotes (id, status, expires) values (1, 'open', '2026-12-10')").await;
+    assert_eq!(db.one::<String>(waiting).await, "0 7 12-03, 1 3 12-07, 2 1 01-01");
+    // What the query does not read, or reads for the facts alone, is no match: facts are fresh when they are due.
+    db.sql("update quotes set size = 1; update quotes set note = 'fresh'").await;
+    assert_eq!(db.one::<String>(waiting).await, "0 7 12-03, 1 3 12-07, 2 1 01-01");
+    assert!(db.column::<String>(HISTORY).await.is_empty());
+    // Two of three are due at another time; the third waits on as it was.
+    db.sql("update quotes set expires = '2026-12-20'").await;
+    assert_eq!(db.one::<String>(waiting).await, "0 1 01-01, 1 7 12-13, 2 3 12-17");
+    let replaced = ["1 7 cancelled (replaced by a later match)", "1 3 cancelled (replaced by a later match)"];
+    assert_eq!(db.column::<String>(HISTORY).await, replaced);
+    // One answer is given no more, and comes again.
+    db.sql("update quotes set mail = '3'").await;
+    assert_eq!(db.one::<String>(waiting).await, "0 1 01-01, 1 7 12-13");
+    assert_eq!(db.column::<String>(HISTORY).await[2..], ["1 3 cancelled (no longer holds)"]);
+    db.sql("update quotes set mail = 'b'").await;
+    assert_eq!(db.one::<String>(waiting).await, "0 1 01-01, 1 7 12-13, 3 3 12-17");
+    // Many rows in one statement, some that held before and some that did not.
+    db.sql(
+        "delete from tradeflow.outbox; update tradeflow.rules set max_per_subject = 1000;
+         insert into quotes (id, status, expires) select i, 'draft', '2026-12-10' from generate_series(2, 50) i;
+         insert into quotes (id, status, expires) values (51, 'open', '2026-12-10'), (52, 'open', '2026-12-10');
+         update quotes set status = 'open', expires = case id when 51 then expires else '2026-12-12' end where id > 1",
+    )
+    .await;
+    let new = "select count(*) from tradeflow.outbox where subject::int between 2 and 50";
+    assert_eq!(db.one::<i64>(new).await, 3 * 49);
+    let held_before = "select string_agg(subject || ':' || occurrence || ':' || event, ' ' order by subject, event, occurrence) from tradeflow.outbox where subject in ('51', '52')";
+    assert_eq!(
+        db.one::<String>(held_before).await,
+        "51:1:insert 51:3:insert 51:7:insert 52:1:insert 52:3:update 52:7:update"
+    );
+    // A rule that tells once tells it at the latest time.
+    db.sql("delete from quotes; delete from tradeflow.outbox; update tradeflow.rules set fires = 'once'")
+        .await;
+    db.sql("insert into quotes (id, status, expires) values (90, 'open', '2026-12-10'); update quotes set expires = '2026-12-20'").await;
+    assert_eq!(db.one::<String>(waiting).await, "0 1 01-01, 1 7 12-13, 2 3 12-17");
+}
+
+#[tokio::test]
 async fn a_delay_is_added_and_may_be_negative() {
     let db = quotes().await;
     reminder(&db).await;

@@ -64,6 +64,34 @@ async fn syncs_in_opposite_orders_do_not_deadlock_and_take_few_locks() {
 }
 
 #[tokio::test]
+async fn many_rules_about_one_subject_take_one_lock_and_others_do_not_wait() {
+    let db = gold().await;
+    for n in 0..40 {
+        db.sql(&format!(
+            "create view v{n} as select company as subject from orders group by company;
+             insert into tradeflow.rules (name, view) values ('v{n}', 'v{n}');
+             insert into tradeflow.rule_inputs values ('v{n}', 'orders', 'new.company')"
+        ))
+        .await;
+    }
+    db.sql("begin; insert into orders values (1, 1, 1); set constraints all immediate").await;
+    let locks: i64 =
+        db.one("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()").await;
+    assert_eq!(locks, 1);
+    let other = db.connect().await;
+    other
+        .batch_execute("set lock_timeout = '1s'; insert into orders values (2, 2, 1)")
+        .await
+        .expect("no wait");
+    // About the same subject it waits: whoever asked first has committed by the time that the next one asks.
+    other.batch_execute("set lock_timeout = '10ms'").await.expect("it sets");
+    let error = other.batch_execute("insert into orders values (3, 1, 1)").await.expect_err("it waits");
+    assert_eq!(error.code().map(|code| code.code()), Some("55P03"));
+    db.sql("commit").await;
+    other.batch_execute("insert into orders values (3, 1, 1)").await.expect("no wait");
+}
+
+#[tokio::test]
 async fn what_is_rolled_back_is_not_asked_about() {
     let db = gold().await;
     db.sql("begin; insert into orders values (1, 7, 2000); savepoint a; insert into orders values (2, 8, 2000); rollback to a; commit").await;
