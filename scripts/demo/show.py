@@ -149,7 +149,7 @@ def try_next(stage):
     note(f"Metrics:    {stage.metrics}/metrics")
     note(f"A buyer's change in the store, which its webhook tells:")
     note(f"            curl -X PATCH -H 'content-type: application/json' -d '{{\"status\": 2}}' {stage.store.url}/_fake/quotes/{quote}")
-    note(f"Commands:   {stage.folder}/tradeflow tail | outbox list --state all | rules list | incidents list | doctor")
+    note(f"Commands:   {stage.folder}/tradeflow tail    (or: outbox list --state all, rules list, incidents list, doctor)")
     note(f"The rules:  cd {stage.project} && {stage.folder}/tradeflow test && {stage.folder}/tradeflow plan")
     note(f"SQL:        {stage.folder}/psql, then for example")
     for statement in ("select rule, subject, state, facts from tradeflow.firings order by firing_id desc limit 5;",
@@ -161,7 +161,8 @@ def try_next(stage):
 def stay(stage):
     """Until ctrl-C, or until something has ended by itself."""
     title("Running until ctrl-C")
-    # The demo has done its work: ending it now is no failure.
+    # demo.sh looks for it when it is interrupted.
+    (stage.folder / "shown").touch()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     while True:
         stage.alive()
