@@ -143,7 +143,7 @@ def span(took):
 def try_next(stage):
     quote = stage.database.one("""
         select quote_id, line_key from store.quote_items join store.quotes using (quote_id)
-        where status in (0, 2, 3) and base_price >= 10 order by quote_id, line_key limit 1""")["quote_id"]
+        where status in (0, 2, 3) and base_price >= 10 order by coalesce(expired_at > now(), false) desc, quote_id, line_key limit 1""")["quote_id"]
     title("Try next")
     note(f"The mails:  {BOLD}{stage.mails_url}{PLAIN}")
     note(f"Metrics:    {stage.metrics}/metrics")
