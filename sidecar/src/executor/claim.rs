@@ -63,12 +63,13 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
             return;
         }
         let want = room.min(config.claim_batch);
+        let began = Instant::now();
         let pause = match shared.answer(claim(&shared, want)).await {
             Ok(claimed) => {
                 backoff = self::backoff();
                 // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
                 let more = claimed.len() * 2 >= want;
-                pace.note(&shared.rest, !claimed.is_empty());
+                pace.note(&shared.rest, began, !claimed.is_empty());
                 for one in claimed {
                     spawn(&shared, tasks, one);
                 }

@@ -14,7 +14,7 @@ const UNSETTLED: (Duration, Duration) = (Duration::from_millis(5), Duration::fro
 /// So many claims in a row that found something are much…
 const MANY: u32 = 16;
 
-/// …each so soon after the last.
+/// …each begun so soon after the last had ended.
 const SOON: Duration = Duration::from_millis(50);
 
 /// Nothing found for so long: there is little.
@@ -69,21 +69,25 @@ impl Rest {
 /// What the claims see.
 pub struct Pace {
     in_a_row: u32,
+    /// When the last claim ended, and the last that found something.
+    ended: Instant,
     found: Instant,
     unsettled: Duration,
 }
 
 impl Pace {
     pub fn new() -> Pace {
-        Pace { in_a_row: 0, found: Instant::now(), unsettled: UNSETTLED.0 }
+        let now = Instant::now();
+        Pace { in_a_row: 0, ended: now, found: now, unsettled: UNSETTLED.0 }
     }
 
-    /// A claim found something, or nothing.
-    pub fn note(&mut self, rest: &Rest, found: bool) {
-        let since = self.found.elapsed();
+    /// A claim that was begun then found something, or nothing.
+    pub fn note(&mut self, rest: &Rest, began: Instant, found: bool) {
+        let (since, waited) = (self.found.elapsed(), began.saturating_duration_since(self.ended));
+        self.ended = Instant::now();
         if found {
-            self.in_a_row = if since <= SOON { self.in_a_row.saturating_add(1) } else { 1 };
-            self.found = Instant::now();
+            self.in_a_row = if waited <= SOON { self.in_a_row.saturating_add(1) } else { 1 };
+            self.found = self.ended;
         }
         match *rest.much.borrow() {
             false if self.in_a_row >= MANY => {}
@@ -119,19 +123,19 @@ mod tests {
         let (rest, mut pace) = (Rest::default(), Pace::new());
         let much = rest.much();
         for _ in 1..MANY {
-            pace.note(&rest, true);
+            pace.note(&rest, Instant::now(), true);
         }
         assert!(!*much.borrow(), "a few are not much");
-        pace.note(&rest, true);
+        pace.note(&rest, Instant::now(), true);
         assert!(*much.borrow());
-        pace.note(&rest, false);
+        pace.note(&rest, Instant::now(), false);
         assert!(*much.borrow(), "nothing for a moment");
         pace.found -= QUIET;
-        pace.note(&rest, false);
+        pace.note(&rest, Instant::now(), false);
         assert!(!*much.borrow());
         for _ in 0..MANY {
-            pace.found -= SOON * 2;
-            pace.note(&rest, true);
+            pace.ended -= SOON * 2;
+            pace.note(&rest, Instant::now(), true);
         }
         assert!(!*much.borrow(), "not in a row");
     }
