@@ -38,14 +38,17 @@ create table if not exists loyalty_earnings (
 );
 comment on table loyalty_earnings is 'What loyalty_credit added for an order, and (negative) took back, in the store''s currency.';
 
--- What an order earns as it is, in the store's currency: a part of what was not refunded. Status: 0 Incomplete, 1 Pending,
--- 4 Refunded, 5 Cancelled, 6 Declined earn nothing. exchange_rate: units of the order's currency for one of the store's.
-create or replace function loyalty_amount(status_id int, total numeric, refunded numeric, exchange_rate numeric, percent numeric, minimum numeric, cap numeric)
-returns numeric language sql immutable
-return (
-  select case when coalesce(status_id in (0, 1, 4, 5, 6), true) or kept.amount is null or kept.amount < minimum or kept.amount <= 0 then 0
-              else round(least(kept.amount * percent / 100, cap), 2) end
-  from (select (total - coalesce(refunded, 0)) / coalesce(nullif(exchange_rate, 0), 1) as amount) kept);
+-- What is kept of an order, and what it earns as it is, in the store's currency. Status: 0 Incomplete, 1 Pending, 4 Refunded,
+-- 5 Cancelled, 6 Declined earn nothing. exchange_rate: units of the order's currency for one of the store's.
+-- Plain expressions, so that the planner writes them out where they are called.
+create or replace function loyalty_kept(total numeric, refunded numeric, exchange_rate numeric) returns numeric
+language sql immutable
+return (total - coalesce(refunded, 0)) / coalesce(nullif(exchange_rate, 0), 1);
+
+create or replace function loyalty_amount(status_id int, kept numeric, percent numeric, minimum numeric, cap numeric) returns numeric
+language sql immutable
+return case when status_id is null or status_id in (0, 1, 4, 5, 6) or kept is null or kept <= 0 or kept < minimum then 0
+            else round(least(kept * percent / 100, cap), 2) end;
 
 -- Books what an order earns now beyond what it has earned, and says what and under which key. fresh: it earned nothing before this
 -- change. What an order of before this recipe earns by becoming cheaper is not for it to give: it has earned nothing here.
@@ -59,7 +62,7 @@ begin
   -- One at a time for an order, from however many sidecars.
   perform pg_advisory_xact_lock(hashtextextended('loyalty_credit ' || bc_order_id, 0));
   select coalesce(sum(e.amount), 0), count(*) + 1 into so_far, n from loyalty_earnings e where e.bc_order_id = loyalty_book.bc_order_id;
-  select loyalty_amount(o.status_id, o.total, o.refunded_amount, o.store_exchange_rate, r.percent, r.minimum, r.cap) into due
+  select loyalty_amount(o.status_id, loyalty_kept(o.total, o.refunded_amount, o.store_exchange_rate), r.percent, r.minimum, r.cap) into due
   from store.orders o join loyalty_terms r on r.company_id = o.company_id
   where o.bc_order_id = loyalty_book.bc_order_id;
   due := coalesce(due, 0) - so_far;
@@ -91,11 +94,13 @@ insert into tradeflow.rules (name, source, description, fires, columns, conditio
            coalesce(u.email, new.billing_email) as buyer_email,
            coalesce(nullif(u.first_name, ''), new.billing_name) as buyer_name
     from store.companies c
-    join loyalty_terms r on r.company_id = c.company_id
+    -- offset 0, here and below: worked out once an order, not at each mention.
+    cross join lateral (select t.* from loyalty_terms t where t.company_id = c.company_id offset 0) r
     cross join lateral (
-      select loyalty_amount(new.status_id, new.total, new.refunded_amount, new.store_exchange_rate, r.percent, r.minimum, r.cap) as amount,
+      select loyalty_amount(new.status_id, loyalty_kept(new.total, new.refunded_amount, new.store_exchange_rate), r.percent, r.minimum, r.cap) as amount,
              case when old.company_id is null then 0
-                  else loyalty_amount(old.status_id, old.total, old.refunded_amount, old.store_exchange_rate, r.percent, r.minimum, r.cap) end as before) e
+                  else loyalty_amount(old.status_id, loyalty_kept(old.total, old.refunded_amount, old.store_exchange_rate), r.percent, r.minimum, r.cap) end as before
+      offset 0) e
     left join lateral (
       select x.email, x.first_name from store.company_users x
       where x.bc_customer_id = new.bc_customer_id order by x.b2b_user_id limit 1) u on true

@@ -115,6 +115,24 @@ async fn five_edits_while_hubspot_is_down_are_one_deal_in_its_last_state() {
 }
 
 #[tokio::test]
+async fn a_deal_may_wait_for_its_company_and_contact() {
+    let scene =
+        Scene::of(&["company_to_crm", "quote_to_deal"]).set("deal_associations", "wait").start().await;
+    // All of it is new at the same moment; HubSpot is told of the companies last.
+    scene.crm.faults().next_of("POST", "/crm/objects/2026-09/companies/batch/upsert", 2, Fault::status(503));
+    let quote = scene.store.edit(|store| {
+        acme(store);
+        ask(store, 1)
+    });
+    scene.sync();
+    scene.settled().await;
+    let (_, record) = deal(&scene, "bc_quote_id", quote);
+    let associated: Vec<&str> = record.associated.iter().map(|(object, _)| object.as_str()).collect();
+    assert_eq!(associated, ["companies", "contacts"]);
+    assert_eq!(dead(&scene).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn drafts_are_no_deals_and_a_rep_whom_hubspot_does_not_know_is_an_incident() {
     let scene = setup(&["quote_to_deal"]).start().await;
     let quote = scene.store.edit(|store| {

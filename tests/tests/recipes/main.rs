@@ -15,8 +15,6 @@ mod late_payment;
 mod quantities;
 mod quote_expiry_reminder;
 mod quote_to_sheet;
-mod welcome_company_user;
-
-// Each recipe uses a part of it.
-#[allow(dead_code)]
 mod scene;
+mod together;
+mod welcome_company_user;
