@@ -57,7 +57,9 @@ finish() {
   exit "$status"
 }
 trap finish EXIT
-trap 'exit 130' INT
+# Once all is shown the demo has done its work: ending it then is no failure.
+rm -f "$run/shown"
+trap 'if [ -e "$run/shown" ]; then exit 0; else exit 130; fi' INT
 trap 'exit 143' TERM HUP
 
 psql_demo() { psql -X -q -v ON_ERROR_STOP=1 "$(pg_conninfo "$run/pg") dbname=$database" "$@"; }

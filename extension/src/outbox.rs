@@ -3,6 +3,7 @@
 mod direct;
 mod recent;
 mod table;
+mod tell;
 
 use crate::cache::TableRules;
 use crate::definition::Rule;
@@ -182,9 +183,18 @@ pub fn insert_firings(rows: &[Row], how: Option<&str>) -> usize {
         each(|r| Some(r.edge)),
         how.and_then(|how| how.into_datum()),
     ];
-    // SAFETY: the statement's one row begins with a bigint.
-    unsafe { spi::write(plan, &arguments).datum(0, 0).and_then(|d| i64::from_datum(d, false)) }.unwrap_or(0)
-        as usize
+    let said = spi::write(plan, &arguments);
+    // SAFETY: the statement's one row is a bigint and a boolean.
+    let (placed, ready) = unsafe {
+        (
+            said.datum(0, 0).and_then(|d| i64::from_datum(d, false)),
+            said.datum(0, 1).and_then(|d| bool::from_datum(d, false)),
+        )
+    };
+    if ready == Some(true) {
+        tell::tell();
+    }
+    placed.unwrap_or(0) as usize
 }
 
 /// What still waits and is cancelled: what a row's rule said about the row, or what it said under the same name.

@@ -129,6 +129,7 @@ class Case:
         self.began = 0
         try:
             show(self)
+            self.wait(f"an action of {self.recipe}", self.delivery)
             self.settled()
         finally:
             if self.moved:

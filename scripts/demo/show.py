@@ -104,9 +104,10 @@ def show(stage, shown, recipes):
 def show_silence(stage):
     """A re-sync of all there is: nothing has changed, so nothing fires."""
     count = "select count(*) as n from tradeflow.firings"
-    # What the actions wrote to the store comes back once.
-    stage.tradeflow.run("sync", "once")
-    stage.settle()
+    # What the actions wrote to the store comes back, and what that causes.
+    for _ in range(2):
+        stage.tradeflow.run("sync", "once")
+        stage.settle()
     before = stage.database.one(count)["n"]
     read = sum(row["read"] for row in stage.tradeflow.json("sync", "once", "--since", "2000-01-01", "--fire")["resources"])
     note(f"The whole store synced again: {read} payloads read, {stage.database.one(count)['n'] - before} firings.")
@@ -143,13 +144,13 @@ def span(took):
 def try_next(stage):
     quote = stage.database.one("""
         select quote_id, line_key from store.quote_items join store.quotes using (quote_id)
-        where status in (0, 2, 3) and base_price >= 10 order by quote_id, line_key limit 1""")["quote_id"]
+        where status in (0, 2, 3) and base_price >= 10 order by coalesce(expired_at > now(), false) desc, quote_id, line_key limit 1""")["quote_id"]
     title("Try next")
     note(f"The mails:  {BOLD}{stage.mails_url}{PLAIN}")
     note(f"Metrics:    {stage.metrics}/metrics")
     note(f"A buyer's change in the store, which its webhook tells:")
     note(f"            curl -X PATCH -H 'content-type: application/json' -d '{{\"status\": 2}}' {stage.store.url}/_fake/quotes/{quote}")
-    note(f"Commands:   {stage.folder}/tradeflow tail | outbox list --state all | rules list | incidents list | doctor")
+    note(f"Commands:   {stage.folder}/tradeflow tail    (or: outbox list --state all, rules list, incidents list, doctor)")
     note(f"The rules:  cd {stage.project} && {stage.folder}/tradeflow test && {stage.folder}/tradeflow plan")
     note(f"SQL:        {stage.folder}/psql, then for example")
     for statement in ("select rule, subject, state, facts from tradeflow.firings order by firing_id desc limit 5;",
@@ -161,7 +162,8 @@ def try_next(stage):
 def stay(stage):
     """Until ctrl-C, or until something has ended by itself."""
     title("Running until ctrl-C")
-    # The demo has done its work: ending it now is no failure.
+    # demo.sh looks for it when it is interrupted.
+    (stage.folder / "shown").touch()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     while True:
         stage.alive()

@@ -12,6 +12,8 @@ from world import HubSpot, Mails, Sheet, Store, Storefront
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 HOOKS = "hooks.northwind.example"
+# Anna and Ben are owners in HubSpot too.
+REPS = {"Anna Ames": "anna@example.com", "Ben Bruns": "ben@example.com", "Carla Cohn": "carla@example.com"}
 # An action that is executed now, or would be if nothing were before it.
 BUSY = "(state = 'running' or state = 'ready' and run_at <= tradeflow.now())"
 
@@ -57,6 +59,8 @@ class Stage:
 
         store, crm, office = line_of("bigcommerce"), line_of("hubspot"), line_of("google")
         self.store = Store(store["url"], store["token"], store["store_hash"])
+        # Reps without companies so far: whom new companies are given to.
+        self.reps = {name: self.store.hire(name, address) for name, address in REPS.items()}
         self.hubspot = HubSpot(crm["url"], crm["token"])
         self.sheet = Sheet(office["url"])
         self.office_url = office["url"]

@@ -156,10 +156,6 @@ class HubSpot:
             raise
         return {"id": found[0]["id"], **found[0]["properties"]} if found else None
 
-    def associated(self, kind, number, other):
-        found = self.call("GET", f"objects/2026-09/{kind}/{number}?associations={other}")
-        return [row["id"] for row in found.get("associations", {}).get(other, {}).get("results", [])]
-
 
 class Sheet:
     """Spreadsheets, as the people see them who share them with the service account."""

@@ -43,6 +43,7 @@ mod listen;
 mod presence;
 pub(crate) mod raw;
 mod report;
+mod rest;
 mod running;
 mod tick;
 
@@ -87,6 +88,7 @@ pub(crate) struct Shared {
     pub hands: hands::Hands,
     /// Something may be ready.
     pub wake: Notify,
+    pub rest: rest::Rest,
     pub health: Arc<Health>,
 }
 
@@ -128,6 +130,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         slots: Arc::new(Semaphore::new(config.concurrency)),
         hands: hands::Hands::new(config.target_concurrency.min(config.concurrency), 2 * config.claim_batch),
         wake: Notify::new(),
+        rest: rest::Rest::default(),
         health: health.clone(),
     });
     let names: Vec<&str> = shared.kinds.iter().map(|k| k.kind()).collect();

@@ -39,17 +39,27 @@ fn processes_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The use cases that the demo shows: what follows the number in the names of its files.
-fn cases() -> Vec<String> {
-    let folder = project().join("scripts/demo/cases");
-    let files = std::fs::read_dir(folder).expect("the cases are there");
-    let mut names: Vec<String> = files
-        .map(|file| file.expect("an entry is readable").path())
-        .filter(|file| file.extension().is_some_and(|extension| extension == "py"))
-        .filter_map(|file| Some(file.file_stem()?.to_str()?.split_once('_')?.1.to_owned()))
-        .collect();
+/// The names in a folder of the project, each made of a file's own.
+fn names(folder: &str, name: impl Fn(&Path) -> Option<String>) -> Vec<String> {
+    let files = std::fs::read_dir(project().join(folder)).expect("the folder is there");
+    let files = files.map(|file| file.expect("an entry is readable").path());
+    let mut names: Vec<String> = files.filter_map(|file| name(&file)).collect();
     names.sort();
     names
+}
+
+/// The use cases that the demo shows: what follows the number in the names of its files.
+fn cases() -> Vec<String> {
+    names("scripts/demo/cases", |file| {
+        let python = file.extension().is_some_and(|extension| extension == "py");
+        let (_, name) = file.file_stem()?.to_str()?.split_once('_')?;
+        python.then(|| name.to_owned())
+    })
+}
+
+#[test]
+fn the_demo_has_a_case_for_each_recipe() {
+    assert_eq!(cases(), names("sql/recipes", |file| Some(file.file_name()?.to_str()?.to_owned())));
 }
 
 #[test]

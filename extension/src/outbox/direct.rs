@@ -6,6 +6,7 @@
 
 use super::recent::{hash, Recent};
 use super::table::Table;
+use super::tell::tell;
 use super::Row;
 use crate::definition::{FirstAction, Rule};
 use crate::spi::Value;
@@ -74,9 +75,7 @@ pub fn write(rows: &mut Vec<Row>) {
     outbox.close();
     rows.retain(|row| plain(row).is_none_or(|rule| looping.contains(&key(rule))));
     if ready {
-        let [channel, payload] = ["tradeflow", ""].map(IntoDatum::into_datum);
-        // SAFETY: pg_notify(text, text), which returns void; equal notifications of a transaction are one.
-        unsafe { pgrx::direct_function_call_as_datum(pg_sys::pg_notify, &[channel, payload]) };
+        tell();
     }
 }
 

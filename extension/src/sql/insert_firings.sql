@@ -1,4 +1,4 @@
--- Firings become actions of the outbox, in one insert; one notification, if anything is ready. Returns how many.
+-- Firings become actions of the outbox, in one insert. Returns how many, and whether one of them is ready.
 -- $1 rule, $2 source, $3 event, $4 subject, $5 occurrence, $6 key, $7 facts, $8 fire_at, $9 held, $10 edge:
 -- arrays of one length. $11: NULL, as the rule's mode says; or for all of them: held; shadow; silent (nothing fires, and
 -- once rules remember).
@@ -95,5 +95,4 @@ with clock as materialized (
   where p.state = 'held' and not p.held
   group by p.rule, p.max_per_subject
 )
-select i.placed, (select '' from pg_notify('tradeflow', '') where i.ready) as told
-from (select count(*) as placed, coalesce(bool_or(p.state = 'ready'), false) as ready from placed p) i
+select count(*) as placed, coalesce(bool_or(p.state = 'ready'), false) as ready from placed p

@@ -2,8 +2,12 @@
 
 from collections import Counter
 
+from stage import REPS
+
 RECIPE = "assign_sales_staff"
-PREPARE = "insert into tradeflow.pool_members (pool, member, weight) values ('sales_reps', '301', 1), ('sales_reps', '302', 1), ('sales_reps', '303', 2)"
+PREPARE = """
+    insert into tradeflow.pool_members (pool, member, weight) values
+      ('sales_reps', 'anna@example.com', 1), ('sales_reps', 'ben@example.com', 1), ('sales_reps', 'carla@example.com', 2)"""
 
 
 def show(case):
@@ -11,10 +15,8 @@ def show(case):
     reps = Counter(case.wait(f"a rep of company {company}", lambda c=company: case.store.rep_of(c)) for company in companies)
     case.trigger(f"4 companies ({companies[0]} to {companies[-1]}) are there; the reps' weights are 1 : 1 : 2")
     case.arrived("store: " + ", ".join(f"{rep} looks after {many}" for rep, many in sorted(reps.items())))
-    addresses = {row["email"] for row in case.database.rows("select email from store.sales_staff where sales_staff_id in (301, 302, 303)")}
-
     def told():
-        mails = [mail for mail in case.stage.mails.all()[case.mails_before:] if addresses & set(mail["to"])]
+        mails = [mail for mail in case.stage.mails.all()[case.mails_before:] if set(REPS.values()) & set(mail["to"])]
         return mails if len(mails) >= len(companies) else None
 
     case.arrived(f"{len(case.wait('a mail to the rep of each', told))} mails to the reps, such as “{told()[0]['subject']}”")

@@ -11,6 +11,6 @@ def show(case):
     case.wait("the approval", lambda: str(case.store.company(dental)["companyStatus"]) == "1")
     rep = case.wait("its rep", lambda: case.store.rep_of(dental))
     case.arrived(f"store: company {dental} is Approved, {rep} looks after it")
-    case.mailed(f"office@company-{dental}.example")
+    case.mailed(f"office@company-{dental}.example", "welcome to")
     [task] = case.wait("a task", lambda: case.database.rows("select title from tradeflow.tasks where subject = :'other' and decided_at is null", other=other))
     case.arrived(f"a task for a person: “{task['title']}”")

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::raw::RawJson;
+use super::rest::Pace;
 use super::{dispatch, Shared};
 use crate::config::Config;
 use crate::db;
@@ -49,6 +50,7 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
     // A claim costs the database more than a row: a few are not worth one while there is other work.
     let enough = (config.claim_batch / 2).max(1);
     let mut backoff = backoff();
+    let mut pace = Pace::new();
     loop {
         let room = most.saturating_sub(shared.running.len());
         if room < enough {
@@ -66,13 +68,19 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
                 backoff = self::backoff();
                 // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
                 let more = claimed.len() * 2 >= want;
+                pace.note(&shared.rest, !claimed.is_empty());
                 for one in claimed {
                     spawn(&shared, tasks, one);
                 }
                 if more || shared.wake.notified().now_or_never().is_some() {
                     continue;
                 }
-                until_due(&shared).await.map_or(config.poll_interval, |due| due.min(config.poll_interval))
+                match pace.pause(&shared.rest) {
+                    Some(pause) => pause.min(config.poll_interval),
+                    None => until_due(&shared)
+                        .await
+                        .map_or(config.poll_interval, |due| due.min(config.poll_interval)),
+                }
             }
             Err(error) => {
                 let pause = backoff.next().unwrap_or(Duration::from_secs(5));

@@ -5,14 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Row};
 use tracing::{debug, warn};
 
+use super::rest::State;
 use super::Shared;
 use crate::db;
 
 /// How often the listening connection is asked whether it still is one.
 const PROBE: Duration = Duration::from_secs(30);
+
+/// How often what was refused is tried again: to be the one who says that somebody is awake, to find everybody settled.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Listens, and connects again whenever the connection is lost.
 pub async fn run(shared: Arc<Shared>) {
@@ -25,6 +31,7 @@ pub async fn run(shared: Arc<Shared>) {
     loop {
         let mut connected = false;
         let error = listen(&shared, &mut connected).await;
+        shared.rest.is(State::Deaf);
         if connected {
             pauses = backoff.build();
         }
@@ -58,16 +65,59 @@ async fn listen(shared: &Shared, connected: &mut bool) -> db::Error {
     }
 }
 
-/// Gives the command, and asks from time to time whether the connection still is one: of one that the network forgot nothing
-/// is heard. Ends when it is not.
+/// Gives the command, rests and wakes as the claims want it, and asks from time to time whether the connection still is one: of
+/// one that the network forgot nothing is heard. Ends when it is not.
 async fn listen_on(shared: &Shared, client: &Client, connected: &mut bool) -> Result<Infallible, db::Error> {
     shared.answer(async { Ok(client.batch_execute("listen tradeflow").await?) }).await?;
     debug!("listening");
     *connected = true;
-    // Between the last connection and this one something may have become ready.
-    shared.wake.notify_one();
+    let mut much = shared.rest.much();
+    let mut awake = false;
     loop {
-        tokio::time::sleep(PROBE).await;
-        shared.answer(async { Ok(client.batch_execute("").await?) }).await?;
+        rest(shared, client, awake).await?;
+        while !*much.borrow_and_update() {
+            if timeout(PROBE, much.changed()).await.is_err() {
+                shared.answer(async { Ok(client.batch_execute("").await?) }).await?;
+            }
+        }
+        let row = ask(shared, client, include_str!("../db/rest/end.sql"), &[]).await?;
+        awake = row.try_get(1)?;
+        shared.rest.is(State::Awake);
+        shared.wake.notify_one();
+        debug!(told = awake, "there is much: looking without being told");
+        while *much.borrow_and_update() {
+            if timeout(AGAIN, much.changed()).await.is_err() {
+                // Whoever said so may have gone to rest; and it is an answer of the connection.
+                awake |= ask(shared, client, include_str!("../db/rest/awake.sql"), &[(&awake, Type::BOOL)])
+                    .await?
+                    .try_get::<_, bool>(0)?;
+            }
+        }
     }
+}
+
+/// From now on those who fire tell. Those who did not are waited for; what they wrote is found by one more look.
+async fn rest(shared: &Shared, client: &Client, awake: bool) -> Result<(), db::Error> {
+    let values: [(&(dyn ToSql + Sync), Type); 1] = [(&awake, Type::BOOL)];
+    ask(shared, client, include_str!("../db/rest/begin.sql"), &values).await?;
+    shared.rest.is(State::Unsettled);
+    let mut pause = Duration::from_millis(5);
+    while !ask(shared, client, include_str!("../db/rest/settled.sql"), &[]).await?.try_get::<_, bool>(0)? {
+        shared.wake.notify_one();
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(AGAIN);
+    }
+    shared.rest.is(State::Resting);
+    shared.wake.notify_one();
+    debug!("resting until something is told");
+    Ok(())
+}
+
+async fn ask(
+    shared: &Shared,
+    client: &Client,
+    sql: &str,
+    values: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Row, db::Error> {
+    shared.answer(async { Ok(client.query_typed_one(sql, values).await?) }).await
 }

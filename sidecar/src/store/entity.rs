@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::kind::Kind;
 use super::record::{check_storable, escaped, shown, Findings, Problem, Record};
-use super::{company, credit, invoice, order, product, quote, sales_staff, sheet};
+use super::{company, credit, invoice, order, product, quote, sales_staff, sheet, tables};
 
 /// What is loaded as one: a row with its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,13 @@ pub fn read(kind: Kind, payload: Value, origin: Origin, findings: &mut Findings)
     }
     let (id, mut row, lines) = parts?;
     if let Some(lines) = lines {
-        row.insert("lines".into(), Value::Array(lines.into_iter().map(Value::Object).collect()));
+        // Each line with whose it is, so that SQL takes them as they are.
+        let parent = tables::of(kind).key.first().map_or("", |(name, _)| *name);
+        let with_parent = |mut line: Map<String, Value>| {
+            line.insert(parent.to_owned(), id.into());
+            Value::Object(line)
+        };
+        row.insert("lines".into(), Value::Array(lines.into_iter().map(with_parent).collect()));
     }
     let payload = match (kind, payload) {
         // Around a row of a sheet is what tells where it stands; the row is what came.

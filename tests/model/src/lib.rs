@@ -8,6 +8,7 @@
 //! | [`state`] | a moment of the whole: table, workers, network |
 //! | [`system`] | workers that crash, a network that loses and delays, people; everything that can happen, for the checker |
 //! | [`properties`] | what the checker is asked about them |
+//! | [`wake`] | who is told that something is ready: a small model of its own |
 //! | [`broken`] | the same system with one thing done wrong: proof that the search finds what it looks for |
 //!
 //! The crash tests tell the same monitor what happened to a real outbox (`tests/tests/chaos/trace.rs`).
@@ -18,3 +19,4 @@ pub mod outbox;
 pub mod properties;
 pub mod state;
 pub mod system;
+pub mod wake;

@@ -173,3 +173,27 @@ mod broken {
         assert_eq!(here, Broken::ALL.len());
     }
 }
+
+/// Firings that tell nobody are found all the same; and each precaution is one.
+#[test]
+fn nobody_rests_while_something_is_ready() {
+    use tradeflow_model::wake;
+    let search = |sidecars, broken| {
+        let system = wake::System { writers: 3, sidecars, crashes: 1, broken };
+        system.checker().threads(2).spawn_bfs().join()
+    };
+    for sidecars in 1..=2 {
+        let checker = search(sidecars, None);
+        println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
+        if let Some(path) = checker.discovery("nothing is left lying") {
+            panic!("something is left lying, by {:#?}", path.into_actions());
+        }
+        for what in ["somebody is spared the telling", "all rest"] {
+            assert!(checker.discovery(what).is_some(), "it never comes about that {what}");
+        }
+    }
+    for broken in wake::Broken::ALL {
+        let caught = search(2, Some(broken)).discovery("nothing is left lying").is_some();
+        assert!(caught, "{broken:?} went unnoticed");
+    }
+}

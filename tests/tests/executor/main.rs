@@ -8,6 +8,7 @@ mod outcomes;
 mod pauses;
 mod pooler;
 mod storage;
+mod telling;
 mod upkeep;
 
 use tradeflow_tests::database::Database;

@@ -46,6 +46,28 @@ async fn partitions_of_the_history_are_made_ahead_and_dropped_after_their_time()
     db.sql("update tradeflow.settings set value = 'a week'; select tradeflow.tick()").await;
 }
 
+/// The history forgets; what failed is not in it until a person has seen to it.
+#[tokio::test]
+async fn what_needs_a_person_outlives_the_history() {
+    let db = jobs().await;
+    db.sql("insert into tradeflow.settings (name, value) values ('history_days', '1'); insert into jobs values (1), (2), (3), (-4)").await;
+    claim(&db, 4).await;
+    db.sql(
+        "select tradeflow.fail(1, 1, 'no', 'dead'), tradeflow.fail(4, 1, 'who knows', 'uncertain');
+         select tradeflow.complete('{3}', '{1}', array['{}'::jsonb]);
+         select tradeflow.fail(2, 1, 'later', 'retry'); select tradeflow.hold('{2}');
+         update tradeflow.outbox set created_at = now() - interval '400 days', run_at = now() - interval '400 days';
+         update tradeflow.outbox_history_default set finished_at = now() - interval '400 days';
+         select tradeflow.tick()",
+    )
+    .await;
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox_history").await, 0, "it forgets");
+    assert_eq!(
+        db.column::<String>("select id || ' ' || state from tradeflow.outbox order by id").await,
+        ["1 dead", "2 held", "4 uncertain"]
+    );
+}
+
 #[tokio::test]
 async fn finished_firings_are_swept_into_the_history_and_stay_firings() {
     let db = jobs().await;

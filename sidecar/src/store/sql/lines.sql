@@ -2,8 +2,7 @@
 incoming_lines as (
   select l.*
   from merged m
-  cross join lateral jsonb_array_elements(m.item -> 'lines') as line
-  cross join lateral jsonb_populate_record(null::store.{lines}, line || jsonb_build_object('{parent}', m.{parent})) l
+  cross join lateral jsonb_populate_recordset(null::store.{lines}, m.item -> 'lines') l
   where not m.is_outdated
 ),
 deleted_lines as (
