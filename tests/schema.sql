@@ -374,6 +374,7 @@ CREATE FUNCTION tradeflow._ask_again(id bigint) RETURNS jsonb
     SET enable_seqscan TO 'on'
     SET enable_hashjoin TO 'on'
     SET enable_mergejoin TO 'on'
+    SET plan_cache_mode TO 'auto'
     AS $$
 declare
   o      tradeflow.outbox;
@@ -715,7 +716,7 @@ begin
   where b.id = o.id;
   if blocks then
     select count(*) into behind
-    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state in ('ready', 'running') or b.blocking) limit 10000) b;
+    from (select from tradeflow.outbox b where b.lane = o.lane and b.id > o.id and (b.state = 'ready' or b.blocking) limit 10000) b;
   end if;
   perform tradeflow._lanes_freed(array[o.lane]);
   perform tradeflow._incident(
@@ -1123,11 +1124,12 @@ CREATE FUNCTION tradeflow._condition_parts(condition text) RETURNS text[]
 COMMENT ON FUNCTION tradeflow._condition_parts(condition text) IS 'Internal. What AND joins at the top of a condition, as written.';
 
 CREATE FUNCTION tradeflow._count_health() RETURNS jsonb
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     AS $$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'queue', (select coalesce(jsonb_agg(jsonb_build_object(
                 'state', q.state, 'kind', coalesce(q.kind, ''), 'target', coalesce(q.target, ''), 'actions', q.actions,
                 'lag', extract(epoch from q.lag))), '[]') from tradeflow.queue_health q),
@@ -1141,7 +1143,11 @@ CREATE FUNCTION tradeflow._count_health() RETURNS jsonb
               from (select case when r.mode = 'off' then 'off' when r.invalid is not null then 'invalid' when r.paused_at is not null then 'paused' else r.mode end as status,
                            count(*) as n
                     from tradeflow.rules r group by 1) s),
-    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'))
+    -- Of a resource whose first load is not over there is no lag to tell.
+    'sync', (select coalesce(jsonb_agg(jsonb_build_object('resource', s.resource, 'lag', extract(epoch from s.lag))), '[]')
+             from tradeflow.sync_status s where s.lag is not null),
+    'sidecars', (select count(*) from tradeflow.sidecars s where s.seen_at > clock_timestamp() - interval '30 seconds'));
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._count_health() IS 'Internal. What health() says, counted anew.';
@@ -1153,7 +1159,7 @@ CREATE FUNCTION tradeflow._count_running(targets text[]) RETURNS void
 begin
   perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
   update tradeflow.target_states s
-  set running = (select count(*) from tradeflow.outbox o where o.lease_until is not null and o.target = s.target)
+  set running = (select count(*) from tradeflow.outbox o where o.worker is not null and o.target = s.target)
   where s.target = any (targets);
 end
 $$;
@@ -1550,8 +1556,8 @@ begin
   update tradeflow.outbox o
   set parked = null, run_at = now
   where o.parked = 'lane'
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.lease_until is not null)
-    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state in ('ready', 'running') or b.blocking));
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.worker is not null)
+    and not exists (select from tradeflow.outbox b where b.lane = o.lane and b.id < o.id and (b.state = 'ready' or b.blocking));
   get diagnostics more = row_count;
   return healed + more;
 end
@@ -1724,10 +1730,12 @@ begin
     where (select p.id from tradeflow.outbox p where p.parked = 'lane' and p.lane = l.lane limit 1) is not null) l
   cross join lateral (
     select b.ctid as at, b.parked from tradeflow.outbox b
-    where b.lane = l.lane and (b.state in ('ready', 'running') or b.blocking)
+    where b.lane = l.lane and (b.state = 'ready' or b.blocking)
     -- As the index has it: by id alone the planner might read the table in the order of ids.
     order by b.lane, b.id limit 1) first
-  where o.ctid = first.at and first.parked = 'lane';
+  where o.ctid = first.at and first.parked = 'lane'
+    -- What runs in the lane sets the next one free when it ends.
+    and (select b.id from tradeflow.outbox b where b.lane = l.lane and b.worker is not null limit 1) is null;
   get diagnostics freed = row_count;
   return freed;
 end
@@ -1749,6 +1757,26 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._load_as_dumped() IS 'Internal. While a dump is restored, rows are not checked against other tables, which may come later.';
+
+CREATE FUNCTION tradeflow._lock_states(targets text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  locked int;
+begin
+  perform from tradeflow.target_states s where s.target = any (targets) order by s.target for update;
+  get diagnostics locked = row_count;
+  if locked < (select count(*) from tradeflow.targets t where t.name = any (targets)) then
+    insert into tradeflow.target_states (target)
+    select t.name from tradeflow.targets t where t.name = any (targets) order by t.name
+    on conflict do nothing;
+    perform tradeflow._count_running(targets);
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._lock_states(targets text[]) IS 'Internal. Locks the states of these targets until the end of the transaction; a missing one is made, with what runs counted.';
 
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     LANGUAGE sql
@@ -1866,10 +1894,11 @@ declare
   opens   boolean;
 begin
   select * into t from tradeflow.targets x where x.name = _not_answered.target;
-  select * into was from tradeflow.target_states x where x.target = t.name for update;
   if not found then
     return;
   end if;
+  perform tradeflow._lock_states(array[t.name]);
+  select * into was from tradeflow.target_states x where x.target = t.name;
   -- A throttled target works: its breaker is none of it.
   opens := transient and throttled is null and t.breaker_failures > 0
            and (was.breaker = 'half_open' or was.breaker = 'closed' and was.failures + 1 >= t.breaker_failures);
@@ -2001,7 +2030,7 @@ CREATE FUNCTION tradeflow._open_channels(kinds text[], room jsonb, now timestamp
 #variable_conflict use_column
 declare
   index   oid := 'tradeflow.outbox_ready'::regclass;
-  before  bigint := pg_stat_get_xact_tuples_returned(index);
+  before  bigint := pg_stat_get_xact_blocks_fetched(index);
 begin
   return query
   select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
@@ -2021,19 +2050,20 @@ begin
     and (s.breaker is null or s.breaker = 'closed' or s.retry_at <= now or t.breaker_failures = 0)
     and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
 
-  -- Waded through thousands of dead entries, which vacuum may not take away yet: begin behind them from now on.
-  if pg_stat_get_xact_tuples_returned(index) - before > 3000 then
+  -- Waded through thousands of dead entries, which vacuum did not take away yet: begin behind them from now on. Counted by pages:
+  -- entries that are known to be dead are passed, at a price, and not told. What began a moment ago may still commit.
+  if pg_stat_get_xact_blocks_fetched(index) - before > 32 + 4 * (select count(*) from tradeflow.channels) then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
     from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
-      select coalesce(min(f.run_at), _open_channels.now - interval '1 second') as at, coalesce(min(f.id), 0) as id
-      from (select x.run_at, x.id from tradeflow.outbox x
-            where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
-              and (x.run_at, x.id) >= (o.from_at, o.from_id)
-            order by x.run_at, x.id limit 1) f) new
-    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id)
-      and new.at <= _open_channels.now;
+      select x.run_at as at, x.id from tradeflow.outbox x
+      where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+      union all
+      select _open_channels.now - interval '250 milliseconds', 0
+      order by 1, 2 limit 1) new
+    where (o.kind, o.target) = (c.kind, c.target) and (new.at, new.id) > (c.from_at, c.from_id);
   end if;
 end
 $$;
@@ -2057,10 +2087,10 @@ begin
       order by x.run_at, x.id
       limit window_size) w
     left join lateral (
-      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking)
+      (select b.ctid as at, false as runs from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking)
        order by b.lane, b.id limit 1)
       union all
-      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null)
+      (select b.ctid, true from tradeflow.outbox b where b.lane = w.lane and b.worker is not null)
       limit 1) before on true
     where w.rule = any (paused) or before.at is not null
   ), locked as materialized (
@@ -2068,7 +2098,7 @@ begin
     from (select distinct x.by, x.runs from blocked x where not x.of_rule) d
     join tradeflow.outbox b on b.ctid = d.by
     where (select count(*) from blocked) >= 64 and (b.state in ('ready', 'running') or b.blocking)
-      and (b.lease_until is not null or not d.runs)
+      and (b.worker is not null or not d.runs)
     for update of b skip locked
   ), mine as (
     select o.ctid as at, x.of_rule
@@ -3020,7 +3050,7 @@ CREATE FUNCTION tradeflow._sweep_channels() RETURNS integer
 declare
   channel  tradeflow.channels;
   began    timestamptz;
-  before   bigint;
+  before   bigint;  -- pages of the index: entries known to be dead are passed without being counted
   late     int;
   moved    int := 0;
 begin
@@ -3031,7 +3061,7 @@ begin
     order by c.kind, c.target
   loop
     began := clock_timestamp();
-    before := pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass);
+    before := pg_stat_get_xact_blocks_fetched('tradeflow.outbox_ready'::regclass);
     update tradeflow.outbox o
     set run_at = clock_timestamp()
     from (
@@ -3044,7 +3074,7 @@ begin
     moved := moved + late;
     update tradeflow.channels c
     set swept_at = clock_timestamp(), sweep_took = clock_timestamp() - began,
-        from_at = case when pg_stat_get_xact_tuples_returned('tradeflow.outbox_ready'::regclass) - before < 1000 then '-infinity' else c.from_at end
+        from_at = case when pg_stat_get_xact_blocks_fetched('tradeflow.outbox_ready'::regclass) - before < 16 then '-infinity' else c.from_at end
     where c.kind = channel.kind and c.target = channel.target;
   end loop;
   return moved;
@@ -3278,17 +3308,19 @@ $$;
 COMMENT ON FUNCTION tradeflow._watch_truncation(root regclass) IS 'Internal. Makes the missing triggers that see a TRUNCATE of one partition alone.';
 
 CREATE FUNCTION tradeflow._withdraw(ids bigint[], reason text) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
-  with forgotten as (
-    delete from tradeflow.members m
-    using tradeflow.outbox o, tradeflow.rules r
-    where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
-      and r.name = o.rule and r.fires = 'once' and r.view is null
-      and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence)
-  )
-  select tradeflow._archive(ids, 'cancelled', reason)
+begin
+  delete from tradeflow.members m
+  using tradeflow.outbox o, tradeflow.rules r
+  where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
+    and r.name = o.rule and r.fires = 'once' and r.view is null
+    and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence);
+  return (select count(*)::int from tradeflow._finish(ids, 'cancelled', reason));
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._withdraw(ids bigint[], reason text) IS 'Internal. Cancels waiting actions whose answer no longer stands. Returns how many.';
@@ -3382,6 +3414,7 @@ CREATE FUNCTION tradeflow.claim(worker text, max integer, lease interval, kinds 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 declare
@@ -3420,8 +3453,8 @@ begin
   end if;
 
   if limited is not null then
-    -- In one order everywhere. From here on nobody else claims for these targets.
-    perform from tradeflow.target_states s where s.target = any (limited) order by s.target for update;
+    -- From here on nobody else claims for these targets.
+    perform tradeflow._lock_states(limited);
     now := clock_timestamp();
   end if;
   paused := array(select r.name from tradeflow.rules r where r.paused_at is not null);
@@ -3460,8 +3493,8 @@ begin
             where o.state = 'ready' and o.parked is null
               and w.rule <> all (paused)
               -- Look-ups, one for each row, whatever the planner thinks of joins.
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.lease_until is not null limit 1) is null
-              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state in ('ready', 'running') or b.blocking) limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.worker is not null limit 1) is null
+              and (select b.id from tradeflow.outbox b where b.lane = w.lane and b.id < w.id and (b.state = 'ready' or b.blocking) limit 1) is null
             limit share - got
             for update of o skip locked
           ), held as (
@@ -3525,6 +3558,7 @@ CREATE FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jso
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 #variable_conflict use_column
 declare
@@ -3542,7 +3576,7 @@ begin
   if cardinality(good) = cardinality(ids) then
     return query select c.id, true from unnest(ids) c(id);
   else
-    return query select c.id, c.id = any (coalesce(good, '{}')) from unnest(ids) c(id);
+    return query select c.id, coalesce(c.id = any (good), false) from unnest(ids) c(id);
   end if;
 end
 $$;
@@ -3713,7 +3747,7 @@ begin
     update tradeflow.outbox o set lease_until = clock_timestamp() + extend.lease from mine where o.id = mine.id returning o.id
   )
   select coalesce(array_agg(p.id), '{}') into good from prolonged p;
-  return query select c.id, c.id = any (good) from unnest(ids) c(id);
+  return query select c.id, coalesce(c.id = any (good), false) from unnest(ids) c(id);
 end
 $$;
 
@@ -3786,7 +3820,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules and incidents as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
+COMMENT ON FUNCTION tradeflow.health(max_age interval) IS 'The state of queue, targets, rules, incidents and syncs as figures, for monitoring: counted at most every max_age for all callers together, and more rarely where counting takes long. age: seconds since it was counted. Only age and taken_at, both NULL: it is being counted for the first time.';
 
 CREATE FUNCTION tradeflow.hold(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -4498,6 +4532,7 @@ declare
   late    int;
   freed   int := 0;
   done    jsonb;
+  hour_ago timestamptz;
 begin
   -- One at a time is enough; the others return at once.
   if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick')) then
@@ -4516,7 +4551,11 @@ begin
     perform tradeflow._count_running(array(select t.name from tradeflow.targets t where t.concurrency is not null));
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'running';
   end if;
-  delete from tradeflow.recent_firings f where f.at < tradeflow.now() - interval '1 hour';
+  if tradeflow._is_due('recent', '1 minute') then
+    hour_ago := tradeflow.now() - interval '1 hour';
+    delete from tradeflow.recent_firings f where f.at < hour_ago;
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
+  end if;
   done := jsonb_build_object(
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
@@ -6071,7 +6110,7 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_t
 
 COMMENT ON TABLE tradeflow.upkeep IS 'What tick() does not do every second.';
 
-COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit.';
+COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
 
 COMMENT ON COLUMN tradeflow.upkeep.from_at IS 'leases: those that ended before were dealt with.';
 
@@ -6278,7 +6317,7 @@ CREATE INDEX outbox_history_default_id_firing_id_finished_at_idx ON tradeflow.ou
 
 CREATE INDEX outbox_history_default_rule_subject_idx ON tradeflow.outbox_history_default USING btree (rule, subject);
 
-CREATE INDEX outbox_lane ON tradeflow.outbox USING btree (lane, id) WHERE ((state = ANY (ARRAY['ready'::text, 'running'::text])) OR blocking);
+CREATE INDEX outbox_lane ON tradeflow.outbox USING btree (lane, id) WHERE ((state = 'ready'::text) OR blocking);
 
 CREATE INDEX outbox_lease ON tradeflow.outbox USING btree (lease_until) WHERE (lease_until IS NOT NULL);
 
@@ -6288,7 +6327,7 @@ CREATE INDEX outbox_ready ON tradeflow.outbox USING btree (kind, COALESCE(target
 
 CREATE INDEX outbox_resting ON tradeflow.outbox USING btree (state, created_at) WHERE (state <> ALL (ARRAY['ready'::text, 'waiting'::text, 'running'::text]));
 
-CREATE UNIQUE INDEX outbox_running ON tradeflow.outbox USING btree (lane) WHERE (lease_until IS NOT NULL);
+CREATE UNIQUE INDEX outbox_running ON tradeflow.outbox USING btree (lane) WHERE (worker IS NOT NULL);
 
 CREATE INDEX outbox_timer ON tradeflow.outbox USING btree (rule, subject) WHERE (state = 'waiting'::text);
 
@@ -6611,6 +6650,8 @@ REVOKE ALL ON FUNCTION tradeflow._lane(template text, rule text, rule_version in
 REVOKE ALL ON FUNCTION tradeflow._lanes_freed(lanes text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._lock_states(targets text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
@@ -6956,6 +6997,7 @@ GRANT SELECT ON TABLE tradeflow.dependencies TO tradeflow_author;
 GRANT SELECT ON TABLE tradeflow.dependencies TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.outbox_history TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.outbox_history TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.outbox_history TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.firings TO tradeflow_author;

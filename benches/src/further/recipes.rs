@@ -6,6 +6,7 @@ use crate::options::Options;
 use crate::pairs::{Measure, Pairs, Spread};
 use crate::stopwatch::Stopwatch;
 use anyhow::{ensure, Result};
+use serde_json::json;
 use std::fmt::Write;
 use std::time::Instant;
 use tokio_postgres::Client;
@@ -122,12 +123,12 @@ impl Twin {
         for (table, key) in TABLES {
             for (version, upsert) in upsert.iter_mut().enumerate() {
                 let rows = format!("payload.{table}_{version}");
-                let make = format!(
-                    "create table {rows} as select * from payload.{table}({version}, {companies}); vacuum"
-                );
-                for statement in make.split("; ") {
-                    run(&client, statement).await?;
-                }
+                run(
+                    &client,
+                    &format!("create table {rows} as select * from payload.{table}({version}, {companies})"),
+                )
+                .await?;
+                run(&client, &format!("analyze {rows}")).await?;
                 let columns = "select array_agg(quote_ident(attname) order by attnum) from pg_attribute where attrelid = $1::text::regclass and attnum > 0";
                 let columns: Vec<String> = client.query_one(columns, &[&rows]).await?.get(0);
                 let set: Vec<String> = columns.iter().map(|c| format!("{c} = excluded.{c}")).collect();
@@ -169,6 +170,8 @@ impl Twin {
 async fn deliver(options: &Options) -> Result<Vec<(String, Spread)>> {
     let (store, crm, google, mail) =
         (BigCommerce::empty(), HubSpot::start(), Google::start(), MailSink::start());
+    // The one that the recipe names until somebody sets another; it has a tab of the merchant's own.
+    google.spreadsheet("the-id-in-its-address", "Notes", json!([["Ours"]]));
     let shop = Shop::new().await;
     let db = &shop.db;
     let target = |system, base_url: String, secret| Target { system, base_url, secret, ..Target::default() };
