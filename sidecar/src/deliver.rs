@@ -122,6 +122,8 @@ pub trait Deliver: Send + Sync {
 pub enum Outcome {
     /// It did not happen; again later.
     Retry,
+    /// The same, and no fault of the target: what it needs is not there yet, or somebody else is at it.
+    NotYet,
     /// It did not happen and will not, until somebody mends it.
     Dead,
     /// It may have happened.
@@ -136,6 +138,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Retry => "retry",
+            Outcome::NotYet => "not_yet",
             Outcome::Dead => "dead",
             Outcome::Uncertain => "uncertain",
             Outcome::Cancelled => "cancelled",
@@ -169,6 +172,10 @@ impl Failure {
 
     pub fn retry(message: impl Into<String>) -> Failure {
         Failure::new(Outcome::Retry, message)
+    }
+
+    pub fn not_yet(message: impl Into<String>) -> Failure {
+        Failure::new(Outcome::NotYet, message)
     }
 
     pub fn dead(message: impl Into<String>) -> Failure {

@@ -50,7 +50,7 @@ pub fn install() -> Option<PrometheusHandle> {
     describe_counter!(DELIVERED, "Actions this sidecar executed with success.");
     describe_counter!(
         FAILED,
-        "Attempts of this sidecar that failed, by what became of the action: retry, dead, uncertain, cancelled (not wanted any more), lost (the lease was, before it began)."
+        "Attempts of this sidecar that failed, by what became of the action: retry, not_yet (what it needs is not there yet), dead, uncertain, cancelled (not wanted any more), lost (the lease was, before it began)."
     );
     describe_counter!(REFUSED, "Reports of this sidecar that were refused because the lease was lost.");
     describe_histogram!(
@@ -123,7 +123,7 @@ pub fn delivered(kind: &str, target: &str, took: Duration, latency: Duration) {
     counter!(DELIVERED, &labels).increment(1);
 }
 
-/// An execution that failed, and what became of the action: retry, dead, uncertain, cancelled, lost.
+/// An execution that failed, and what became of the action: retry, not_yet, dead, uncertain, cancelled, lost.
 pub fn failed(kind: &str, target: &str, outcome: &'static str, took: Duration) {
     let labels = [("kind", kind.to_owned()), ("target", target.to_owned())];
     histogram!(DURATION, &labels).record(took);

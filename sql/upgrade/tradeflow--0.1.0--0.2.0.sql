@@ -2889,8 +2889,8 @@ as $$
 declare
   o tradeflow.outbox;
 begin
-  if outcome is null or outcome not in ('retry', 'dead', 'uncertain', 'cancelled') then
-    raise exception 'outcome must be retry, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
+  if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
+    raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
   select * into o from tradeflow.outbox x
   where x.id = fail.id and x.attempt = fail.attempt and x.state = 'running'
@@ -2904,10 +2904,11 @@ begin
     perform tradeflow._finish(array[o.id], 'cancelled', fail.error, null, array[o.attempt]);
     return 'cancelled';
   end if;
+  -- not_yet and dead are about this action alone: the target's breaker does not count them.
   perform tradeflow._not_answered(
     o.target, fail.error, outcome in ('retry', 'uncertain'),
     case when fail.throttle then greatest(coalesce(retry_after, tradeflow._backoff(o.attempt)), '0') end);
-  if outcome = 'retry' and o.attempt < o.max_attempts then
+  if outcome in ('retry', 'not_yet') and o.attempt < o.max_attempts then
     update tradeflow.outbox x
     set state = 'ready', error = fail.error, worker = null, lease_until = null, started_at = null,
         run_at = clock_timestamp() + greatest(retry_after, tradeflow._backoff(o.attempt))
@@ -2916,13 +2917,13 @@ begin
     return 'ready';
   end if;
   return tradeflow._bury(
-    o, case outcome when 'retry' then 'dead' else outcome end,
-    case outcome when 'retry' then format('gave up after %s attempts: %s', o.attempt, fail.error) else fail.error end);
+    o, case when outcome in ('retry', 'not_yet') then 'dead' else outcome end,
+    case when outcome in ('retry', 'not_yet') then format('gave up after %s attempts: %s', o.attempt, fail.error) else fail.error end);
 end
 $$;
 
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
 language plpgsql security definer

@@ -44,7 +44,9 @@ impl Locks {
         let began = Instant::now();
         while !take(&self.pool, name, &holder, self.lease).await? {
             if began.elapsed() >= patience {
-                return Err(Failure::retry(format!("{name} is being written by another action")).after(AGAIN));
+                return Err(
+                    Failure::not_yet(format!("{name} is being written by another action")).after(AGAIN)
+                );
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -78,7 +80,9 @@ impl Held {
     pub async fn check(&self) -> Result<(), Failure> {
         match take(&self.pool, &self.name, &self.holder, self.lease).await? {
             true => Ok(()),
-            false => Err(Failure::retry(format!("{} was taken over by another action meanwhile", self.name))),
+            false => {
+                Err(Failure::not_yet(format!("{} was taken over by another action meanwhile", self.name)))
+            }
         }
     }
 

@@ -199,7 +199,7 @@ async fn done_before(shared: &Shared, ids: &[i64]) -> Vec<i64> {
         .unwrap_or_default()
 }
 
-/// Reports a failed attempt. What became of the action: retry, dead, uncertain, cancelled, lost; none when it was not ours any more.
+/// Reports a failed attempt. What became of the action: retry, not_yet, dead, uncertain, cancelled, lost; none when it was not ours any more.
 pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<&'static str> {
     let mut became = Some(failure.outcome.as_str());
     if failure.outcome != Outcome::Lost {

@@ -190,6 +190,24 @@ async fn a_half_open_breaker_tries_again_when_its_trial_is_lost_or_says_nothing(
 }
 
 #[tokio::test]
+async fn what_is_not_there_yet_is_tried_again_and_no_fault_of_the_target() {
+    let db = limited(20, "breaker_failures = 3, breaker_cooldown = '1 hour'").await;
+    assert_eq!(claim(&db, 10).await.len(), 10);
+    fail_all(&db, "not_yet").await;
+    assert_eq!(db.one::<String>(BREAKER).await, "closed 0");
+    let waiting = "select count(*) from tradeflow.outbox where state = 'ready' and attempt = 1 and run_at > clock_timestamp()";
+    assert_eq!(db.one::<i64>(waiting).await, 10, "after their backoff");
+    assert_eq!(claim(&db, 10).await.len(), 10, "others go on meanwhile");
+
+    // Nor does it wait for ever.
+    db.sql("update tradeflow.outbox set max_attempts = 1 where state = 'running'").await;
+    fail_all(&db, "not_yet").await;
+    let dead = "select count(*) from tradeflow.outbox where state = 'dead' and error like 'gave up after 1 attempts: %'";
+    assert_eq!(db.one::<i64>(dead).await, 10);
+    assert_eq!(db.one::<String>(BREAKER).await, "closed 0");
+}
+
+#[tokio::test]
 async fn a_target_without_a_breaker_never_opens_and_throttling_is_no_failure() {
     let db = limited(20, "breaker_failures = 0").await;
     assert_eq!(claim(&db, 10).await.len(), 10);

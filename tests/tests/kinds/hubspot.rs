@@ -124,6 +124,9 @@ async fn an_owner_is_set_when_the_record_is_there_and_an_unmapped_one_is_told() 
             "select coalesce(bool_or(error is not null), false) from tradeflow.outbox where rule = '{rule}'"
         ))
         .await;
+    let failures: i32 =
+        scene.db.one("select failures from tradeflow.target_states where target = 'there'").await;
+    assert_eq!(failures, 0, "that HubSpot has no such record yet is no failure of HubSpot's");
     scene.run("hubspot.upsert_company", json!({"key": 5, "properties": {"name": "Five"}})).await.done();
     scene.end(&rule).await.done();
     assert_eq!(

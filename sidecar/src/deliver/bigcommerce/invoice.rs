@@ -97,7 +97,7 @@ impl Creation for FromOrder {
         let answer = self.store.get(Api::B2b, "orders", &query).await?;
         let row = rows(&answer).iter().find(|row| value::int(&row["bcOrderId"]) == Some(self.order));
         let Some(id) = row.and_then(|row| value::int(&row["id"])) else {
-            return Err(Failure::retry(format!("B2B Edition does not know order {order} (yet)")));
+            return Err(Failure::not_yet(format!("B2B Edition does not know order {order} (yet)")));
         };
         let path = format!("ip/orders/{id}/invoices");
         match self.store.call(Method::POST, Api::B2b, &path, &[], Some(&json!({}))).await {

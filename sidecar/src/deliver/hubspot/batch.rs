@@ -304,7 +304,7 @@ async fn associate(account: &Account, item: &Item, id: &str) -> Result<(), Failu
                 match found.get(value).and_then(|record| record["id"].as_str()) {
                     Some(id) => id.to_owned(),
                     None if one.required => {
-                        return Err(Failure::retry(format!(
+                        return Err(Failure::not_yet(format!(
                             "HubSpot has no record of {} with {property} {value} (yet), to associate with",
                             one.to
                         )))

@@ -85,7 +85,7 @@ impl SetOwner {
 
     fn missing(&self, error: crate::api::Error) -> Failure {
         if error.is(404) {
-            Failure::retry(format!("HubSpot has no record {} of {} (yet)", self.path()[4], self.object))
+            Failure::not_yet(format!("HubSpot has no record {} of {} (yet)", self.path()[4], self.object))
         } else {
             error.into()
         }
