@@ -2030,7 +2030,8 @@ CREATE FUNCTION tradeflow._open_channels(kinds text[], room jsonb, now timestamp
 #variable_conflict use_column
 declare
   index   oid := 'tradeflow.outbox_ready'::regclass;
-  before  bigint := pg_stat_get_xact_blocks_fetched(index);
+  pages   bigint := pg_stat_get_xact_blocks_fetched(index);
+  read    bigint := pg_stat_get_xact_tuples_returned(index);
 begin
   return query
   select c, coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 10000),
@@ -2050,16 +2051,18 @@ begin
     and (s.breaker is null or s.breaker = 'closed' or s.retry_at <= now or t.breaker_failures = 0)
     and coalesce((_open_channels.room ->> c.target)::int, (_open_channels.room ->> '*')::int, 1) > 0;
 
-  -- Waded through thousands of dead entries, which vacuum did not take away yet: begin behind them from now on. Counted by pages:
-  -- entries that are known to be dead are passed, at a price, and not told. What began a moment ago may still commit.
-  if pg_stat_get_xact_blocks_fetched(index) - before > 32 + 4 * (select count(*) from tradeflow.channels) then
+  -- Waded through thousands of dead entries, which vacuum did not take away yet: begin behind them from now on. Entries that are
+  -- known to be dead are passed, at a price, and not counted: the pages tell. What began a moment ago may still commit.
+  if pg_stat_get_xact_tuples_returned(index) - read > 3000
+     or pg_stat_get_xact_blocks_fetched(index) - pages > 16 + 4 * (select count(*) from tradeflow.channels) then
     update tradeflow.channels c
     set from_at = new.at, from_id = new.id
     from (select * from tradeflow.channels x for update skip locked) o
     cross join lateral (
-      select x.run_at as at, x.id from tradeflow.outbox x
-      where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
-        and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+      (select x.run_at as at, x.id from tradeflow.outbox x
+       where x.kind = o.kind and coalesce(x.target, '') = o.target and x.state = 'ready' and x.parked is null
+         and (x.run_at, x.id) >= (o.from_at, o.from_id) and x.run_at <= _open_channels.now - interval '250 milliseconds'
+       order by x.run_at, x.id limit 1)
       union all
       select _open_channels.now - interval '250 milliseconds', 0
       order by 1, 2 limit 1) new
