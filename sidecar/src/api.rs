@@ -165,6 +165,16 @@ impl Error {
     }
 }
 
+/// Appends a path below the base, each part escaped, and a query.
+pub fn go_to(url: &mut Url, path: &[&str], query: &[(&str, &str)]) {
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+}
+
 /// What is asked, for messages: without the query, which may name people.
 pub fn described(api: &str, method: &Method, url: &Url) -> String {
     format!("{api}: {method} {}", url.path())

@@ -12,6 +12,7 @@ use crate::db;
 use crate::render::{self, Renderer};
 use crate::secret::{self, Secrets};
 
+mod account;
 mod batch;
 pub mod bigcommerce;
 pub mod email;
@@ -245,12 +246,4 @@ impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Failure {
         db::Error::from(error).into()
     }
-}
-
-/// Tells secrets apart without keeping one.
-fn fingerprint(secret: &secrecy::SecretString) -> String {
-    use secrecy::ExposeSecret;
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(secret.expose_secret().as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

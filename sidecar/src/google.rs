@@ -148,12 +148,7 @@ impl Google {
         if path.first() == Some(&"drive") && url.host_str() == Some("sheets.googleapis.com") {
             let _ = url.set_host(Some("www.googleapis.com"));
         }
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        api::go_to(&mut url, path, query);
         let described = api::described(NAME, &method, &url);
         let mut again = true;
         loop {

@@ -71,12 +71,7 @@ impl HubSpot {
         body: Option<&Json>,
     ) -> Result<Answer, Error> {
         let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        api::go_to(&mut url, path, query);
         let mut headers = HeaderMap::new();
         headers.insert("authorization", self.token.clone());
         let described = api::described(NAME, &method, &url);

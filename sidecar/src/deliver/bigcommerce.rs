@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::strategy::kind;
-use super::{Deliver, Failure, Job, Tools};
+use super::{account, Deliver, Failure, Job, Tools};
 use crate::api::Answer;
 use crate::bigcommerce::Store;
 
@@ -45,14 +45,10 @@ pub fn kinds(tools: &Arc<Tools>) -> Vec<Box<dyn Deliver>> {
 /// The store that a job's target is.
 fn store(tools: &Tools, job: &Job<'_>) -> Result<Store, Failure> {
     let target = job.target;
-    let wrong = |why: String| Failure::retry(format!("target \"{}\": {why}", target.name));
-    let reference = target
-        .secret
-        .as_deref()
-        .ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
-    let token = job.secrets.read(reference)?;
+    let token = account::secret(job, "the token")?;
     let client = tools.clients.of(target.allow_private).clone();
-    Store::new(&target.base_url, &token, client, target.timeout, tools.pace).map_err(wrong)
+    Store::new(&target.base_url, &token, client, target.timeout, tools.pace)
+        .map_err(|why| account::wrong(job, why))
 }
 
 /// What stands in an answer's envelope.

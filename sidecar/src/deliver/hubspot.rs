@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::account::Accounts;
 use super::strategy::kind;
 use super::{Deliver, Failure, Job, Tools};
 use crate::hubspot::{HubSpot, Pipeline};
@@ -44,26 +45,13 @@ struct Known {
 
 /// The account that a job's target is; the same one until the target is changed.
 fn account(tools: &Tools, job: &Job<'_>) -> Result<Arc<Account>, Failure> {
-    static ACCOUNTS: Mutex<Vec<(String, Arc<Account>)>> = Mutex::new(Vec::new());
+    static ACCOUNTS: Accounts<Account> = Accounts::new();
     let target = job.target;
-    let wrong = |why: String| Failure::retry(format!("target \"{}\": {why}", target.name));
-    let reference = target
-        .secret
-        .as_deref()
-        .ok_or_else(|| wrong("it names no secret; set it to where the token is".into()))?;
-    // The token is read each time: its file may have changed.
-    let token = job.secrets.read(reference)?;
-    let name = format!("{} {} {}", target.name, target.revision, super::fingerprint(&token));
-    let mut accounts = ACCOUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some((_, account)) = accounts.iter().find(|(known, _)| *known == name) {
-        return Ok(account.clone());
-    }
-    let client = tools.clients.of(target.allow_private).clone();
-    let api = HubSpot::new(&target.base_url, &token, client, target.timeout).map_err(wrong)?;
-    let account = Arc::new(Account { api, name: name.clone(), known: Mutex::default() });
-    let prefix = format!("{} ", target.name);
-    accounts.retain(|(known, _)| !known.starts_with(&prefix));
-    accounts.push((name, account.clone()));
+    let (account, _) = ACCOUNTS.of(job, "the token", |token, name| {
+        let client = tools.clients.of(target.allow_private).clone();
+        let api = HubSpot::new(&target.base_url, token, client, target.timeout)?;
+        Ok(Account { api, name: name.to_owned(), known: Mutex::default() })
+    })?;
     Ok(account)
 }
 

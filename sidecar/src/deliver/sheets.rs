@@ -4,11 +4,12 @@
 //! request that is done as a whole or not at all. What waits meanwhile goes with the next. Rows may be sorted and columns
 //! added by people in between: nothing is remembered from one time to the next.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{json, Value as Json};
 
+use super::account::Accounts;
 use super::batch::Batcher;
 use super::strategy::{kind, Operation, Upsert, UpsertByKey};
 use super::{Deliver, Failure, Job, System, Tools};
@@ -97,26 +98,12 @@ impl<P: params::Read> Upsert for Rows<P> {
 
 /// The service account that a job's target is, with a name that changes when its key does.
 fn account(tools: &Tools, job: &Job<'_>) -> Result<(Arc<Google>, String), Failure> {
-    static ACCOUNTS: Mutex<Vec<(String, Arc<Google>)>> = Mutex::new(Vec::new());
+    static ACCOUNTS: Accounts<Google> = Accounts::new();
     let target = job.target;
-    let wrong = |why: String| Failure::retry(format!("target \"{}\": {why}", target.name));
-    let reference = target.secret.as_deref().ok_or_else(|| {
-        wrong("it names no secret; set it to where the service account's JSON key is".into())
-    })?;
-    let key = job.secrets.read(reference)?;
-    let name = format!("{} {} {}", target.name, target.revision, super::fingerprint(&key));
-    let mut accounts = ACCOUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some((_, google)) = accounts.iter().find(|(known, _)| *known == name) {
-        return Ok((google.clone(), name));
-    }
-    let client = tools.clients.of(target.allow_private).clone();
-    let google =
-        Google::new(&target.base_url, &key, client, target.timeout, target.allow_private).map_err(wrong)?;
-    let google = Arc::new(google);
-    let prefix = format!("{} ", target.name);
-    accounts.retain(|(known, _)| !known.starts_with(&prefix));
-    accounts.push((name.clone(), google.clone()));
-    Ok((google, name))
+    ACCOUNTS.of(job, "the service account's JSON key", |key, _| {
+        let client = tools.clients.of(target.allow_private).clone();
+        Google::new(&target.base_url, key, client, target.timeout, target.allow_private)
+    })
 }
 
 async fn execute(
