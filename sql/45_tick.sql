@@ -1,4 +1,5 @@
--- 45_tick: everything that only time brings about. Any sidecar calls it, about every second.
+-- 45_tick: everything that only time brings about. Any sidecar calls it, about every second, in two parts: what asks rules waits for
+-- tables that others lock and for people's queries; what takes back leases must wait for nobody.
 
 -- When parts of the time work were done last: some are not for every second.
 -- Unlogged and not dumped: after a crash everything is done once.
@@ -100,8 +101,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  o      tradeflow.outbox;
-  fresh  jsonb;
+  o       tradeflow.outbox;
+  fresh   jsonb;
+  locked  text[] := '{}';
 begin
   due := 0;
   cancelled := 0;
@@ -113,10 +115,16 @@ begin
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
+    continue when o.rule = any (locked);
     begin
       -- Later steps follow from a step that was done: they are not asked again.
       fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key, o.subject, o.occurrence) end;
     exception when others then
+      -- A table that somebody alters, or a deadlock, passes: the timers of that rule have their turn at a later tick.
+      if sqlstate in ('55P03', '40P01') and o.run_at > tradeflow.now() - interval '1 hour' then
+        locked := locked || o.rule;
+        continue;
+      end if;
       update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
       perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
                                   format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
@@ -277,14 +285,14 @@ $$;
 comment on function tradeflow._compiles(tradeflow.rules) is 'Internal. Whether a rule compiles now.';
 
 
-create function tradeflow.tick() returns jsonb
+-- What waits for nobody but ourselves.
+create function tradeflow.tick_outbox() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
   rescue  record;
-  timers  record;
   swept   int;
   late    int;
   freed   int := 0;
@@ -296,7 +304,6 @@ begin
     return '{"busy": true}';
   end if;
   select * into rescue from tradeflow._rescue();
-  select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
   late := tradeflow._sweep_channels();
@@ -314,9 +321,7 @@ begin
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
   end if;
   done := jsonb_build_object(
-    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
-    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'swept', swept, 'partitions', tradeflow._partitions());
   perform tradeflow._tidy_incidents();
   perform tradeflow._report_unknown_kinds();
   -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
@@ -324,10 +329,55 @@ begin
   from tradeflow.watched_tables w
   where w.name = 'tradeflow.tasks'
     and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
-  if rescue.rescued + timers.due + late + freed > 0 then
+  if rescue.rescued + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
+end
+$$;
+comment on function tradeflow.tick_outbox() is
+  'The part of tick() that asks no rule: takes back ended leases, moves finished actions to the history, keeps its partitions. A sidecar calls the two parts apart, so that a rule whose question takes long holds up no lease. Returns what it did.';
+
+-- What asks rules: it reads tables that others lock, and takes as long as people's queries take.
+create function tradeflow.tick_rules() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set lock_timeout = '3s'
+as $$
+declare
+  timers     record;
+  rechecked  int := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    return '{"busy": true}';
+  end if;
+  select * into timers from tradeflow._wake_timers();
+  begin
+    rechecked := tradeflow._recheck_views();
+  exception when lock_not_available then
+    null;  -- all of it at the next tick
+  end;
+  if timers.due > 0 then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return jsonb_build_object(
+    'due', timers.due, 'cancelled', timers.cancelled, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', rechecked,
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing());
+end
+$$;
+comment on function tradeflow.tick_rules() is
+  'The part of tick() that asks rules: wakes due timers, asks views again, runs schedules, adds up incidents, pauses rules that keep failing. What is locked for more than 3 s is asked at a later tick. Returns what it did.';
+
+create function tradeflow.tick() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  of_rules jsonb := tradeflow.tick_rules();
+begin
+  -- What rules ended is swept at once.
+  return of_rules || tradeflow.tick_outbox();
 end
 $$;
 comment on function tradeflow.tick() is

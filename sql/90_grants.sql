@@ -59,7 +59,7 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
   tradeflow.clock, tradeflow.sidecars, tradeflow.target_health to tradeflow_executor;
 grant execute on function
   tradeflow.claim(text, int, interval, text[], jsonb), tradeflow.next_due(text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.tick_outbox(), tradeflow.tick_rules(), tradeflow.setting(text),
   tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 

@@ -165,8 +165,10 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
     }
-    background
-        .spawn(helpers.clone().run_until_cancelled_owned(tick::run(shared.clone(), config.tick_interval)));
+    for part in [tick::Part::Outbox, tick::Part::Rules] {
+        let ticking = tick::run(shared.clone(), config.tick_interval, part);
+        background.spawn(helpers.clone().run_until_cancelled_owned(ticking));
+    }
     background.spawn(helpers.clone().run_until_cancelled_owned(heartbeat::run(shared.clone())));
     let presence = presence::run(shared.clone(), config.concurrency);
     background.spawn(helpers.clone().run_until_cancelled_owned(presence));

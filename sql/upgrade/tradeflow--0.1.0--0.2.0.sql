@@ -377,6 +377,8 @@ begin
 end
 $$;
 
+select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin or paused_at is not null');
+
 comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
 
 comment on column tradeflow.action_kinds.delivery is
@@ -384,6 +386,8 @@ comment on column tradeflow.action_kinds.delivery is
 
 comment on column tradeflow.action_kinds.params is
   'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
+
+comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; dumped only while it is paused.';
 
 comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
 
@@ -2624,7 +2628,10 @@ begin
     said := null;
     begin
       fired := tradeflow._run_schedule(due.rule);
-    exception when others then
+    exception
+    when lock_not_available or deadlock_detected then
+      continue;  -- somebody alters what it reads; it stays due
+    when others then
       fired := null;
       said := sqlerrm;
       insert into tradeflow.incidents (kind, rule, message, hint, sqlstate)
@@ -2861,11 +2868,17 @@ as $$
 declare
   good     bigint[];
   targets  text[];
+  bad      record;
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
   elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
-    raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
+    select u.id, case when jsonb_typeof(u.r) <> 'object' then 'of type ' || jsonb_typeof(u.r) else pg_size_pretty(pg_column_size(u.r)::bigint) end as what
+    into bad
+    from unnest(ids, results) u(id, r)
+    where jsonb_typeof(u.r) <> 'object' or pg_column_size(u.r) > 4194304 limit 1;
+    raise exception 'the result of action % is %; it must be a JSON object of at most 4 MB', bad.id, bad.what
+      using errcode = 'invalid_parameter_value', hint = 'the whole call was refused: complete the other actions without this one.';
   end if;
   perform tradeflow._remember(ids, attempts, results);
   select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
@@ -2926,6 +2939,9 @@ as $$
 declare
   o tradeflow.outbox;
 begin
+  -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
+  error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
+  retry_after := least(retry_after, interval '1 day');
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
@@ -2960,7 +2976,7 @@ end
 $$;
 
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. Of the error the first 10,000 characters are kept. outcome: retry (again after backoff, at least retry_after, of which a day at most counts; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
 language plpgsql security definer
@@ -3923,8 +3939,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  o      tradeflow.outbox;
-  fresh  jsonb;
+  o       tradeflow.outbox;
+  fresh   jsonb;
+  locked  text[] := '{}';
 begin
   due := 0;
   cancelled := 0;
@@ -3936,10 +3953,16 @@ begin
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
+    continue when o.rule = any (locked);
     begin
       -- Later steps follow from a step that was done: they are not asked again.
       fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key, o.subject, o.occurrence) end;
     exception when others then
+      -- A table that somebody alters, or a deadlock, passes: the timers of that rule have their turn at a later tick.
+      if sqlstate in ('55P03', '40P01') and o.run_at > tradeflow.now() - interval '1 hour' then
+        locked := locked || o.rule;
+        continue;
+      end if;
       update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
       perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
                                   format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
@@ -4075,14 +4098,13 @@ begin
 end
 $$;
 
-create or replace function tradeflow.tick() returns jsonb
+create function tradeflow.tick_outbox() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
   rescue  record;
-  timers  record;
   swept   int;
   late    int;
   freed   int := 0;
@@ -4094,7 +4116,6 @@ begin
     return '{"busy": true}';
   end if;
   select * into rescue from tradeflow._rescue();
-  select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
   late := tradeflow._sweep_channels();
@@ -4112,9 +4133,7 @@ begin
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
   end if;
   done := jsonb_build_object(
-    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
-    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'swept', swept, 'partitions', tradeflow._partitions());
   perform tradeflow._tidy_incidents();
   perform tradeflow._report_unknown_kinds();
   -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
@@ -4122,10 +4141,56 @@ begin
   from tradeflow.watched_tables w
   where w.name = 'tradeflow.tasks'
     and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
-  if rescue.rescued + timers.due + late + freed > 0 then
+  if rescue.rescued + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
+end
+$$;
+
+comment on function tradeflow.tick_outbox() is
+  'The part of tick() that asks no rule: takes back ended leases, moves finished actions to the history, keeps its partitions. A sidecar calls the two parts apart, so that a rule whose question takes long holds up no lease. Returns what it did.';
+
+create function tradeflow.tick_rules() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set lock_timeout = '3s'
+as $$
+declare
+  timers     record;
+  rechecked  int := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    return '{"busy": true}';
+  end if;
+  select * into timers from tradeflow._wake_timers();
+  begin
+    rechecked := tradeflow._recheck_views();
+  exception when lock_not_available then
+    null;  -- all of it at the next tick
+  end;
+  if timers.due > 0 then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return jsonb_build_object(
+    'due', timers.due, 'cancelled', timers.cancelled, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', rechecked,
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing());
+end
+$$;
+
+comment on function tradeflow.tick_rules() is
+  'The part of tick() that asks rules: wakes due timers, asks views again, runs schedules, adds up incidents, pauses rules that keep failing. What is locked for more than 3 s is asked at a later tick. Returns what it did.';
+
+create or replace function tradeflow.tick() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  of_rules jsonb := tradeflow.tick_rules();
+begin
+  -- What rules ended is swept at once.
+  return of_rules || tradeflow.tick_outbox();
 end
 $$;
 
@@ -5824,6 +5889,23 @@ create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependenc
 
 alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
 
+create function tradeflow._kind_restored() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.action_kinds k set paused_at = new.paused_at, paused_reason = new.paused_reason where k.name = new.name and k.builtin;
+  return case when not found then new end;
+end
+$$;
+
+comment on function tradeflow._kind_restored() is 'Internal. Pauses a kind that is there already as a dump says.';
+
+create trigger action_kinds_restored before insert on tradeflow.action_kinds
+  for each row when (new.builtin and new.paused_at is not null) execute function tradeflow._kind_restored();
+
+alter table tradeflow.action_kinds enable always trigger action_kinds_restored;
+
 grant usage on schema tradeflow to public;
 
 revoke execute on all functions in schema tradeflow from public;
@@ -5887,7 +5969,7 @@ grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, trad
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[], jsonb), tradeflow.next_due(text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.tick_outbox(), tradeflow.tick_rules(), tradeflow.setting(text),
   tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 

@@ -12,3 +12,4 @@ mod meanwhile;
 mod scene;
 mod sheets;
 mod storefront;
+mod table;
