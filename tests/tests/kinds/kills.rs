@@ -118,7 +118,7 @@ async fn what_a_store_was_told_is_told_once() {
         ),
         case(
             "bigcommerce.create_company",
-            json!({"name": "Killed Ltd", "admin": {"first_name": "K", "last_name": "L", "email": "k@killed.example"}}),
+            json!({"name": "Killed Ltd", "admin": {"first_name": "K", "last_name": "L", "email": "k@killed.example"}, "address": {"country": "GB"}}),
             "POST",
             b2b("companies".into()),
         ),
