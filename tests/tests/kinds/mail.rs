@@ -13,7 +13,7 @@ async fn done(db: &Database, count: i64) {
 
 #[tokio::test]
 async fn suppressed_addresses_and_those_who_had_enough_get_none() {
-    let (db, sink) = (Database::with_extension().await, MailSink::start());
+    let (db, mut sink) = (Database::with_extension().await, MailSink::start());
     let params = json!({"to": "{{ facts.recipient }}", "cc": "Boss@example.com", "subject": "s", "text": "t", "topic": "reminders",
         "at_most": {"count": 2, "within": "1 day"}, "unsubscribe": "https://shop.example.com/bye"});
     watch_jobs(&db, &Target::smtp(sink.url()), "email", &params.to_string()).await;

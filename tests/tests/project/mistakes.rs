@@ -127,7 +127,7 @@ async fn an_action_without_the_target_it_needs_is_found() {
         &rule("'email'", "null, '{\"to\": \"a@example.com\", \"subject\": \"x\", \"text\": \"x\"}'"),
     );
     assert!(
-        said.contains("rules/zz.sql:2:")
+        said.contains("rules/zz.sql:3:3: ")
             && said.contains("kind \"email\" needs a target of system smtp")
             && said.contains("\"smtp\""),
         "{said}"
