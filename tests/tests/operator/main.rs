@@ -4,7 +4,6 @@ mod dead;
 mod health;
 mod incidents;
 mod insight;
-mod kinds;
 mod metrics;
 mod outbox;
 mod rules;
