@@ -23,6 +23,31 @@ async fn a_syntax_error_has_a_file_a_line_and_a_caret() {
 }
 
 #[tokio::test]
+async fn mistakes_are_json_where_that_is_asked_for() {
+    let shop = Shop::new().await;
+    shop.write("rules/a.sql", "select 1;\n\ninsert into tradeflow.rules (name) valuse ('x');\n");
+    for command in ["plan", "apply"] {
+        let said = shop.run([command, "--json"]);
+        assert_eq!(said.code, 1);
+        let problem = &said.json()["error"]["problems"][0];
+        assert_eq!(
+            (&problem["place"]["file"], &problem["place"]["line"]),
+            (&"rules/a.sql".into(), &3.into()),
+            "{problem}"
+        );
+        assert!(problem["message"].as_str().is_some_and(|m| m.contains("syntax error")), "{problem}");
+    }
+    shop.remove("rules/a.sql");
+    let said = shop.run(["recipe", "add", "quote_to_dela", "--json"]);
+    assert_eq!(said.code, 1);
+    let error = &said.json()["error"];
+    assert!(
+        error["message"].as_str().is_some_and(|m| m.contains("did you mean \"quote_to_deal\"?")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn an_error_in_a_condition_or_a_query_is_found_in_the_file() {
     let shop = Shop::new().await;
     let said = refused(
