@@ -285,9 +285,9 @@ mod tests {
             if !["true", "false"].contains(repeatable) {
                 continue;
             }
-            if let (Some(name), Some(system), Some(delivery)) =
-                (quoted(name), quoted(system), quoted(delivery))
-            {
+            // Null: it may have a target, and needs none.
+            let system = if *system == "null" { Some("none".to_owned()) } else { quoted(system) };
+            if let (Some(name), Some(system), Some(delivery)) = (quoted(name), system, quoted(delivery)) {
                 kinds.insert(name, (system, delivery));
             }
         }
