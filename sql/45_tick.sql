@@ -10,7 +10,7 @@ create unlogged table tradeflow.upkeep (
 );
 alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 200);
 comment on table tradeflow.upkeep is 'What tick() does not do every second.';
-comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago. settled: noting incidents that mended themselves. noted: forgetting incidents noted long ago. partitions: when another transaction was last in the way of them.';
 comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
 comment on column tradeflow.upkeep.done_at is 'When it was done last.';
 comment on column tradeflow.upkeep.took is 'How long it took: it is done the more seldom the longer it takes.';
@@ -139,52 +139,98 @@ $$;
 comment on function tradeflow._wake_timers() is 'Internal. Makes due timers ready, or cancels them when the answer is no longer yes.';
 
 
+-- How many days of something are kept.
+create function tradeflow._days(setting text, otherwise int) returns int
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce((select s.value::int from tradeflow.settings s where s.name = _days.setting and s.value ~ '^[0-9]{1,5}$'), otherwise)
+$$;
+comment on function tradeflow._days(text, int) is 'Internal. A setting that is a number of days.';
+
 -- The partition for tomorrow; days past their retention go. The default partition keeps a database working whose tick()
 -- nobody called. Rows are never moved: those of the first day stay in it.
+--
+-- Attaching and dropping lock the whole table for a moment. Behind a transaction that read it and is still open (a dump, a
+-- forgotten session) that moment would last, and every completion, and every sync that logs its changes, would queue behind
+-- it. So it is given up after a blink, and tried again a minute later: there is a day of time for it.
 create function tradeflow._partitions() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '50ms'
 as $$
 declare
   parent  record;
   day     date;
   part    text;
   free    boolean;
+  fresh   int;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
+  if exists (select from tradeflow.upkeep u where u.task = 'partitions' and u.done_at > clock_timestamp() - interval '1 minute') then
+    return 0;
+  end if;
   for parent in
-    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
+    select p.name, p.at_column, tradeflow._days(p.setting, p.days) as keep
     from (values ('outbox_history', 'finished_at', 'history_days', 90),
                  ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
-    -- of an action be lost.
-    day := today + 1;
-    part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-    if to_regclass('tradeflow.' || part) is null then
-      execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
-      if free then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
-        made := made + 1;
+    begin
+      fresh := 0;
+      -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
+      -- of an action be lost.
+      day := today + 1;
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('tradeflow.' || part) is null then
+        execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
+        if free then
+          execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+          execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                         parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+          execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+          fresh := 1;
+        end if;
       end if;
-    end if;
-    for part in
-      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = ('tradeflow.' || parent.name)::regclass
-        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
-        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
-    loop
-      execute format('drop table tradeflow.%I', part);
-    end loop;
+      for part in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = ('tradeflow.' || parent.name)::regclass
+          and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+          and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+      loop
+        execute format('drop table tradeflow.%I', part);
+      end loop;
+      made := made + fresh;
+    exception when lock_not_available then
+      perform tradeflow._is_due('partitions', '0');
+    end;
   end loop;
   return made;
 end
 $$;
 comment on function tradeflow._partitions() is 'Internal. Makes the next day of outbox_history and change_log, drops those past settings history_days and change_log_days.';
+
+
+-- Incidents of which nothing is left to do; and those noted so long ago that what they tell of has left the history too.
+create function tradeflow._tidy_incidents() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._is_due('settled', '5 seconds') then
+    update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+    where i.kind = 'breaker_open' and i.acked_at is null
+      and exists (select from tradeflow.target_states s where s.target = i.subject and s.breaker = 'closed');
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'settled';
+  end if;
+  if tradeflow._is_due('noted', '1 hour') then
+    delete from tradeflow.incidents i
+    where i.acked_at < clock_timestamp() - make_interval(days => tradeflow._days('history_days', 90));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'noted';
+  end if;
+end
+$$;
+comment on function tradeflow._tidy_incidents() is 'Internal. Part of tick(): notes incidents of breakers that closed, and forgets those noted before the history begins.';
 
 
 -- Statements only append incidents, so that syncs never wait for each other; here the same ones become one.
@@ -271,6 +317,7 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+  perform tradeflow._tidy_incidents();
   perform tradeflow._report_unknown_kinds();
   -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
   perform tradeflow._check_watch(w.name)
