@@ -15,7 +15,7 @@ create table tradeflow.action_kinds (
 select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin or paused_at is not null');
 comment on table tradeflow.action_kinds is 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
 comment on column tradeflow.action_kinds.name is 'What actions.kind says.';
-comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+comment on column tradeflow.action_kinds.system is 'The system its target must be of. none: it has no target. NULL: it may have one, of any system.';
 comment on column tradeflow.action_kinds.delivery is
   'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
 comment on column tradeflow.action_kinds.repeatable is 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';

@@ -134,11 +134,13 @@ begin
   if kind.system = 'none' and new.target is not null then
     raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
       using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif kind.system <> 'none' and new.target is null then
+    raise exception 'action % of rule "%": kind "%" needs a target of system %', new.step, new.rule, new.kind, kind.system
+      using errcode = 'invalid_parameter_value', hint = tradeflow._targets_of(kind.system);
   elsif its_system is not null and kind.system is not null and its_system <> kind.system then
     raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
       using errcode = 'invalid_parameter_value',
-            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
-                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
+            hint = tradeflow._targets_of(kind.system);
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
@@ -154,7 +156,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
+COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, target, parameters and templates of an action. Errors: 22023 unknown kind or parameter, no target or one of another system, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
 CREATE FUNCTION tradeflow._actions_valid() RETURNS trigger
     LANGUAGE plpgsql
@@ -1166,15 +1168,6 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._count_running(targets text[]) IS 'Internal. Sets target_states.running of these targets to what runs.';
 
-CREATE FUNCTION tradeflow._days(setting text, otherwise integer) RETURNS integer
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-  select coalesce((select s.value::int from tradeflow.settings s where s.name = _days.setting and s.value ~ '^[0-9]{1,5}$'), otherwise)
-$_$;
-
-COMMENT ON FUNCTION tradeflow._days(setting text, otherwise integer) IS 'Internal. A setting that is a number of days.';
-
 CREATE FUNCTION tradeflow._ddl_ended() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1224,20 +1217,6 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._ddl_ended() IS 'Internal. After a command that makes, alters, renames or drops tables: watches the watched names again, and asks the rules concerned whether they still compile. Never fails the command.';
-
-CREATE FUNCTION tradeflow._decided(ids bigint[]) RETURNS void
-    LANGUAGE sql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
-  where i.acked_at is null and i.outbox_id = any (ids) and i.kind in ('dead_action', 'uncertain_action', 'timer_error');
-  -- A burst or a loop is told once for all that it held.
-  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
-  where i.acked_at is null and i.kind in ('held_burst', 'held_loop') and cardinality(ids) > 0
-    and not exists (select from tradeflow.outbox o where o.state = 'held' and o.rule = i.rule);
-$$;
-
-COMMENT ON FUNCTION tradeflow._decided(ids bigint[]) IS 'Internal. Notes the incidents about these actions, and those about held ones of which none is left.';
 
 CREATE FUNCTION tradeflow._definition(r tradeflow.rules) RETURNS text
     LANGUAGE sql STABLE
@@ -1298,17 +1277,25 @@ CREATE FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params json
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  its_key  text := coalesce(nullif(params ->> 'key', ''), format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  -- A fact that is empty is nobody: an empty address would be that of every customer whose token names none.
+  customer bigint := nullif(btrim(params ->> 'customer_id'), '')::bigint;
+  company  bigint := nullif(btrim(params ->> 'company_id'), '')::bigint;
+  address  text := nullif(btrim(params ->> 'email'), '');
   made     bigint;
 begin
   if params -> 'remove' in ('true', '"true"') then
     delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
     return jsonb_build_object('key', its_key, 'removed', made is not null);
   end if;
+  if num_nonnulls(customer, company, address) = 0 then
+    raise exception 'params: customer_id, company_id and email are empty; for whom is the message?' using errcode = 'invalid_parameter_value';
+  elsif coalesce(btrim(params ->> 'text'), '') = '' then
+    raise exception 'params.text: it is empty; what is to be shown?' using errcode = 'invalid_parameter_value';
+  end if;
   insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
   values (
-    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
-    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    its_key, customer, company, address, params ->> 'page', coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
     coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
   on conflict (key) do update
     set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
@@ -1319,7 +1306,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) IS 'Internal. Kind storefront_message: stores the message, or takes it away.';
+COMMENT ON FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) IS 'Internal. Kind storefront_message: stores the message, or takes it away. Errors: 22023 a message for nobody, or without text.';
 
 CREATE FUNCTION tradeflow._do_task(o tradeflow.outbox, params jsonb) RETURNS jsonb
     LANGUAGE sql
@@ -1802,25 +1789,21 @@ $$;
 COMMENT ON FUNCTION tradeflow._lock_states(targets text[]) IS 'Internal. Locks the states of these targets until the end of the transaction; a missing one is made, with what runs counted.';
 
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  made int;
-begin
-  update tradeflow.outbox o
-  set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
-                   when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
-      run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
-      parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
-  where o.id = any (_make_ready.ids);
-  get diagnostics made = row_count;
-  if made > 0 then
-    perform tradeflow._decided(_make_ready.ids);
-    perform pg_notify('tradeflow', '');
-  end if;
-  return made;
-end
+  with again as (
+    update tradeflow.outbox o
+    set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
+                     when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+        run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
+        parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+    where o.id = any (ids)
+    returning 1
+  ), told as (
+    select pg_notify('tradeflow', '') where exists (select from again)
+  )
+  select count(*)::int from again left join told on true
 $$;
 
 COMMENT ON FUNCTION tradeflow._make_ready(ids bigint[]) IS 'Internal. Makes resting actions ready again, or waiting when their time has not come.';
@@ -1942,9 +1925,9 @@ begin
       last_failed_at = case when transient or throttled is not null then now else s.last_failed_at end
   where s.target = t.name;
   if opens and was.breaker = 'closed' then
-    insert into tradeflow.incidents (kind, subject, message, detail, hint)
-    values ('breaker_open', t.name, format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
-            _not_answered.error, format('it goes on by itself when the target answers, and this is noted then. It is mended already: tradeflow targets resume %s', t.name));
+    insert into tradeflow.incidents (kind, message, detail, hint)
+    values ('breaker_open', format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
+            _not_answered.error, 'it goes on by itself when the target answers. tradeflow.target_states says how it is.');
   end if;
 end
 $$;
@@ -2153,53 +2136,42 @@ COMMENT ON FUNCTION tradeflow._park(channel tradeflow.channels, now timestamp wi
 CREATE FUNCTION tradeflow._partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '50ms'
     AS $_$
 declare
   parent  record;
   day     date;
   part    text;
   free    boolean;
-  fresh   int;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
-  if exists (select from tradeflow.upkeep u where u.task = 'partitions' and u.done_at > clock_timestamp() - interval '1 minute') then
-    return 0;
-  end if;
   for parent in
-    select p.name, p.at_column, tradeflow._days(p.setting, p.days) as keep
+    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
     from (values ('outbox_history', 'finished_at', 'history_days', 90),
                  ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    begin
-      fresh := 0;
-      -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
-      -- of an action be lost.
-      day := today + 1;
-      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-      if to_regclass('tradeflow.' || part) is null then
-        execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
-        if free then
-          execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-          execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                         parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-          execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
-          fresh := 1;
-        end if;
+    -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
+    -- of an action be lost.
+    day := today + 1;
+    part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+    if to_regclass('tradeflow.' || part) is null then
+      execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
+      if free then
+        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+        execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+        made := made + 1;
       end if;
-      for part in
-        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = ('tradeflow.' || parent.name)::regclass
-          and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
-          and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
-      loop
-        execute format('drop table tradeflow.%I', part);
-      end loop;
-      made := made + fresh;
-    exception when lock_not_available then
-      perform tradeflow._is_due('partitions', '0');
-    end;
+    end if;
+    for part in
+      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = ('tradeflow.' || parent.name)::regclass
+        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+    loop
+      execute format('drop table tradeflow.%I', part);
+    end loop;
   end loop;
   return made;
 end
@@ -2480,20 +2452,6 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._require_reader(r tradeflow.rules) IS 'Internal. Errors: 42501 unless the caller may see what the rule sees.';
-
-CREATE FUNCTION tradeflow._require_target(target text) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  if not exists (select from tradeflow.targets t where t.name = _require_target.target) then
-    raise exception 'there is no target "%"', _require_target.target
-      using errcode = 'undefined_object', hint = 'targets: ' || coalesce((select string_agg(t.name, ', ' order by t.name) from tradeflow.targets t), 'none');
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION tradeflow._require_target(target text) IS 'Internal. An error if there is no such target, with those there are.';
 
 CREATE FUNCTION tradeflow._rescue() RETURNS TABLE(rescued integer, uncertain integer)
     LANGUAGE plpgsql
@@ -3142,8 +3100,18 @@ CREATE FUNCTION tradeflow._targets_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  problem text;
 begin
   if tg_op <> 'DELETE' then
+    select format('action %s of rule "%s" is of kind "%s", and needs one of system %s', a.step, a.rule, a.kind, k.system) into problem
+    from tradeflow.actions a join tradeflow.action_kinds k on k.name = a.kind
+    where a.target = new.name and k.system <> new.system and not tradeflow._restoring()
+    order by a.rule, a.step limit 1;
+    if found then
+      raise exception 'target "%" is of system %, but %', new.name, new.system, problem
+        using errcode = 'invalid_parameter_value', hint = 'Give the target another name, or change the action first.';
+    end if;
     insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
@@ -3154,7 +3122,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
+COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss, or another system under its name. Errors: 22023.';
 
 CREATE FUNCTION tradeflow._targets_limited() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3171,6 +3139,17 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._targets_limited() IS 'Internal. Applies changed limits of a target at once.';
+
+CREATE FUNCTION tradeflow._targets_of(system text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce('there is ' || string_agg(format('"%s"', t.name), ', ' order by t.name),
+                  format('insert one into tradeflow.targets with system ''%s''.', _targets_of.system))
+  from tradeflow.targets t where t.system = _targets_of.system
+$$;
+
+COMMENT ON FUNCTION tradeflow._targets_of(system text) IS 'Internal. The hint of an action without the target it needs: which there are, or what to insert.';
 
 CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
     LANGUAGE plpgsql
@@ -3223,27 +3202,6 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._templates_before_write() IS 'Internal. Rejects a mail template that does not compile. Errors: 42601.';
 
-CREATE FUNCTION tradeflow._tidy_incidents() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  if tradeflow._is_due('settled', '5 seconds') then
-    update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
-    where i.kind = 'breaker_open' and i.acked_at is null
-      and exists (select from tradeflow.target_states s where s.target = i.subject and s.breaker = 'closed');
-    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'settled';
-  end if;
-  if tradeflow._is_due('noted', '1 hour') then
-    delete from tradeflow.incidents i
-    where i.acked_at < clock_timestamp() - make_interval(days => tradeflow._days('history_days', 90));
-    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'noted';
-  end if;
-end
-$$;
-
-COMMENT ON FUNCTION tradeflow._tidy_incidents() IS 'Internal. Part of tick(): notes incidents of breakers that closed, and forgets those noted before the history begins.';
-
 CREATE FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) RETURNS double precision
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3287,21 +3245,6 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._truncated() IS 'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled, and views are asked about all their members.';
-
-CREATE FUNCTION tradeflow._try_again(target text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  update tradeflow.target_states s
-  set throttled_until = null, retry_at = case when s.breaker = 'open' then clock_timestamp() else s.retry_at end
-  where s.target = _try_again.target
-    and (s.throttled_until > clock_timestamp() or (s.breaker = 'open' and s.retry_at > clock_timestamp()));
-  return found;
-end
-$$;
-
-COMMENT ON FUNCTION tradeflow._try_again(target text) IS 'Internal. Ends a target''s throttling and lets its open breaker try now. False: there was neither.';
 
 CREATE FUNCTION tradeflow._unpark_rule() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3480,22 +3423,16 @@ $$;
 COMMENT ON FUNCTION tradeflow.backtest(rule text, since timestamp with time zone, until timestamp with time zone) IS 'Replays the logged changes of a rule''s table (watched with log => true) through the rule as it is now, and compares with what it fired then. difference: same; added (fires in the replay only); missing (fired then, not in the replay); error. A query reads the other tables as they are now. Silent changes are left out. The caller must be a member of the rule''s owner. Errors: 42704 no such rule, 0A000 no row rule, 55000 not logged.';
 
 CREATE FUNCTION tradeflow.cancel(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  mine bigint[] := array(
+  select tradeflow._archive(array(
     select o.id from tradeflow.outbox o
-    where o.id = any (cancel.ids) and o.state in ('ready', 'waiting', 'held', 'dead', 'uncertain', 'shadow')
-    order by o.id for update);
-begin
-  perform tradeflow._archive(mine, 'cancelled', coalesce(cancel.reason, 'cancelled by ' || session_user));
-  perform tradeflow._decided(mine);
-  return cardinality(mine);
-end
+    where o.id = any (ids) and o.state in ('ready', 'waiting', 'held', 'dead', 'uncertain', 'shadow')
+    order by o.id for update), 'cancelled', coalesce(reason, 'cancelled by ' || session_user))
 $$;
 
-COMMENT ON FUNCTION tradeflow.cancel(ids bigint[], reason text) IS 'Cancels actions that are not running; they move to the history with the reason, and their incidents are noted. Returns how many.';
+COMMENT ON FUNCTION tradeflow.cancel(ids bigint[], reason text) IS 'Cancels actions that are not running; they move to the history with the reason. Returns how many.';
 
 CREATE FUNCTION tradeflow.cancel(id bigint, reason text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE sql
@@ -3706,20 +3643,13 @@ $$;
 COMMENT ON FUNCTION tradeflow.decide(id bigint, outcome text, note text) IS 'Decides a task. False: somebody did already, and that stays. Errors: 42704 no such task, 22023 an outcome that is none of its options.';
 
 CREATE FUNCTION tradeflow.discard_held(rule text DEFAULT NULL::text, ids bigint[] DEFAULT NULL::bigint[]) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  mine bigint[] := array(
+  select tradeflow._archive(array(
     select o.id from tradeflow.outbox o
-    where o.state = 'held' and (discard_held.rule is null or o.rule = discard_held.rule)
-      and (discard_held.ids is null or o.id = any (discard_held.ids))
-    order by o.id for update);
-begin
-  perform tradeflow._archive(mine, 'cancelled', 'discarded by ' || session_user);
-  perform tradeflow._decided(mine);
-  return cardinality(mine);
-end
+    where o.state = 'held' and (discard_held.rule is null or o.rule = discard_held.rule) and (ids is null or o.id = any (ids))
+    order by o.id for update), 'cancelled', 'discarded by ' || session_user)
 $$;
 
 COMMENT ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) IS 'Cancels held actions: of one rule, of these ids, or all. Returns how many.';
@@ -4137,7 +4067,11 @@ begin
     if reason is null and may_mail.most is not null then
       -- Two mails to one address at the same moment are counted one after the other.
       perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      -- What is dead was not sent, and is counted anew should it be retried.
+      delete from tradeflow.mail_sends m
+      where m.address = one and m.topic = may_mail.topic
+        and (m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day')
+             or exists (select from tradeflow.outbox o where o.id = m.outbox_id and o.state = 'dead'));
       if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
         if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
           reason := format('had %s within %s', may_mail.most, may_mail.period);
@@ -4268,7 +4202,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
-    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
   end if;
   return false;
 end
@@ -4304,8 +4238,9 @@ begin
   where t.name = pause_target.target and t.paused_at is null;
   if found then
     return true;
+  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
+    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
   end if;
-  perform tradeflow._require_target(pause_target.target);
   return false;
 end
 $$;
@@ -4405,7 +4340,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
-    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
   end if;
   return false;
 end
@@ -4437,22 +4372,20 @@ CREATE FUNCTION tradeflow.resume_target(target text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  resumed boolean;
 begin
   update tradeflow.targets t set paused_at = null, paused_reason = null
   where t.name = resume_target.target and t.paused_at is not null;
-  resumed := found;
-  perform tradeflow._require_target(resume_target.target);
-  resumed := tradeflow._try_again(resume_target.target) or resumed;
-  if resumed then
+  if found then
     perform pg_notify('tradeflow', '');
+    return true;
+  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
+    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
   end if;
-  return resumed;
+  return false;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.resume_target(target text) IS 'Goes on with a target that is paused, that asked not to be called for a while, or whose circuit breaker is open: then one action tries at once. Actions that were told to wait keep their own time: retry() does not wait. False: it was stopped by none of these. Errors: 42704 no such target.';
+COMMENT ON FUNCTION tradeflow.resume_target(target text) IS 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
 
 CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -4464,7 +4397,7 @@ CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     order by o.id for update))
 $$;
 
-COMMENT ON FUNCTION tradeflow.retry(ids bigint[]) IS 'Executes dead, uncertain or held actions again, and retrying ones at once; a last attempt is granted where none was left. An uncertain mail may arrive twice: look first. Their incidents are noted. Returns how many.';
+COMMENT ON FUNCTION tradeflow.retry(ids bigint[]) IS 'Executes dead, uncertain or held actions again, and retrying ones at once; a last attempt is granted where none was left. An uncertain mail may arrive twice: look first. Returns how many.';
 
 CREATE FUNCTION tradeflow.retry(id bigint) RETURNS boolean
     LANGUAGE sql
@@ -4666,7 +4599,6 @@ begin
     'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
     'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
     'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
-  perform tradeflow._tidy_incidents();
   perform tradeflow._report_unknown_kinds();
   -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
   perform tradeflow._check_watch(w.name)
@@ -4772,7 +4704,7 @@ begin
   select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
   from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
   if stopped is null then
-    select format('kind "%s", which is paused (%s): tradeflow kinds resume %1$s', k.name, coalesce(k.paused_reason, 'no reason given')) into stopped
+    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
     from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
   end if;
   if stopped is null then
@@ -4951,7 +4883,7 @@ COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar c
 
 COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
 
-COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
+COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of. none: it has no target. NULL: it may have one, of any system.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
 
@@ -5336,7 +5268,7 @@ CREATE TABLE tradeflow.incidents (
     CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text, 'sync_error'::text, 'sync_rejected'::text, 'sync_held'::text, 'hook_refused'::text])))
 );
 
-COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same. It is noted by ack(), and when what it tells of is decided: the action retried or cancelled, what is held released or discarded, the target''s breaker closed. Noted ones are kept as long as the history (setting history_days); open ones until a person acts.';
+COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
@@ -5346,7 +5278,7 @@ COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
 COMMENT ON COLUMN tradeflow.incidents.source IS 'The table whose row it happened for.';
 
-COMMENT ON COLUMN tradeflow.incidents.subject IS 'The key of the (first) row it happened for; of breaker_open the target.';
+COMMENT ON COLUMN tradeflow.incidents.subject IS 'The key of the (first) row it happened for.';
 
 COMMENT ON COLUMN tradeflow.incidents.outbox_id IS 'The action concerned.';
 
@@ -5448,7 +5380,7 @@ CREATE TABLE tradeflow.mail_sends (
     sent_at timestamp with time zone NOT NULL
 );
 
-COMMENT ON TABLE tradeflow.mail_sends IS 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+COMMENT ON TABLE tradeflow.mail_sends IS 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period, and those of dead actions, go when the address is asked about again.';
 
 COMMENT ON COLUMN tradeflow.mail_sends.outbox_id IS 'The action.';
 
@@ -6217,7 +6149,7 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_t
 
 COMMENT ON TABLE tradeflow.upkeep IS 'What tick() does not do every second.';
 
-COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago. settled: noting incidents that mended themselves. noted: forgetting incidents noted long ago. partitions: when another transaction was last in the way of them.';
+COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
 
 COMMENT ON COLUMN tradeflow.upkeep.from_at IS 'leases: those that ended before were dealt with.';
 
@@ -6414,8 +6346,6 @@ CREATE INDEX change_log_default_source_subject_idx ON tradeflow.change_log_defau
 
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
 
-CREATE INDEX incidents_outbox ON tradeflow.incidents USING btree (outbox_id) WHERE ((acked_at IS NULL) AND (outbox_id IS NOT NULL));
-
 CREATE INDEX ledger_entries_open ON tradeflow.ledger_entries USING btree (account) WHERE ((settled_at IS NULL) AND (sent_at IS NOT NULL));
 
 CREATE INDEX links_other ON tradeflow.links USING btree (target, object, other_id);
@@ -6556,7 +6486,7 @@ CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EA
 
 CREATE TRIGGER targets_a_valid BEFORE INSERT OR UPDATE ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_valid();
 
-CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
+CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name, system ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
 
 CREATE TRIGGER targets_limited AFTER UPDATE ON tradeflow.targets FOR EACH ROW WHEN (((((old.rate_limit IS DISTINCT FROM new.rate_limit) OR (old.rate_period IS DISTINCT FROM new.rate_period)) OR (old.burst IS DISTINCT FROM new.burst)) OR (old.concurrency IS DISTINCT FROM new.concurrency))) EXECUTE FUNCTION tradeflow._targets_limited();
 
@@ -6706,11 +6636,7 @@ REVOKE ALL ON FUNCTION tradeflow._count_health() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._count_running(targets text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._days(setting text, otherwise integer) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION tradeflow._ddl_ended() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION tradeflow._decided(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) TO tradeflow_author;
@@ -6823,9 +6749,6 @@ GRANT ALL ON FUNCTION tradeflow._require_member(owner name, rule text) TO tradef
 
 REVOKE ALL ON FUNCTION tradeflow._require_reader(r tradeflow.rules) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._require_target(target text) FROM PUBLIC;
-GRANT ALL ON FUNCTION tradeflow._require_target(target text) TO tradeflow_operator;
-
 REVOKE ALL ON FUNCTION tradeflow._rescue() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._resolve_incidents(kind text, rule text, source text) FROM PUBLIC;
@@ -6888,18 +6811,16 @@ REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._targets_limited() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._targets_of(system text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._targets_of(system text) TO tradeflow_author;
+
 REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._tidy_incidents() FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION tradeflow._try_again(target text) FROM PUBLIC;
-GRANT ALL ON FUNCTION tradeflow._try_again(target text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow._unpark_rule() FROM PUBLIC;
 
@@ -7202,7 +7123,6 @@ GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_sync;
 GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
-GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;
 
 GRANT SELECT,DELETE ON TABLE tradeflow.tasks TO tradeflow_operator;

@@ -33,6 +33,7 @@ use crate::sync::{self, hooks};
 use crate::tls;
 use crate::trace;
 
+mod begin;
 pub(crate) mod catalog;
 pub(crate) mod claim;
 pub(crate) mod context;
@@ -115,7 +116,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let kinds = kinds(config, &pool, &worker)?;
     trace::start(config)?;
     let health = Arc::new(Health::default());
-    let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
+    let Some(catalog) = begin::catalog(&pool, &stop).await? else { return Ok(()) };
     let (report, completions) = report::channel(config.completion_batch);
     let shared = Arc::new(Shared {
         pool: pool.clone(),
@@ -286,9 +287,9 @@ mod tests {
             if !["true", "false"].contains(repeatable) {
                 continue;
             }
-            if let (Some(name), Some(system), Some(delivery)) =
-                (quoted(name), quoted(system), quoted(delivery))
-            {
+            // Null: it may have a target, and needs none.
+            let system = if *system == "null" { Some("none".to_owned()) } else { quoted(system) };
+            if let (Some(name), Some(system), Some(delivery)) = (quoted(name), system, quoted(delivery)) {
                 kinds.insert(name, (system, delivery));
             }
         }

@@ -379,7 +379,7 @@ $$;
 
 select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin or paused_at is not null');
 
-comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+comment on column tradeflow.action_kinds.system is 'The system its target must be of. none: it has no target. NULL: it may have one, of any system.';
 
 comment on column tradeflow.action_kinds.delivery is
   'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
@@ -599,7 +599,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     }}$schema$),
   ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
     "type": "object", "additionalProperties": false,
-    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
+    "anyOf": [{"required": ["text", "customer_id"]}, {"required": ["text", "company_id"]}, {"required": ["text", "email"]}, {"required": ["remove"]}],
     "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
     "properties": {
       "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
@@ -614,7 +614,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
       "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
     }}$schema$),
-  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+  ('noop', null, 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
     "type": "object", "additionalProperties": false, "examples": [{}]
     }$schema$);
 
@@ -729,17 +729,16 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
     }}$schema$),
   ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["name"],
-    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
-    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "type": "object", "additionalProperties": false, "required": ["name", "admin", "address"],
+    "examples": [{"name": "{{ facts.name }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}, "address": {"country": "{{ facts.country }}"}}],
     "properties": {
       "name": {"type": "string"},
       "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
       "phone": {"type": ["string", "number", "null"]},
-      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
-        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
-        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
-      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+      "address": {"type": "object", "additionalProperties": false, "required": ["country"], "description": "the store wants at least the country", "properties": {
+        "line1": {"type": ["string", "null"]}, "line2": {"type": ["string", "null"]}, "city": {"type": ["string", "null"]}, "state": {"type": ["string", "null"], "description": "its full name"},
+        "zip": {"type": ["string", "integer", "null"]}, "country": {"type": "string", "description": "its name, or two letters"}}},
+      "admin": {"type": "object", "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
         "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
       "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
       "catalog_id": {"type": ["integer", "string", "null"]},
@@ -798,7 +797,7 @@ from (values
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
   ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["object"],
-    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "anyOf": [{"required": ["id", "owner_email"]}, {"required": ["id", "owner_id"]}, {"required": ["key", "owner_email"]}, {"required": ["key", "owner_id"]}],
     "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
     "properties": {
       "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
@@ -1336,6 +1335,17 @@ comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action 
 
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
+create function tradeflow._targets_of(system text) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce('there is ' || string_agg(format('"%s"', t.name), ', ' order by t.name),
+                  format('insert one into tradeflow.targets with system ''%s''.', _targets_of.system))
+  from tradeflow.targets t where t.system = _targets_of.system
+$$;
+
+comment on function tradeflow._targets_of(text) is 'Internal. The hint of an action without the target it needs: which there are, or what to insert.';
+
 create or replace function tradeflow._actions_before_write() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -1381,11 +1391,13 @@ begin
   if kind.system = 'none' and new.target is not null then
     raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
       using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif kind.system <> 'none' and new.target is null then
+    raise exception 'action % of rule "%": kind "%" needs a target of system %', new.step, new.rule, new.kind, kind.system
+      using errcode = 'invalid_parameter_value', hint = tradeflow._targets_of(kind.system);
   elsif its_system is not null and kind.system is not null and its_system <> kind.system then
     raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
       using errcode = 'invalid_parameter_value',
-            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
-                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
+            hint = tradeflow._targets_of(kind.system);
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
@@ -1400,6 +1412,9 @@ begin
   return new;
 end
 $$;
+
+comment on function tradeflow._actions_before_write() is
+  'Internal. Checks kind, target, parameters and templates of an action. Errors: 22023 unknown kind or parameter, no target or one of another system, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
 create or replace function tradeflow._actions_after_write() returns trigger
 language plpgsql security definer
@@ -1440,8 +1455,18 @@ create or replace function tradeflow._targets_after_write() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  problem text;
 begin
   if tg_op <> 'DELETE' then
+    select format('action %s of rule "%s" is of kind "%s", and needs one of system %s', a.step, a.rule, a.kind, k.system) into problem
+    from tradeflow.actions a join tradeflow.action_kinds k on k.name = a.kind
+    where a.target = new.name and k.system <> new.system and not tradeflow._restoring()
+    order by a.rule, a.step limit 1;
+    if found then
+      raise exception 'target "%" is of system %, but %', new.name, new.system, problem
+        using errcode = 'invalid_parameter_value', hint = 'Give the target another name, or change the action first.';
+    end if;
     insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
@@ -1451,6 +1476,13 @@ begin
   return null;
 end
 $$;
+
+comment on function tradeflow._targets_after_write() is 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss, or another system under its name. Errors: 22023.';
+
+drop trigger targets_after_write on tradeflow.targets;
+
+create trigger targets_after_write after insert or update of name, system or delete on tradeflow.targets
+  for each row execute function tradeflow._targets_after_write();
 
 create function tradeflow._refuse_value(what text, how text) returns void
 language plpgsql
@@ -3539,7 +3571,7 @@ create table tradeflow.mail_sends (
 
 select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
 
-comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period, and those of dead actions, go when the address is asked about again.';
 
 comment on column tradeflow.mail_sends.outbox_id is 'The action.';
 
@@ -3564,7 +3596,11 @@ begin
     if reason is null and may_mail.most is not null then
       -- Two mails to one address at the same moment are counted one after the other.
       perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      -- What is dead was not sent, and is counted anew should it be retried.
+      delete from tradeflow.mail_sends m
+      where m.address = one and m.topic = may_mail.topic
+        and (m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day')
+             or exists (select from tradeflow.outbox o where o.id = m.outbox_id and o.state = 'dead'));
       if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
         if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
           reason := format('had %s within %s', may_mail.most, may_mail.period);
@@ -3784,17 +3820,25 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  its_key  text := coalesce(nullif(params ->> 'key', ''), format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  -- A fact that is empty is nobody: an empty address would be that of every customer whose token names none.
+  customer bigint := nullif(btrim(params ->> 'customer_id'), '')::bigint;
+  company  bigint := nullif(btrim(params ->> 'company_id'), '')::bigint;
+  address  text := nullif(btrim(params ->> 'email'), '');
   made     bigint;
 begin
   if params -> 'remove' in ('true', '"true"') then
     delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
     return jsonb_build_object('key', its_key, 'removed', made is not null);
   end if;
+  if num_nonnulls(customer, company, address) = 0 then
+    raise exception 'params: customer_id, company_id and email are empty; for whom is the message?' using errcode = 'invalid_parameter_value';
+  elsif coalesce(btrim(params ->> 'text'), '') = '' then
+    raise exception 'params.text: it is empty; what is to be shown?' using errcode = 'invalid_parameter_value';
+  end if;
   insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
   values (
-    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
-    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    its_key, customer, company, address, params ->> 'page', coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
     coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
   on conflict (key) do update
     set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
@@ -3805,7 +3849,7 @@ begin
 end
 $$;
 
-comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away.';
+comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away. Errors: 22023 a message for nobody, or without text.';
 
 create function tradeflow.execute(id bigint, attempt int, params jsonb) returns jsonb
 language plpgsql security definer
@@ -5934,7 +5978,7 @@ grant execute on function
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
   tradeflow.pause(text, text), tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text), tradeflow._targets_of(text)
 to tradeflow_author;
 
 grant select on tradeflow.schedules to tradeflow_author;

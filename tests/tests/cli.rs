@@ -33,7 +33,7 @@ async fn a_wrong_database_url_is_explained() {
             ),
         ];
         for (url, words) in cases {
-            if command == "run" && url.contains("127.0.0.1:1/") || url.contains("no-such-host") {
+            if command == "run" && (url.contains("127.0.0.1:1/") || url.contains("no-such-host")) {
                 // A server that is away may come back: `run` waits for it, see crash.rs.
                 continue;
             }

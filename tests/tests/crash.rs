@@ -356,3 +356,21 @@ async fn a_rolled_back_change_sends_nothing() {
     assert_eq!(sink.requests().len(), 1);
     assert_eq!(sink.requests()[0].json()["id"].as_i64(), Some(2));
 }
+
+#[tokio::test]
+async fn begun_while_the_database_is_away_it_waits_for_it() {
+    let mut db = Database::with_store_on_own_server().await;
+    db.cluster_mut().stop();
+    let mut stopped = Sidecar::command(&db).start();
+    let mut waiting = Sidecar::command(&db).start();
+    for sidecar in [&mut stopped, &mut waiting] {
+        sidecar.wait_for_log("the database does not answer yet");
+    }
+    stopped.terminate();
+    assert_eq!(stopped.wait(Duration::from_secs(10)), 0, "{}", stopped.log());
+
+    db.cluster_mut().restart();
+    waiting.wait_for_log("sidecar is running");
+    waiting.terminate();
+    assert_eq!(waiting.wait(Duration::from_secs(10)), 0, "{}", waiting.log());
+}

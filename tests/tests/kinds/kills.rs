@@ -159,7 +159,7 @@ async fn store(point: Point) {
         ),
         case(
             "bigcommerce.create_company",
-            json!({"name": "Killed Ltd", "admin": {"first_name": "K", "last_name": "L", "email": "k@killed.example"}}),
+            json!({"name": "Killed Ltd", "admin": {"first_name": "K", "last_name": "L", "email": "k@killed.example"}, "address": {"country": "GB"}}),
             "POST",
             b2b("companies".into()),
         ),
@@ -221,7 +221,9 @@ async fn store(point: Point) {
     let ends = killed(&mut scene, &shop.token(), shop.faults(), || shop.requests(), &cases, point).await;
     let requests = shop.requests();
     for case in &cases {
-        assert_eq!(done(&requests, case), 1, "{} was done once", case.kind);
+        // The refusal of a number that is taken comes with HTTP 200.
+        let told = 1 + usize::from(case.kind == "bigcommerce.create_invoice");
+        assert_eq!(done(&requests, case), told, "{} was done once", case.kind);
     }
     // What is made tells that it was there already.
     for (end, case) in ends.iter().zip(&cases).filter(|(_, case)| case.kind.contains(".create_")) {
