@@ -11,9 +11,9 @@ use super::{say, say_json, Context};
 /// Register the store's webhooks and keep them on
 #[derive(clap::Args)]
 #[command(after_help = "\
-Webhooks lead to hooks.url, which must pass on to the listen_address of a sidecar (`tradeflow run`).
-The store switches a webhook off after 90 days without an event or two days of failures;
-`tradeflow run` and `tradeflow sync watch` register it again by themselves (hooks.check_interval).
+Webhooks lead to hooks.url, which must pass on to the listen_address of a sidecar (`tradeflow run`). The store switches \
+a webhook off after 90 days without an event or two days of failures; `tradeflow run` and `tradeflow sync watch` register \
+it again by themselves (hooks.check_interval).
 
 Examples:
   tradeflow hooks register

@@ -68,6 +68,10 @@ async fn a_change_is_shown_with_its_difference_and_the_rows_it_holds_for() {
         changes(&json),
         ["changed rule quote_expiry_reminder", "changed template quote_expiry_reminder"]
     );
+    assert_eq!(
+        json["changes"][1]["file"], "templates/quote_expiry_reminder/text.txt",
+        "the part that changed"
+    );
     assert_eq!(json["matches"][0]["matching"], 3);
     assert_eq!(json["matches"][0]["rows"], 10);
     // 7, 3 and 1 days before, for ten quotes.

@@ -40,7 +40,7 @@ async fn a_wrong_token_and_missing_scopes_are_told_with_their_remedy() {
         "select count || '' from tradeflow.incidents where source = 'companies' order by id desc limit 1";
     assert_eq!(db.one::<String>(open).await, "2");
     let listed = Tradeflow::on(&db, ["incidents", "list"]).run();
-    assert!(listed.success().contains("    source companies\n  → give the token B2B Edition"), "{listed:?}");
+    assert!(listed.success().contains("    source companies\n  → a token without the scope"), "{listed:?}");
     let unset =
         sync(&db, &shop, &["once"]).env("TRADEFLOW_BIGCOMMERCE_ACCESS_TOKEN", "env:TRADEFLOW_NOT_SET").run();
     assert!(unset.failure().contains("env:TRADEFLOW_NOT_SET"), "{unset:?}");
