@@ -95,11 +95,9 @@ impl Writing<'_> {
     /// Writes what comes; returns the ids that the source has, when they are wanted.
     pub async fn run(&mut self, mut ready: mpsc::Receiver<Prepared>) -> Result<Vec<i64>, Error> {
         let mut seen = Vec::new();
-        let mut next = None;
-        while let Some(mut batch) = match next.take() {
-            Some(waiting) => Some(waiting),
-            None => ready.recv().await,
-        } {
+        let mut next = ready.recv().await;
+        while let Some(mut batch) = next.take() {
+            // What is ready goes along, as long as it fits.
             while let Ok(another) = ready.try_recv() {
                 if !batch.takes(&another) {
                     next = Some(another);
@@ -111,6 +109,9 @@ impl Writing<'_> {
                 seen.extend(&batch.of.seen);
             }
             self.write_prepared(batch).await?;
+            if next.is_none() {
+                next = ready.recv().await;
+            }
         }
         Ok(seen)
     }
