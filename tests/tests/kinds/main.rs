@@ -13,3 +13,4 @@ mod refusals;
 mod scene;
 mod sheets;
 mod storefront;
+mod table;
