@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use super::fetch::Fetch;
@@ -230,9 +231,13 @@ async fn walk(env: &Env, state: &State, mut writing: Writing<'_>) -> Result<(), 
         batches,
     };
     // On a thread of its own. The sender goes when the fetching ends, and with it the reading and the writing.
-    tokio::spawn(prepare_all(fetched, prepared));
+    let reading = tokio::spawn(prepare_all(fetched, prepared));
     let fetching = async move { fetch.run(resource).await };
     let (fetched, written) = tokio::join!(fetching, writing.run(ready));
+    // Had it died, the list would look shorter than it is.
+    if let Err(Ok(panic)) = reading.await.map_err(JoinError::try_into_panic) {
+        std::panic::resume_unwind(panic);
+    }
     let seen = written?;
     fetched?;
     // Reps are read whole each time.

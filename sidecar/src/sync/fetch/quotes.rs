@@ -36,7 +36,7 @@ pub async fn walk(fetch: &Fetch<'_>, listing: &'static Listing) -> Result<(), Er
                 .try_collect::<Vec<_>>()
                 .await?;
             // Of a page that is stored in part only the details are remembered: they are known when it is read again.
-            let last = wanted.len() == 0;
+            let last = wanted.as_slice().is_empty();
             let batch = Batch {
                 rows: details.into_iter().map(|row| (Kind::Quotes, row)).collect(),
                 origin: "/rfq/{id}".into(),
