@@ -176,6 +176,9 @@ begin
 end
 $roles$;
 
+create or replace function tradeflow.setting(name text) returns text
+language c stable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_setting';
+
 create or replace function tradeflow.now() returns timestamptz
 language c stable parallel safe as 'MODULE_PATHNAME', 'tradeflow_now';
 
@@ -546,11 +549,11 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
     "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
     "properties": {
-      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
-      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "to": {"type": ["string", "object", "array"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "an address, {\"name\": …, \"email\": …}, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "bcc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "from": {"type": ["string", "object", "null"], "required": ["email"], "description": "one address; default: the target's sender"},
       "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
@@ -1051,6 +1054,26 @@ begin
   return null;
 end
 $$;
+
+create or replace function tradeflow._settings_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tradeflow._invalidate('tradeflow.settings');
+  if tg_op = 'DELETE' then
+    perform tradeflow._revalidate(array[old.name], format('deleting setting "%s"', old.name));
+  else
+    perform tradeflow._revalidate(array[new.name], format('setting "%s" = %L', new.name, new.value));
+    if tg_op = 'UPDATE' and new.name <> old.name then
+      perform tradeflow._revalidate(array[old.name], format('renaming setting "%s"', old.name));
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._settings_after_write() is 'Internal. Has every backend read the settings again, and compile anew the rules that have one for a constant.';
 
 create or replace function tradeflow._clock_after_write() returns trigger
 language plpgsql security definer
@@ -2430,6 +2453,17 @@ comment on table tradeflow.recent_firings is 'What fired within the last hour, t
 comment on column tradeflow.recent_firings.about is 'A hash of rule and subject.';
 
 comment on column tradeflow.recent_firings.at is 'When it fired.';
+
+create function tradeflow._lock_waiting(ids bigint[]) returns setof bigint
+language sql
+set search_path = pg_catalog, pg_temp
+-- By id, whatever statistics say of a table that is empty now and full then; and not by the index of what waits for its time.
+set enable_seqscan = off
+as $$
+  select o.id from tradeflow.outbox o where o.id = any (ids) and o.state || '' = 'waiting' order by o.id for update
+$$;
+
+comment on function tradeflow._lock_waiting(bigint[]) is 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
 
 create function tradeflow._withdraw(ids bigint[], reason text) returns int
 language plpgsql
