@@ -305,7 +305,8 @@ begin
   end if;
   select * into rescue from tradeflow._rescue();
   swept := tradeflow._archive(array(
-    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
+    -- What tick() itself had rules say just now is looked at by whoever called it: its turn is the next time.
+    select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') and o.created_at < now() limit 10000), null);
   late := tradeflow._sweep_channels();
   if tradeflow._is_due('parked', '10 seconds') then
     freed := tradeflow._heal_parked();
