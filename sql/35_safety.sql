@@ -105,7 +105,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
-    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end
@@ -123,7 +123,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
-    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end

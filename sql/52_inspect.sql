@@ -48,7 +48,7 @@ begin
   select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
   from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
   if stopped is null then
-    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    select format('kind "%s", which is paused (%s): tradeflow kinds resume %1$s', k.name, coalesce(k.paused_reason, 'no reason given')) into stopped
     from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
   end if;
   if stopped is null then

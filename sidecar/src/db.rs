@@ -41,7 +41,7 @@ pub enum Error {
     #[error("database_password_file {}: {reason}\nhint: it is a file whose first line is the password, readable by the user that runs this program", path.display())]
     PasswordFile { path: PathBuf, reason: String },
     #[error("{database} cannot be reached: {reason}\nhint: {hint}")]
-    Connect { database: String, reason: String, hint: &'static str },
+    Connect { database: String, reason: String, hint: &'static str, passes: bool },
     #[error("the database has no extension tradeflow\nhint: run `create extension tradeflow` there as a superuser (or `tradeflow init`); when Postgres does not know the extension, `make install` puts it on the server")]
     NoExtension,
     #[error("{0}")]
@@ -219,7 +219,12 @@ impl Pool {
     }
 
     fn connect_error(&self, error: &tokio_postgres::Error) -> Error {
-        Error::Connect { database: self.describe(), reason: refusal(error), hint: hint(error, &self.config) }
+        Error::Connect {
+            database: self.describe(),
+            reason: refusal(error),
+            hint: hint(error, &self.config),
+            passes: passes(error),
+        }
     }
 }
 
@@ -229,6 +234,27 @@ impl Error {
         match self {
             Error::Query(e) => e.code().map(|c| c.code()),
             _ => None,
+        }
+    }
+
+    /// Whether the same may go well a moment later: the server is starting, stopping, full or out of reach. Not when it refuses the
+    /// user or the database.
+    pub fn passes(&self) -> bool {
+        match self {
+            Error::Connect { passes, .. } => *passes,
+            Error::Query(e) => passes(e),
+            Error::Pool(_) | Error::Silent(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// See [`Error::passes`]. Classes 08 and 57P: connections end, the server starts or stops; 53300: it has no connection left.
+fn passes(error: &tokio_postgres::Error) -> bool {
+    match error.code().map(|c| c.code()) {
+        Some(code) => code.starts_with("08") || code.starts_with("57P") || code == "53300",
+        None => {
+            error.is_closed() || std::error::Error::source(error).is_some_and(|e| e.is::<std::io::Error>())
         }
     }
 }

@@ -16,7 +16,8 @@ Examples:
 
 Any number of sidecars may run on any number of hosts. SIGTERM or SIGINT: no more is \
 claimed, what runs is finished within shutdown_grace, exit code 0; a second signal \
-leaves at once. SIGKILL costs a lease, nothing else.")]
+leaves at once. SIGKILL costs a lease, nothing else. \
+A database that cannot be reached yet is waited for, a minute at most.")]
 pub struct Args {
     /// Actions executed at the same time
     #[arg(long, value_name = "N")]

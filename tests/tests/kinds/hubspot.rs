@@ -67,6 +67,24 @@ async fn a_deal_is_one_deal_whatever_happens() {
 }
 
 #[tokio::test]
+async fn a_deal_that_people_made_is_taken_over_where_it_stands() {
+    let crm = HubSpot::start();
+    let scene = scene(&crm).await;
+    let theirs = [("dealname", "QN17"), ("pipeline", "default"), ("dealstage", "contractsent")];
+    let id = crm.edit(|c| c.add("deals", &theirs));
+    let deal = json!({"key": 17, "match": "dealname", "properties": {"dealname": "QN17", "amount": "5"}, "stage": "Quote sent", "forward_only": true});
+    let taken = scene.run("hubspot.upsert_deal", deal).await.done();
+    assert_eq!(
+        (taken["id"].clone(), taken["created"].clone(), taken["stage_kept"].clone()),
+        (json!(id), json!(false), json!("contractsent"))
+    );
+    crm.edit(|c| {
+        let deal = &c.all("deals")[&id].properties;
+        assert_eq!((deal["dealstage"].as_str(), deal["amount"].as_str()), ("contractsent", "5"));
+    });
+}
+
+#[tokio::test]
 async fn records_of_one_moment_go_together_and_one_bad_one_harms_no_other() {
     let crm = HubSpot::start();
     let scene = scene(&crm).await;
@@ -175,6 +193,20 @@ async fn limits_locks_and_refusals() {
     }
     let wrong = json!({"key": 1, "properties": {"dealname": "x"}, "stage": "No such stage"});
     assert!(scene.run("hubspot.upsert_deal", wrong).await.dead().contains("Quote draft"));
+    for (params, said) in [
+        (
+            json!({"key": 1, "properties": {"dealstage": "closedwon"}, "forward_only": true}),
+            "params.properties.dealstage",
+        ),
+        (
+            json!({"key": 1, "properties": {"dealname": "x"}, "pipeline": "Sales Pipeline"}),
+            "params.pipeline: which stage",
+        ),
+        (json!({"key": 1, "properties": {"closedate": "soon"}}), "valid date"),
+    ] {
+        let error = scene.run("hubspot.upsert_deal", params).await.dead();
+        assert!(error.contains(said), "{error}");
+    }
     let amount = json!({"key": 1, "properties": {"amount": "much"}});
     assert!(scene.run("hubspot.upsert_deal", amount).await.dead().contains("valid number"));
 }

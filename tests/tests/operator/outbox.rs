@@ -263,3 +263,44 @@ async fn an_operator_may_and_others_are_told_what_they_lack() {
         said.stderr
     );
 }
+
+#[tokio::test]
+async fn a_name_that_there_is_not_is_told_and_only_what_can_be_retried_is_counted() {
+    let db = jobs().await;
+    for (option, name, message) in [
+        ("--rule", "jbo", "there is no rule \"jbo\""),
+        ("--kind", "htp", "there is no kind \"htp\""),
+        ("--target", "epr", "there is no target \"epr\""),
+    ] {
+        let listed = tradeflow(&db, ["outbox", "list", option, name]);
+        assert!(
+            listed.success().contains("there is none") && listed.stderr.contains(message),
+            "{}",
+            listed.stderr
+        );
+        let said = tradeflow(&db, ["outbox", "cancel", option, name]);
+        assert!(said.failure().contains(message), "{}", said.stderr);
+    }
+    assert_eq!(
+        tradeflow(&db, ["dead", "retry", "--rule", "job"]).success().trim(),
+        "0 actions made ready again"
+    );
+
+    db.sql("insert into jobs values (1), (2), (3)").await;
+    bury(&db, 1).await;
+    db.sql(
+        "select tradeflow.fail(2, 1, 'busy', 'retry', '1 hour'), tradeflow.fail(3, 1, 'busy', 'retry', '0')",
+    )
+    .await;
+    db.sql("update tradeflow.outbox set run_at = clock_timestamp() where id = 3").await;
+    let asked = tradeflow(&db, ["outbox", "retry", "--all"]);
+    assert!(
+        asked.failure().contains("retry all 2 actions that are dead, held, retrying?"),
+        "{}",
+        asked.stderr
+    );
+    assert_eq!(
+        tradeflow(&db, ["outbox", "retry", "--all", "--yes"]).success().trim(),
+        "2 actions made ready again"
+    );
+}

@@ -138,6 +138,33 @@ async fn a_template_that_mentions_what_is_not_there_is_found_with_its_line() {
 }
 
 #[tokio::test]
+async fn an_action_without_the_target_it_needs_is_found() {
+    let shop = Shop::new().await;
+    let rule = |kind: &str, target: &str| {
+        format!(
+            "insert into tradeflow.rules (name, source) values ('a', 'store.quotes') on conflict (name) do update set source = excluded.source;\n\
+             insert into tradeflow.actions (rule, step, kind, target, params) values\n ('a', 1, {kind}, {target})\n\
+             on conflict (rule, edge, step) do update set kind = excluded.kind, target = excluded.target, params = excluded.params;"
+        )
+    };
+    let said = refused(
+        &shop,
+        &rule("'email'", "null, '{\"to\": \"a@example.com\", \"subject\": \"x\", \"text\": \"x\"}'"),
+    );
+    assert!(
+        said.contains("rules/zz.sql:3:3: ")
+            && said.contains("kind \"email\" needs a target of system smtp")
+            && said.contains("\"smtp\""),
+        "{said}"
+    );
+    let said = refused(&shop, &rule("'task'", "'smtp', '{\"pool\": \"a\", \"title\": \"x\"}'"));
+    assert!(said.contains("kind \"task\" has no target"), "{said}");
+    // What is for trying things out needs none.
+    shop.write("rules/zz.sql", &rule("'noop'", "null, '{}'"));
+    assert_eq!(shop.run(["plan"]).code, 3);
+}
+
+#[tokio::test]
 async fn parameters_are_looked_at_like_templates() {
     let shop = Shop::new().await;
     let rule = |params: &str| {
