@@ -1788,6 +1788,16 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._lock_states(targets text[]) IS 'Internal. Locks the states of these targets until the end of the transaction; a missing one is made, with what runs counted.';
 
+CREATE FUNCTION tradeflow._lock_waiting(ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+  select o.id from tradeflow.outbox o where o.id = any (ids) and o.state || '' = 'waiting' order by o.id for update
+$$;
+
+COMMENT ON FUNCTION tradeflow._lock_waiting(ids bigint[]) IS 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
+
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2961,6 +2971,7 @@ CREATE FUNCTION tradeflow._settings_after_write() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  perform tradeflow._invalidate('tradeflow.settings');
   if tg_op = 'DELETE' then
     perform tradeflow._revalidate(array[old.name], format('deleting setting "%s"', old.name));
   else
@@ -2973,7 +2984,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. A setting is a constant of the rules that read it: they are compiled again.';
+COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. Has every backend read the settings again, and compile anew the rules that have one for a constant.';
 
 CREATE FUNCTION tradeflow._settings_before_update() RETURNS trigger
     LANGUAGE plpgsql
@@ -4456,21 +4467,8 @@ $$;
 COMMENT ON FUNCTION tradeflow.set_clock(at timestamp with time zone) IS 'Sets the test clock; NULL goes back to real time. The operator''s alone. Returns the time from now on.';
 
 CREATE FUNCTION tradeflow.setting(name text) RETURNS text
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  found_value text;
-begin
-  select s.value into found_value from tradeflow.settings s where s.name = setting.name;
-  if not found then
-    raise exception 'setting "%" does not exist', setting.name
-      using errcode = 'undefined_object',
-            hint = format('insert into tradeflow.settings (name, value) values (%L, ''…'');', setting.name);
-  end if;
-  return found_value;
-end
-$$;
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS '$libdir/tradeflow', 'tradeflow_setting';
 
 COMMENT ON FUNCTION tradeflow.setting(name text) IS 'The value of a setting, as text. In a rule''s condition it is a constant of the compiled rule. Errors: 42704 when there is no such setting.';
 
@@ -6691,6 +6689,8 @@ REVOKE ALL ON FUNCTION tradeflow._lanes_freed(lanes text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._lock_states(targets text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._lock_waiting(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 

@@ -176,6 +176,9 @@ begin
 end
 $roles$;
 
+create or replace function tradeflow.setting(name text) returns text
+language c stable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_setting';
+
 create or replace function tradeflow.now() returns timestamptz
 language c stable parallel safe as 'MODULE_PATHNAME', 'tradeflow_now';
 
@@ -546,11 +549,11 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
     "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
     "properties": {
-      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
-      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "to": {"type": ["string", "object", "array"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "an address, {\"name\": …, \"email\": …}, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "bcc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "from": {"type": ["string", "object", "null"], "required": ["email"], "description": "one address; default: the target's sender"},
       "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
@@ -1051,6 +1054,26 @@ begin
   return null;
 end
 $$;
+
+create or replace function tradeflow._settings_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tradeflow._invalidate('tradeflow.settings');
+  if tg_op = 'DELETE' then
+    perform tradeflow._revalidate(array[old.name], format('deleting setting "%s"', old.name));
+  else
+    perform tradeflow._revalidate(array[new.name], format('setting "%s" = %L', new.name, new.value));
+    if tg_op = 'UPDATE' and new.name <> old.name then
+      perform tradeflow._revalidate(array[old.name], format('renaming setting "%s"', old.name));
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._settings_after_write() is 'Internal. Has every backend read the settings again, and compile anew the rules that have one for a constant.';
 
 create or replace function tradeflow._clock_after_write() returns trigger
 language plpgsql security definer
@@ -2431,6 +2454,17 @@ comment on column tradeflow.recent_firings.about is 'A hash of rule and subject.
 
 comment on column tradeflow.recent_firings.at is 'When it fired.';
 
+create function tradeflow._lock_waiting(ids bigint[]) returns setof bigint
+language sql
+set search_path = pg_catalog, pg_temp
+-- By id, whatever statistics say of a table that is empty now and full then; and not by the index of what waits for its time.
+set enable_seqscan = off
+as $$
+  select o.id from tradeflow.outbox o where o.id = any (ids) and o.state || '' = 'waiting' order by o.id for update
+$$;
+
+comment on function tradeflow._lock_waiting(bigint[]) is 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
+
 create function tradeflow._withdraw(ids bigint[], reason text) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2973,7 +3007,7 @@ declare
 begin
   -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
   error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
-  retry_after := least(retry_after, interval '1 day');
+  retry_after := case when retry_after > interval '1 day' then interval '1 day' else retry_after end;
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
@@ -4710,9 +4744,9 @@ begin
   if stopped is null then
     select case
       when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
-      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s, or by tradeflow targets resume %1$s: %4$s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
-      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s (tradeflow targets resume %1$s does not wait)', t.name, to_char(s.throttled_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped

@@ -5,7 +5,7 @@
 -- Then      the order's status becomes Awaiting Payment; mails to the buyer; some days after it was due the order's payment method changes
 -- Settings  net_terms_methods, net_terms_days, late_payment_offsets, late_payment_due_from, late_payment_paid_statuses,
 --           late_payment_method, late_payment_method_days: below
--- Tables    store.orders, store.invoices, store.company_payment_terms (watched), store.companies, store.company_users
+-- Tables    store.orders, store.invoices, store.company_payment_terms, store.companies, store.company_users (watched)
 -- Mails     templates/late_payment
 -- Needs     targets smtp, bigcommerce; settings shop_name, shop_url, time_zone
 
@@ -86,7 +86,7 @@ insert into tradeflow.rules (name, view, description) values
   ('late_payment_method', 'late_payment_methods', 'An order was not paid in the end')
 on conflict (name) do update set view = excluded.view, description = excluded.description;
 
--- Whom a changed row concerns: orders on net terms, or those that were; the order of an invoice; the orders of a company.
+-- Whom a changed row concerns: orders on net terms, or those that were; the order of an invoice; the orders of a company, and of who ordered.
 insert into tradeflow.rule_inputs (rule, source, subject)
 select r.rule, i.source, i.subject
 from (values ('late_payment'), ('late_payment_method')) r(rule)
@@ -95,7 +95,9 @@ cross join (values
     case when lower(new.payment_method) = any (regexp_split_to_array(lower(tradeflow.setting('net_terms_methods')), '\s*,\s*'))
          then new.bc_order_id end $$),
   ('store.invoices', $$ case when new.order_number ~ '^[0-9]{1,18}$' then new.order_number::bigint end $$),
-  ('store.company_payment_terms', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id')) i(source, subject)
+  ('store.company_payment_terms', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id'),
+  ('store.companies', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id'),
+  ('store.company_users', 'select o.bc_order_id from store.orders o where o.bc_customer_id = new.bc_customer_id')) i(source, subject)
 on conflict (rule, source) do update set subject = excluded.subject;
 
 -- recheck: who pays while the mail server is away gets no mail when it is back.
