@@ -18,6 +18,7 @@ insert into tradeflow.actions (rule, kind, target, params) values ('job', 'http'
 insert into tradeflow.actions (rule, kind, target, params) values ('job', 'http', 'later', '{"headers": {"x-a": ["b"]}}');
 insert into tradeflow.actions (rule, kind, target, params) values ('job', 'email', 'mail', '{"to": 7, "text": "x"}');
 insert into tradeflow.actions (rule, kind, target, params) values ('job', 'email', 'mail', '{"to": "a@example.com"}');
+insert into tradeflow.actions (rule, kind, target, params) values ('job', 'email', 'mail', '{"to": [{"name": "A"}], "text": "x"}');
 -- What a template will be is not known yet.
 insert into tradeflow.actions (rule, kind, target, params) values ('job', 'http', 'later', '{"expect": "{{ facts.n }}", "method": "{{ facts.n }}", "headers": {"x-a": "{{ facts.n }}"}}');
 

@@ -1,6 +1,7 @@
 //! Kinds `bigcommerce.*`.
 
 use serde_json::{json, Value};
+use tradeflow_fakes::bigcommerce::state::{CompanyMode, ExtraField};
 use tradeflow_fakes::bigcommerce::BigCommerce;
 use tradeflow_fakes::fault::Fault;
 
@@ -64,9 +65,7 @@ async fn a_quote_is_changed_where_it_differs_and_read_back() {
 
     // Fields that are not named are sent along when they have a value, since the list is taken for all of it.
     shop.edit(|store| {
-        store
-            .quote_fields
-            .extend(["Notes", "Project"].map(tradeflow_fakes::bigcommerce::state::ExtraField::text));
+        store.quote_fields.extend(["Notes", "Project"].map(ExtraField::text));
         let field = |name: &str, value: Value| json!({"fieldName": name, "fieldValue": value});
         let fields =
             [field("Cost centre", json!("7")), field("Notes", Value::Null), field("Project", json!("old"))];
@@ -210,7 +209,7 @@ async fn extra_fields_of_many_companies_go_out_in_tens() {
     scene
         .db
         .sql(
-            "insert into tradeflow.rules (name, source, condition) values ('segment', 'public.jobs', 'new.id >= 1000');
+            "insert into tradeflow.rules (name, source, condition, fires) values ('segment', 'public.jobs', 'new.id >= 1000', 'always');
              insert into tradeflow.actions (rule, kind, target, params) values ('segment', 'bigcommerce.update_company_extra_fields', 'there',
                '{\"company_id\": \"{{ facts.id }}\", \"fields\": {\"Segment\": \"{{ facts.doc.segment }}\"}}')",
         )
@@ -234,6 +233,18 @@ async fn extra_fields_of_many_companies_go_out_in_tens() {
         .map(|r| r.json().as_array().map_or(0, Vec::len))
         .collect();
     assert!(bulk.len() < 10 && bulk.iter().all(|n| *n <= 10) && bulk.iter().sum::<usize>() == 20, "{bulk:?}");
+    // Half of a batch is done, and 500 is answered: all of it is there in the end.
+    shop.faults().next_of("PUT", "/api/v3/io/companies/bulk", 1, Fault::HalfApplied);
+    scene.db.sql("update jobs set doc = jsonb_build_object('segment', 't' || id) where id >= 1000").await;
+    scene
+        .db
+        .until("select count(*) = 40 from tradeflow.outbox_history where rule = 'segment' and state = 'done'")
+        .await;
+    shop.edit(|store| {
+        for id in &ids {
+            assert!(store.companies[id].data["extraFields"].to_string().contains(&format!("t{id}")));
+        }
+    });
 }
 
 #[tokio::test]
@@ -339,6 +350,12 @@ async fn companies_and_users_are_made_once() {
     elsewhere["company_id"] = company(&shop).into();
     let error = scene.run("bigcommerce.create_company_user", elsewhere).await.dead();
     assert!(error.contains("is a user of company"), "{error}");
+    // What the store's company mode does not know is refused in its words.
+    shop.edit(|store| store.company_mode = CompanyMode::Dependent);
+    let grouped = json!({"name": "Grouped Ltd", "customer_group_id": 3, "address": {"country": "GB"},
+        "admin": {"first_name": "G", "last_name": "R", "email": "g@grouped.example"}});
+    let error = scene.run("bigcommerce.create_company", grouped).await.dead();
+    assert!(error.contains("company mode"), "{error}");
     let bad =
         json!({"company_id": made["company_id"], "email": "nonsense", "first_name": "B", "last_name": "C"});
     let error = scene.run("bigcommerce.create_company_user", bad).await.dead();

@@ -85,6 +85,25 @@ async fn a_deal_that_people_made_is_taken_over_where_it_stands() {
 }
 
 #[tokio::test]
+async fn several_records_that_could_be_meant_are_told_however_many_there_are() {
+    let crm = HubSpot::start();
+    let scene = scene(&crm).await;
+    // More than a page of a search that are another key's, and two behind them that are nobody's.
+    crm.edit(|c| {
+        c.properties.get_mut("companies").expect("a type").insert("bc_company_id".into(), true);
+        for n in 0..200 {
+            c.add("companies", &[("name", "Bolt"), ("bc_company_id", format!("other {n}").as_str())]);
+        }
+        c.add("companies", &[("name", "BOLT")]);
+        c.add("companies", &[("name", "Bolt")]);
+    });
+    let bolt = json!({"key": 5, "match": "name", "properties": {"name": "Bolt"}});
+    let error = scene.run("hubspot.upsert_company", bolt).await.dead();
+    assert!(error.contains("2 records of companies have name Bolt"), "{error}");
+    assert_eq!(crm.edit(|c| c.all("companies").len()), 202);
+}
+
+#[tokio::test]
 async fn records_of_one_moment_go_together_and_one_bad_one_harms_no_other() {
     let crm = HubSpot::start();
     let scene = scene(&crm).await;

@@ -217,6 +217,15 @@ pub fn search(crm: &Crm, object: &str, body: &Value) -> Reply {
     if limit > 200 {
         return error(400, "VALIDATION_ERROR", "limit may not exceed 200");
     }
+    // What the specification demands, in its types.
+    let from = body["after"].as_str().and_then(|after| after.parse::<usize>().ok());
+    let sorts = body["sorts"].as_array().filter(|sorts| sorts.iter().all(Value::is_string));
+    let (Some(from), Some(_), Some(_)) = (from, sorts, body["properties"].as_array()) else {
+        return error(400, "VALIDATION_ERROR", "after, sorts and properties are required");
+    };
+    if from + limit as usize > 10_000 {
+        return error(400, "VALIDATION_ERROR", "The paging exceeds 10000 results");
+    }
     for filter in filters.iter().flatten() {
         let name = filter["propertyName"].as_str().unwrap_or_default();
         if !crm.properties[object].contains_key(name) {
@@ -245,8 +254,13 @@ pub fn search(crm: &Crm, object: &str, body: &Value) -> Reply {
         .map(|(id, record)| shown(id, record, Some(&wanted)))
         .collect();
     let total = found.len();
-    let results: Vec<Value> = found.into_iter().take(limit as usize).collect();
-    Reply::json(200, json!({"total": total, "results": results}))
+    let results: Vec<Value> = found.into_iter().skip(from).take(limit as usize).collect();
+    let next = from + results.len();
+    let mut page = json!({"total": total, "results": results});
+    if next < total {
+        page["paging"] = json!({"next": {"after": next.to_string()}});
+    }
+    Reply::json(200, page)
 }
 
 fn id_of(crm: &Crm, object: &str, id: &str, request: &Request) -> Result<String, Reply> {
