@@ -27,5 +27,8 @@ fi
 step "python"
 for file in scripts/*.py scripts/*/*.py scripts/*/*/*.py; do "$PYTHON" -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file"; done
 
+step "alert rules"
+scripts/alerts.sh
+
 step "cargo-deny"
 scripts/deny.sh

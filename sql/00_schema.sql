@@ -66,21 +66,7 @@ comment on column tradeflow.settings.updated_at is 'When the value was last writ
 
 
 create function tradeflow.setting(name text) returns text
-language plpgsql stable strict parallel safe
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  found_value text;
-begin
-  select s.value into found_value from tradeflow.settings s where s.name = setting.name;
-  if not found then
-    raise exception 'setting "%" does not exist', setting.name
-      using errcode = 'undefined_object',
-            hint = format('insert into tradeflow.settings (name, value) values (%L, ''…'');', setting.name);
-  end if;
-  return found_value;
-end
-$$;
+language c stable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_setting';
 comment on function tradeflow.setting(text) is
   'The value of a setting, as text. In a rule''s condition it is a constant of the compiled rule. Errors: 42704 when there is no such setting.';
 

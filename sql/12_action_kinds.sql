@@ -12,17 +12,17 @@ create table tradeflow.action_kinds (
   paused_at    timestamptz,
   paused_reason text
 );
-select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin');
+select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin or paused_at is not null');
 comment on table tradeflow.action_kinds is 'The kinds of action that a sidecar can execute. Own kinds of an own client are added here.';
 comment on column tradeflow.action_kinds.name is 'What actions.kind says.';
-comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+comment on column tradeflow.action_kinds.system is 'The system its target must be of. none: it has no target. NULL: it may have one, of any system.';
 comment on column tradeflow.action_kinds.delivery is
   'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
 comment on column tradeflow.action_kinds.repeatable is 'Whether an execution whose outcome is unknown may be repeated. If not, it becomes uncertain and waits for a person.';
 comment on column tradeflow.action_kinds.params is
   'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
 comment on column tradeflow.action_kinds.description is 'What executing it does.';
-comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; not dumped.';
+comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; dumped only while it is paused.';
 comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
 comment on column tradeflow.action_kinds.paused_reason is 'Why it was paused.';
 

@@ -6,11 +6,11 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
     "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
     "properties": {
-      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
-      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "to": {"type": ["string", "object", "array"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "an address, {\"name\": …, \"email\": …}, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "bcc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "from": {"type": ["string", "object", "null"], "required": ["email"], "description": "one address; default: the target's sender"},
       "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
@@ -59,7 +59,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     }}$schema$),
   ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
     "type": "object", "additionalProperties": false,
-    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
+    "anyOf": [{"required": ["text", "customer_id"]}, {"required": ["text", "company_id"]}, {"required": ["text", "email"]}, {"required": ["remove"]}],
     "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
     "properties": {
       "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
@@ -74,6 +74,6 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
       "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
     }}$schema$),
-  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+  ('noop', null, 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
     "type": "object", "additionalProperties": false, "examples": [{}]
     }$schema$);

@@ -112,17 +112,16 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
     }}$schema$),
   ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["name"],
-    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
-    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "type": "object", "additionalProperties": false, "required": ["name", "admin", "address"],
+    "examples": [{"name": "{{ facts.name }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}, "address": {"country": "{{ facts.country }}"}}],
     "properties": {
       "name": {"type": "string"},
       "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
       "phone": {"type": ["string", "number", "null"]},
-      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
-        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
-        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
-      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+      "address": {"type": "object", "additionalProperties": false, "required": ["country"], "description": "the store wants at least the country", "properties": {
+        "line1": {"type": ["string", "null"]}, "line2": {"type": ["string", "null"]}, "city": {"type": ["string", "null"]}, "state": {"type": ["string", "null"], "description": "its full name"},
+        "zip": {"type": ["string", "integer", "null"]}, "country": {"type": "string", "description": "its name, or two letters"}}},
+      "admin": {"type": "object", "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
         "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
       "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
       "catalog_id": {"type": ["integer", "string", "null"]},

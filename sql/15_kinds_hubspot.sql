@@ -35,7 +35,7 @@ from (values
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
   ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["object"],
-    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "anyOf": [{"required": ["id", "owner_email"]}, {"required": ["id", "owner_id"]}, {"required": ["key", "owner_email"]}, {"required": ["key", "owner_id"]}],
     "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
     "properties": {
       "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},

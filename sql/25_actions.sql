@@ -161,6 +161,17 @@ $$;
 comment on function tradeflow._check_params(jsonb, text) is 'Internal. NULL when every string of the parameters compiles as a template, else where and why not.';
 
 
+create function tradeflow._targets_of(system text) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce('there is ' || string_agg(format('"%s"', t.name), ', ' order by t.name),
+                  format('insert one into tradeflow.targets with system ''%s''.', _targets_of.system))
+  from tradeflow.targets t where t.system = _targets_of.system
+$$;
+comment on function tradeflow._targets_of(text) is 'Internal. The hint of an action without the target it needs: which there are, or what to insert.';
+
+
 create function tradeflow._actions_before_write() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -206,11 +217,13 @@ begin
   if kind.system = 'none' and new.target is not null then
     raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
       using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif kind.system <> 'none' and new.target is null then
+    raise exception 'action % of rule "%": kind "%" needs a target of system %', new.step, new.rule, new.kind, kind.system
+      using errcode = 'invalid_parameter_value', hint = tradeflow._targets_of(kind.system);
   elsif its_system is not null and kind.system is not null and its_system <> kind.system then
     raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
       using errcode = 'invalid_parameter_value',
-            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
-                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
+            hint = tradeflow._targets_of(kind.system);
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
@@ -226,7 +239,7 @@ begin
 end
 $$;
 comment on function tradeflow._actions_before_write() is
-  'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
+  'Internal. Checks kind, target, parameters and templates of an action. Errors: 22023 unknown kind or parameter, no target or one of another system, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
 create function tradeflow._actions_after_write() returns trigger
 language plpgsql security definer
@@ -271,8 +284,18 @@ create function tradeflow._targets_after_write() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  problem text;
 begin
   if tg_op <> 'DELETE' then
+    select format('action %s of rule "%s" is of kind "%s", and needs one of system %s', a.step, a.rule, a.kind, k.system) into problem
+    from tradeflow.actions a join tradeflow.action_kinds k on k.name = a.kind
+    where a.target = new.name and k.system <> new.system and not tradeflow._restoring()
+    order by a.rule, a.step limit 1;
+    if found then
+      raise exception 'target "%" is of system %, but %', new.name, new.system, problem
+        using errcode = 'invalid_parameter_value', hint = 'Give the target another name, or change the action first.';
+    end if;
     insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
@@ -282,6 +305,6 @@ begin
   return null;
 end
 $$;
-comment on function tradeflow._targets_after_write() is 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
-create trigger targets_after_write after insert or update of name or delete on tradeflow.targets
+comment on function tradeflow._targets_after_write() is 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss, or another system under its name. Errors: 22023.';
+create trigger targets_after_write after insert or update of name, system or delete on tradeflow.targets
   for each row execute function tradeflow._targets_after_write();

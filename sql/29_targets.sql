@@ -38,9 +38,8 @@ begin
   where t.name = pause_target.target and t.paused_at is null;
   if found then
     return true;
-  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
-    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
   end if;
+  perform tradeflow._require_target(pause_target.target);
   return false;
 end
 $$;
@@ -51,19 +50,50 @@ create function tradeflow.resume_target(target text) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  resumed boolean;
 begin
   update tradeflow.targets t set paused_at = null, paused_reason = null
   where t.name = resume_target.target and t.paused_at is not null;
-  if found then
+  resumed := found;
+  perform tradeflow._require_target(resume_target.target);
+  resumed := tradeflow._try_again(resume_target.target) or resumed;
+  if resumed then
     perform pg_notify('tradeflow', '');
-    return true;
-  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
-    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
   end if;
-  return false;
+  return resumed;
 end
 $$;
-comment on function tradeflow.resume_target(text) is 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
+comment on function tradeflow.resume_target(text) is
+  'Goes on with a target that is paused, that asked not to be called for a while, or whose circuit breaker is open: then one action tries at once. Actions that were told to wait keep their own time: retry() does not wait. False: it was stopped by none of these. Errors: 42704 no such target.';
+
+create function tradeflow._require_target(target text) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from tradeflow.targets t where t.name = _require_target.target) then
+    raise exception 'there is no target "%"', _require_target.target
+      using errcode = 'undefined_object', hint = 'targets: ' || coalesce((select string_agg(t.name, ', ' order by t.name) from tradeflow.targets t), 'none');
+  end if;
+end
+$$;
+comment on function tradeflow._require_target(text) is 'Internal. An error if there is no such target, with those there are.';
+
+-- A person knows better than what the target last said. One that is being tried already (half-open) is left to its trial.
+create function tradeflow._try_again(target text) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.target_states s
+  set throttled_until = null, retry_at = case when s.breaker = 'open' then clock_timestamp() else s.retry_at end
+  where s.target = _try_again.target
+    and (s.throttled_until > clock_timestamp() or (s.breaker = 'open' and s.retry_at > clock_timestamp()));
+  return found;
+end
+$$;
+comment on function tradeflow._try_again(text) is 'Internal. Ends a target''s throttling and lets its open breaker try now. False: there was neither.';
 
 create function tradeflow.pause_kind(kind text, reason text default null) returns boolean
 language plpgsql

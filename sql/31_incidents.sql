@@ -19,14 +19,16 @@ create table tradeflow.incidents (
   acked_by      name
 );
 create index incidents_open on tradeflow.incidents (rule, kind) where acked_at is null;
+-- Those that a person's decision about an action settles.
+create index incidents_outbox on tradeflow.incidents (outbox_id) where acked_at is null and outbox_id is not null;
 select pg_catalog.pg_extension_config_dump('tradeflow.incidents', '');
 select pg_catalog.pg_extension_config_dump('tradeflow.incidents_id_seq', '');
-comment on table tradeflow.incidents is 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
+comment on table tradeflow.incidents is 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same. It is noted by ack(), and when what it tells of is decided: the action retried or cancelled, what is held released or discarded, the target''s breaker closed. Noted ones are kept as long as the history (setting history_days); open ones until a person acts.';
 comment on column tradeflow.incidents.id is 'Identifies the incident.';
 comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for. sync_error: a resource could not be read. sync_rejected: a payload could not be stored. sync_held: more rows than sync.sweep_max_deleted are gone at the source, so none was deleted. hook_refused: a webhook was not believed.';
 comment on column tradeflow.incidents.rule is 'The rule concerned.';
 comment on column tradeflow.incidents.source is 'The table whose row it happened for.';
-comment on column tradeflow.incidents.subject is 'The key of the (first) row it happened for.';
+comment on column tradeflow.incidents.subject is 'The key of the (first) row it happened for; of breaker_open the target.';
 comment on column tradeflow.incidents.outbox_id is 'The action concerned.';
 comment on column tradeflow.incidents.message is 'What happened.';
 comment on column tradeflow.incidents.detail is 'More of it.';

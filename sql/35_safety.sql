@@ -13,6 +13,16 @@ comment on column tradeflow.recent_firings.about is 'A hash of rule and subject.
 comment on column tradeflow.recent_firings.at is 'When it fired.';
 
 
+create function tradeflow._lock_waiting(ids bigint[]) returns setof bigint
+language sql
+set search_path = pg_catalog, pg_temp
+-- By id, whatever statistics say of a table that is empty now and full then; and not by the index of what waits for its time.
+set enable_seqscan = off
+as $$
+  select o.id from tradeflow.outbox o where o.id = any (ids) and o.state || '' = 'waiting' order by o.id for update
+$$;
+comment on function tradeflow._lock_waiting(bigint[]) is 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
+
 -- Cancels what waits and is not answered yes any more, or is answered anew. What only waited was not told to anybody, so
 -- a once rule may say it again.
 create function tradeflow._withdraw(ids bigint[], reason text) returns int
@@ -105,7 +115,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
-    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end
@@ -123,7 +133,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
-    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end

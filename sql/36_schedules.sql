@@ -83,7 +83,10 @@ begin
     said := null;
     begin
       fired := tradeflow._run_schedule(due.rule);
-    exception when others then
+    exception
+    when lock_not_available or deadlock_detected then
+      continue;  -- somebody alters what it reads; it stays due
+    when others then
       fired := null;
       said := sqlerrm;
       insert into tradeflow.incidents (kind, rule, message, hint, sqlstate)

@@ -42,6 +42,7 @@ declare
   good         bigint[];
   targets      text[];
   results_are  record;
+  bad          record;
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
@@ -50,7 +51,12 @@ begin
   into results_are
   from unnest(results) r;
   if results_are.refused then
-    raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
+    select u.id, case when jsonb_typeof(u.r) <> 'object' then 'of type ' || jsonb_typeof(u.r) else pg_size_pretty(pg_column_size(u.r)::bigint) end as what
+    into bad
+    from unnest(ids, results) u(id, r)
+    where jsonb_typeof(u.r) <> 'object' or pg_column_size(u.r) > 4194304 limit 1;
+    raise exception 'the result of action % is %; it must be a JSON object of at most 4 MB', bad.id, bad.what
+      using errcode = 'invalid_parameter_value', hint = 'the whole call was refused: complete the other actions without this one.';
   elsif results_are.told then
     perform tradeflow._remember(ids, attempts, results);
   end if;
@@ -137,6 +143,9 @@ as $$
 declare
   o tradeflow.outbox;
 begin
+  -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
+  error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
+  retry_after := case when retry_after > interval '1 day' then interval '1 day' else retry_after end;
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
@@ -170,7 +179,7 @@ begin
 end
 $$;
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. Of the error the first 10,000 characters are kept. outcome: retry (again after backoff, at least retry_after, of which a day at most counts; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 
 create function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)

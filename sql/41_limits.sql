@@ -147,9 +147,9 @@ begin
       last_failed_at = case when transient or throttled is not null then now else s.last_failed_at end
   where s.target = t.name;
   if opens and was.breaker = 'closed' then
-    insert into tradeflow.incidents (kind, message, detail, hint)
-    values ('breaker_open', format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
-            _not_answered.error, 'it goes on by itself when the target answers. tradeflow.target_states says how it is.');
+    insert into tradeflow.incidents (kind, subject, message, detail, hint)
+    values ('breaker_open', t.name, format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
+            _not_answered.error, format('it goes on by itself when the target answers, and this is noted then. It is mended already: tradeflow targets resume %s', t.name));
   end if;
 end
 $$;

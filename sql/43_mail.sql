@@ -33,7 +33,7 @@ create table tradeflow.mail_sends (
   primary key (address, topic, sent_at, outbox_id)
 );
 select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
-comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period, and those of dead actions, go when the address is asked about again.';
 comment on column tradeflow.mail_sends.outbox_id is 'The action.';
 comment on column tradeflow.mail_sends.address is 'The recipient, in lower case.';
 comment on column tradeflow.mail_sends.topic is 'What the cap counts.';
@@ -54,7 +54,11 @@ begin
     if reason is null and may_mail.most is not null then
       -- Two mails to one address at the same moment are counted one after the other.
       perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      -- What is dead was not sent, and is counted anew should it be retried.
+      delete from tradeflow.mail_sends m
+      where m.address = one and m.topic = may_mail.topic
+        and (m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day')
+             or exists (select from tradeflow.outbox o where o.id = m.outbox_id and o.state = 'dead'));
       if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
         if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
           reason := format('had %s within %s', may_mail.most, may_mail.period);

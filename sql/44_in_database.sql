@@ -163,17 +163,25 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  its_key  text := coalesce(nullif(params ->> 'key', ''), format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  -- A fact that is empty is nobody: an empty address would be that of every customer whose token names none.
+  customer bigint := nullif(btrim(params ->> 'customer_id'), '')::bigint;
+  company  bigint := nullif(btrim(params ->> 'company_id'), '')::bigint;
+  address  text := nullif(btrim(params ->> 'email'), '');
   made     bigint;
 begin
   if params -> 'remove' in ('true', '"true"') then
     delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
     return jsonb_build_object('key', its_key, 'removed', made is not null);
   end if;
+  if num_nonnulls(customer, company, address) = 0 then
+    raise exception 'params: customer_id, company_id and email are empty; for whom is the message?' using errcode = 'invalid_parameter_value';
+  elsif coalesce(btrim(params ->> 'text'), '') = '' then
+    raise exception 'params.text: it is empty; what is to be shown?' using errcode = 'invalid_parameter_value';
+  end if;
   insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
   values (
-    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
-    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    its_key, customer, company, address, params ->> 'page', coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
     coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
   on conflict (key) do update
     set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
@@ -183,7 +191,7 @@ begin
   return jsonb_build_object('key', its_key, 'message_id', made);
 end
 $$;
-comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away.';
+comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away. Errors: 22023 a message for nobody, or without text.';
 
 create function tradeflow.execute(id bigint, attempt int, params jsonb) returns jsonb
 language plpgsql security definer

@@ -46,3 +46,20 @@ create trigger rule_dependencies_loading before insert on tradeflow.rule_depende
 create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependencies
   for each statement execute function tradeflow._load_as_dumped();
 alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
+
+
+-- Kinds that come with the extension are there already; of such a one a dump brings that it is paused, so that what was stopped
+-- before does not go on in the copy.
+create function tradeflow._kind_restored() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.action_kinds k set paused_at = new.paused_at, paused_reason = new.paused_reason where k.name = new.name and k.builtin;
+  return case when not found then new end;
+end
+$$;
+comment on function tradeflow._kind_restored() is 'Internal. Pauses a kind that is there already as a dump says.';
+create trigger action_kinds_restored before insert on tradeflow.action_kinds
+  for each row when (new.builtin and new.paused_at is not null) execute function tradeflow._kind_restored();
+alter table tradeflow.action_kinds enable always trigger action_kinds_restored;

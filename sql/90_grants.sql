@@ -26,7 +26,7 @@ grant execute on function
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
   tradeflow.pause(text, text), tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text), tradeflow._targets_of(text)
 to tradeflow_author;
 grant select on tradeflow.schedules to tradeflow_author;
 
@@ -56,10 +56,10 @@ to public;
 -- Sidecars: the executor API, and what rendering and delivering needs to read.
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
   tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.outbox_history,
-  tradeflow.clock, tradeflow.sidecars to tradeflow_executor;
+  tradeflow.clock, tradeflow.sidecars, tradeflow.target_health to tradeflow_executor;
 grant execute on function
   tradeflow.claim(text, int, interval, text[], jsonb), tradeflow.next_due(text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.tick_outbox(), tradeflow.tick_rules(), tradeflow.setting(text),
   tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 
@@ -75,7 +75,7 @@ grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
-  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text),
+  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow._require_target(text), tradeflow._try_again(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text),
   tradeflow.release(text, text)
 to tradeflow_operator;
 

@@ -134,11 +134,13 @@ begin
   if kind.system = 'none' and new.target is not null then
     raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
       using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif kind.system <> 'none' and new.target is null then
+    raise exception 'action % of rule "%": kind "%" needs a target of system %', new.step, new.rule, new.kind, kind.system
+      using errcode = 'invalid_parameter_value', hint = tradeflow._targets_of(kind.system);
   elsif its_system is not null and kind.system is not null and its_system <> kind.system then
     raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
       using errcode = 'invalid_parameter_value',
-            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
-                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
+            hint = tradeflow._targets_of(kind.system);
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
@@ -154,7 +156,7 @@ begin
 end
 $_$;
 
-COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, parameters and templates of an action. Errors: 22023 unknown kind or parameter, 42601 a string that is no template, 42501 no member of the rule''s owner.';
+COMMENT ON FUNCTION tradeflow._actions_before_write() IS 'Internal. Checks kind, target, parameters and templates of an action. Errors: 22023 unknown kind or parameter, no target or one of another system, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
 CREATE FUNCTION tradeflow._actions_valid() RETURNS trigger
     LANGUAGE plpgsql
@@ -1275,17 +1277,25 @@ CREATE FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params json
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  its_key  text := coalesce(nullif(params ->> 'key', ''), format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  -- A fact that is empty is nobody: an empty address would be that of every customer whose token names none.
+  customer bigint := nullif(btrim(params ->> 'customer_id'), '')::bigint;
+  company  bigint := nullif(btrim(params ->> 'company_id'), '')::bigint;
+  address  text := nullif(btrim(params ->> 'email'), '');
   made     bigint;
 begin
   if params -> 'remove' in ('true', '"true"') then
     delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
     return jsonb_build_object('key', its_key, 'removed', made is not null);
   end if;
+  if num_nonnulls(customer, company, address) = 0 then
+    raise exception 'params: customer_id, company_id and email are empty; for whom is the message?' using errcode = 'invalid_parameter_value';
+  elsif coalesce(btrim(params ->> 'text'), '') = '' then
+    raise exception 'params.text: it is empty; what is to be shown?' using errcode = 'invalid_parameter_value';
+  end if;
   insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
   values (
-    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
-    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    its_key, customer, company, address, params ->> 'page', coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
     coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
   on conflict (key) do update
     set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
@@ -1296,7 +1306,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) IS 'Internal. Kind storefront_message: stores the message, or takes it away.';
+COMMENT ON FUNCTION tradeflow._do_storefront_message(o tradeflow.outbox, params jsonb) IS 'Internal. Kind storefront_message: stores the message, or takes it away. Errors: 22023 a message for nobody, or without text.';
 
 CREATE FUNCTION tradeflow._do_task(o tradeflow.outbox, params jsonb) RETURNS jsonb
     LANGUAGE sql
@@ -1777,6 +1787,16 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._lock_states(targets text[]) IS 'Internal. Locks the states of these targets until the end of the transaction; a missing one is made, with what runs counted.';
+
+CREATE FUNCTION tradeflow._lock_waiting(ids bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+  select o.id from tradeflow.outbox o where o.id = any (ids) and o.state || '' = 'waiting' order by o.id for update
+$$;
+
+COMMENT ON FUNCTION tradeflow._lock_waiting(ids bigint[]) IS 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
 
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
     LANGUAGE sql
@@ -2951,6 +2971,7 @@ CREATE FUNCTION tradeflow._settings_after_write() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  perform tradeflow._invalidate('tradeflow.settings');
   if tg_op = 'DELETE' then
     perform tradeflow._revalidate(array[old.name], format('deleting setting "%s"', old.name));
   else
@@ -2963,7 +2984,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. A setting is a constant of the rules that read it: they are compiled again.';
+COMMENT ON FUNCTION tradeflow._settings_after_write() IS 'Internal. Has every backend read the settings again, and compile anew the rules that have one for a constant.';
 
 CREATE FUNCTION tradeflow._settings_before_update() RETURNS trigger
     LANGUAGE plpgsql
@@ -3090,8 +3111,18 @@ CREATE FUNCTION tradeflow._targets_after_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  problem text;
 begin
   if tg_op <> 'DELETE' then
+    select format('action %s of rule "%s" is of kind "%s", and needs one of system %s', a.step, a.rule, a.kind, k.system) into problem
+    from tradeflow.actions a join tradeflow.action_kinds k on k.name = a.kind
+    where a.target = new.name and k.system <> new.system and not tradeflow._restoring()
+    order by a.rule, a.step limit 1;
+    if found then
+      raise exception 'target "%" is of system %, but %', new.name, new.system, problem
+        using errcode = 'invalid_parameter_value', hint = 'Give the target another name, or change the action first.';
+    end if;
     insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
@@ -3102,7 +3133,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss.';
+COMMENT ON FUNCTION tradeflow._targets_after_write() IS 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss, or another system under its name. Errors: 22023.';
 
 CREATE FUNCTION tradeflow._targets_limited() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3119,6 +3150,17 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._targets_limited() IS 'Internal. Applies changed limits of a target at once.';
+
+CREATE FUNCTION tradeflow._targets_of(system text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce('there is ' || string_agg(format('"%s"', t.name), ', ' order by t.name),
+                  format('insert one into tradeflow.targets with system ''%s''.', _targets_of.system))
+  from tradeflow.targets t where t.system = _targets_of.system
+$$;
+
+COMMENT ON FUNCTION tradeflow._targets_of(system text) IS 'Internal. The hint of an action without the target it needs: which there are, or what to insert.';
 
 CREATE FUNCTION tradeflow._targets_valid() RETURNS trigger
     LANGUAGE plpgsql
@@ -4036,7 +4078,11 @@ begin
     if reason is null and may_mail.most is not null then
       -- Two mails to one address at the same moment are counted one after the other.
       perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      -- What is dead was not sent, and is counted anew should it be retried.
+      delete from tradeflow.mail_sends m
+      where m.address = one and m.topic = may_mail.topic
+        and (m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day')
+             or exists (select from tradeflow.outbox o where o.id = m.outbox_id and o.state = 'dead'));
       if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
         if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
           reason := format('had %s within %s', may_mail.most, may_mail.period);
@@ -4421,21 +4467,8 @@ $$;
 COMMENT ON FUNCTION tradeflow.set_clock(at timestamp with time zone) IS 'Sets the test clock; NULL goes back to real time. The operator''s alone. Returns the time from now on.';
 
 CREATE FUNCTION tradeflow.setting(name text) RETURNS text
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  found_value text;
-begin
-  select s.value into found_value from tradeflow.settings s where s.name = setting.name;
-  if not found then
-    raise exception 'setting "%" does not exist', setting.name
-      using errcode = 'undefined_object',
-            hint = format('insert into tradeflow.settings (name, value) values (%L, ''…'');', setting.name);
-  end if;
-  return found_value;
-end
-$$;
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS '$libdir/tradeflow', 'tradeflow_setting';
 
 COMMENT ON FUNCTION tradeflow.setting(name text) IS 'The value of a setting, as text. In a rule''s condition it is a constant of the compiled rule. Errors: 42704 when there is no such setting.';
 
@@ -4848,7 +4881,7 @@ COMMENT ON TABLE tradeflow.action_kinds IS 'The kinds of action that a sidecar c
 
 COMMENT ON COLUMN tradeflow.action_kinds.name IS 'What actions.kind says.';
 
-COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of; none: it needs no target. NULL: any.';
+COMMENT ON COLUMN tradeflow.action_kinds.system IS 'The system its target must be of. none: it has no target. NULL: it may have one, of any system.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.delivery IS 'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
 
@@ -5345,7 +5378,7 @@ CREATE TABLE tradeflow.mail_sends (
     sent_at timestamp with time zone NOT NULL
 );
 
-COMMENT ON TABLE tradeflow.mail_sends IS 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+COMMENT ON TABLE tradeflow.mail_sends IS 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period, and those of dead actions, go when the address is asked about again.';
 
 COMMENT ON COLUMN tradeflow.mail_sends.outbox_id IS 'The action.';
 
@@ -6451,7 +6484,7 @@ CREATE TRIGGER settings_before_update BEFORE UPDATE ON tradeflow.settings FOR EA
 
 CREATE TRIGGER targets_a_valid BEFORE INSERT OR UPDATE ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_valid();
 
-CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
+CREATE TRIGGER targets_after_write AFTER INSERT OR DELETE OR UPDATE OF name, system ON tradeflow.targets FOR EACH ROW EXECUTE FUNCTION tradeflow._targets_after_write();
 
 CREATE TRIGGER targets_limited AFTER UPDATE ON tradeflow.targets FOR EACH ROW WHEN (((((old.rate_limit IS DISTINCT FROM new.rate_limit) OR (old.rate_period IS DISTINCT FROM new.rate_period)) OR (old.burst IS DISTINCT FROM new.burst)) OR (old.concurrency IS DISTINCT FROM new.concurrency))) EXECUTE FUNCTION tradeflow._targets_limited();
 
@@ -6657,6 +6690,8 @@ REVOKE ALL ON FUNCTION tradeflow._load_as_dumped() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._lock_states(targets text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._lock_waiting(ids bigint[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._make_ready(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._merge_incidents() FROM PUBLIC;
@@ -6775,6 +6810,9 @@ REVOKE ALL ON FUNCTION tradeflow._sweep_channels() FROM PUBLIC;
 REVOKE ALL ON FUNCTION tradeflow._targets_after_write() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._targets_limited() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._targets_of(system text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._targets_of(system text) TO tradeflow_author;
 
 REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
 

@@ -2,6 +2,9 @@
 -- while later: every row has another time of change, and of a hundred rows one has what people did.
 create schema payload;
 
+-- Both versions have it: the payloads are made one after another, and an order's day must not differ for that.
+create function payload.today() returns timestamptz language sql stable as $$ select date_trunc('day', now()) $$;
+
 -- $1 version, $2 companies; all other numbers follow from it.
 create function payload.companies(v int, n int) returns table (
   company_id bigint, company_name text, company_email text, status smallint, bc_customer_group_id bigint, bc_customer_group_name text,
@@ -9,7 +12,7 @@ create function payload.companies(v int, n int) returns table (
 language sql stable as $$
   select i, 'Company ' || i, 'office@company-' || i || '.example', 1, i % 5 + 1, 'Group ' || i % 5,
          jsonb_build_object('Industry', (array['Dental', 'Retail', 'Food', 'Medical'])[(i + case when i % 100 = 0 then v else 0 end) % 4 + 1], 'Preferred language', 'en'),
-         now() - interval '400 days', date_trunc('day', now()) + v * interval '1 second',
+         payload.today() - interval '400 days', payload.today() + v * interval '1 second',
          jsonb_build_object('companyId', i, 'companyName', 'Company ' || i, 'updatedAt', v)
   from generate_series(1, n) i
 $$;
@@ -19,7 +22,7 @@ create function payload.company_users(v int, n int) returns table (
   created_at timestamptz, updated_at timestamptz, raw jsonb)
 language sql stable as $$
   select i, i % n + 1, 50000 + i, 'buyer' || i || '@example.com', 'Ada', 'Buyer', case when i % 100 = 0 then '+1-555-' || v end, i % 3,
-         now() - interval '400 days', date_trunc('day', now()) + v * interval '1 second', jsonb_build_object('id', i, 'updatedAt', v)
+         payload.today() - interval '400 days', payload.today() + v * interval '1 second', jsonb_build_object('id', i, 'updatedAt', v)
   from generate_series(1, 2 * n) i
 $$;
 
@@ -30,8 +33,8 @@ create function payload.quotes(v int, n int) returns table (
 language sql stable as $$
   select i, 'QN' || i, (array[0, 2, 4, 5])[i % 4 + 1], i % n + 1, 'Company ' || i % n + 1, 'Ada Buyer', 'buyer' || i % n + 1 || '@example.com',
          'Rita Rep', 'rita@example.com', 'USD', 200 + i % 900, 0, 200 + i % 900 + p.did, 200 + i % 900 + p.did,
-         true, now() - interval '20 days', date_trunc('day', now()) + v * interval '1 second',
-         date_trunc('day', now()) + (10 + i % 30 + p.did) * interval '1 day', jsonb_build_object('quoteId', i, 'updatedAt', v)
+         true, payload.today() - interval '20 days', payload.today() + v * interval '1 second',
+         payload.today() + (10 + i % 30 + p.did) * interval '1 day', jsonb_build_object('quoteId', i, 'updatedAt', v)
   from generate_series(1, 4 * n) i cross join lateral (select case when i % 100 < 2 and i % 4 < 2 then v else 0 end) p(did)
 $$;
 
@@ -51,7 +54,7 @@ create function payload.orders(v int, n int) returns table (
 language sql stable as $$
   select i, 100000 + i, i % n + 1, 50000 + i % n + 1, case when i % 100 = 0 and v = 1 then 10 else 11 end, 'Awaiting Fulfillment',
          case when i % 3 = 0 then 'Purchase Order' else 'Credit Card' end, 'USD', 'USD', 'USD', 1, 100 + i % 700, 0,
-         i % 9 + 1, now() - i % 400 * interval '1 day', date_trunc('day', now()) + v * interval '1 second', jsonb_build_object('id', i, 'version', v)
+         i % 9 + 1, payload.today() - i % 400 * interval '1 day', payload.today() + v * interval '1 second', jsonb_build_object('id', i, 'version', v)
   from generate_series(1, 3 * n) i
 $$;
 
@@ -60,8 +63,8 @@ create function payload.invoices(v int, n int) returns table (
   open_balance numeric, due_at timestamptz, created_at timestamptz, updated_at timestamptz, raw jsonb)
 language sql stable as $$
   select i, i % n + 1, 'R-' || i, case when i % 100 = 0 and v = 1 then 2 else 0 end, i::text, 'USD', 100 + i % 700,
-         case when i % 100 = 0 and v = 1 then 0 else 100 + i % 700 end, now() + (i % 60 - 30) * interval '1 day',
-         now() - interval '30 days', date_trunc('day', now()) + v * interval '1 second', jsonb_build_object('id', i, 'version', v)
+         case when i % 100 = 0 and v = 1 then 0 else 100 + i % 700 end, payload.today() + (i % 60 - 30) * interval '1 day',
+         payload.today() - interval '30 days', payload.today() + v * interval '1 second', jsonb_build_object('id', i, 'version', v)
   from generate_series(1, n) i
 $$;
 
@@ -70,6 +73,6 @@ create function payload.products(v int, n int) returns table (
   created_at timestamptz, updated_at timestamptz, raw jsonb)
 language sql stable as $$
   select i, 'Hinge ' || i, 'P-' || i, 10, array[i % 20], 0, i % 900 + v * (i % 100 = 0)::int,
-         now() - interval '400 days', date_trunc('day', now()) + v * interval '1 second', jsonb_build_object('id', i, 'version', v)
+         payload.today() - interval '400 days', payload.today() + v * interval '1 second', jsonb_build_object('id', i, 'version', v)
   from generate_series(1, n) i
 $$;

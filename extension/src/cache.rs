@@ -9,8 +9,10 @@ use crate::compile::{self, Dependency, Event, Lookup, RowExpressions, Rule};
 use crate::definition::{self, Column};
 use crate::error::{sql_function, Failure};
 use crate::index::{Computed, EventIndex};
+use crate::invalidation::{self, Changed};
 use crate::subtransaction::in_subtransaction;
 use pgrx::pg_sys;
+use pgrx::pg_sys::SysCacheIdentifier::{AUTHMEMMEMROLE, AUTHOID};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -75,19 +77,15 @@ impl Drop for TableRules {
 
 thread_local! {
     static TABLES: RefCell<FxHashMap<pg_sys::Oid, Rc<TableRules>>> = Default::default();
-    /// Counts what was invalidated, to notice what happens while a table's rules are being compiled.
-    static INVALIDATIONS: Cell<u64> = const { Cell::new(0) };
-    static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The compiled rules of a table, compiled now if need be.
 pub fn get(relid: pg_sys::Oid) -> Rc<TableRules> {
-    listen();
+    let before = invalidation::messages();
     let kept = TABLES.with_borrow(|tables| tables.get(&relid).filter(|t| !t.stale.get()).cloned());
     kept.unwrap_or_else(|| {
-        let before = INVALIDATIONS.get();
         let table = Rc::new(build(relid));
-        table.stale.set(INVALIDATIONS.get() != before);
+        table.stale.set(invalidation::messages() != before);
         // The replaced entry is dropped after the borrow: dropping calls Postgres.
         let _replaced = TABLES.with_borrow_mut(|tables| tables.insert(relid, Rc::clone(&table)));
         table
@@ -227,40 +225,19 @@ unsafe fn compile_all(
     }
 }
 
-/// Has Postgres tell us what changes. Once per backend.
-fn listen() {
-    if LISTENING.replace(true) {
-        return;
-    }
-    let none = pg_sys::Datum::from(0usize);
-    // SAFETY: registers functions that live as long as the library, which is never unloaded.
-    unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), none);
-        for cache in [
-            pg_sys::SysCacheIdentifier::PROCOID,
-            pg_sys::SysCacheIdentifier::TYPEOID,
-            pg_sys::SysCacheIdentifier::AUTHOID,
-            pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE,
-        ] {
-            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(catalogue_changed), none);
+/// Marks what is made of something that changed; the statement at work keeps it to its end.
+pub fn forget(changed: Changed) {
+    let concerned = |t: &TableRules| match changed {
+        Changed::Relation(relid) => {
+            relid == pg_sys::InvalidOid
+                || t.relid == relid
+                || t.root == relid
+                || t.dependencies.contains(&Dependency::relation(relid))
         }
-    }
-}
-
-fn mark_stale(concerned: impl Fn(&TableRules) -> bool) {
-    INVALIDATIONS.set(INVALIDATIONS.get() + 1);
-    // Nothing borrows the tables across a call of Postgres, so no callback can come while they are borrowed.
+        Changed::Entry(AUTHOID | AUTHMEMMEMROLE, _) | Changed::Entry(_, 0) => true,
+        Changed::Entry(cache, hash) => t.dependencies.contains(&Dependency { cache: cache as i32, hash }),
+    };
     TABLES.with_borrow(|tables| tables.values().filter(|t| concerned(t)).for_each(|t| t.stale.set(true)));
-}
-
-unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relid: pg_sys::Oid) {
-    mark_stale(|t| relid == pg_sys::InvalidOid || t.relid == relid || t.root == relid);
-}
-
-unsafe extern "C-unwind" fn catalogue_changed(_arg: pg_sys::Datum, cache: i32, hash: u32) {
-    let of_roles = cache == pg_sys::SysCacheIdentifier::AUTHOID as i32
-        || cache == pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE as i32;
-    mark_stale(|t| hash == 0 || of_roles || t.dependencies.contains(&(cache, hash)));
 }
 
 sql_function!(tradeflow_invalidate, pg_finfo_tradeflow_invalidate, invalidate);

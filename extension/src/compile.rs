@@ -5,6 +5,7 @@
 
 mod expression;
 mod functions;
+mod input;
 mod lookup;
 mod query;
 mod rewrite;
@@ -166,7 +167,17 @@ pub unsafe fn compile(
         .iter()
         .filter(|c| follows && lookup.key.contains(&c.name))
         .fold(0, |set, c| set | change::bit(c.attno));
-    let must_change = must_change(on_enter, &condition, &fire_at, &query) | key;
+    let mapping = match &subject {
+        Some(expression) => Ok(expression),
+        None => Err(query_text.as_deref().unwrap_or_default()),
+    };
+    let must_change = match definition.maps_to_view() {
+        // SAFETY: the caller's promise.
+        true => unsafe {
+            input::changes_that_matter(definition, mapping, relation, columns, lookup, dependencies)
+        },
+        false => must_change(on_enter, &condition, &fire_at, &query) | key,
+    };
     // SAFETY: the planned expression is valid; only read.
     let gate = unsafe { Gate::of(condition.as_ref(), must_change, filter.as_deref(), key, columns, follows) };
     Ok(Rule {

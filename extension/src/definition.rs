@@ -72,6 +72,9 @@ pub struct Rule {
     /// The type of the view's subject.
     #[serde(default)]
     pub subject_type: u32,
+    /// The view, by its qualified name.
+    #[serde(default)]
+    pub view: Option<String>,
 }
 
 /// What a firing becomes.
@@ -103,6 +106,8 @@ pub struct Column {
     pub dropped: bool,
     /// A change of it alone is no change.
     pub ignored: bool,
+    /// It is stored nowhere.
+    pub computed: bool,
 }
 
 /// Reads the definition of a table, as committed now, with its rules or without; None when the table is not watched.
@@ -179,6 +184,7 @@ pub unsafe fn columns(descriptor: pg_sys::TupleDesc, ignore: &[String]) -> Vec<C
             by_value: a.attbyval,
             dropped: a.attisdropped,
             ignored: ignore.iter().any(|name| name == a.name()),
+            computed: a.attgenerated as u8 == b'v',
         })
         .collect()
 }

@@ -12,12 +12,11 @@ use crate::error::{attempt, Failure};
 use crate::index::RuleNumber;
 use crate::outbox::{NO_LONGER, REPLACED};
 use crate::owner::{ActAs, PinnedPath};
-use crate::pending::{self, Entry};
-use crate::results::{Asked, Concerned, Fault, Firing, Left, Results};
+use crate::pending::{keep_varlena, Entry};
+use crate::results::{short, Asked, Concerned, Fault, Firing, Left, Results};
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
-use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION;
 use std::rc::Rc;
 
 /// Asks the rules of these rows and adds what they say to `results`, but for the late ones, which are left there.
@@ -389,32 +388,5 @@ impl Identity {
     pub fn of(rule: &Rule) -> Identity {
         let owner = ActAs::rule_owner(rule.owner);
         Identity { _path: PinnedPath::new(&rule.path), _owner: owner }
-    }
-}
-
-/// Subjects and occurrences are indexed, and Postgres refuses to index what is too long: the statement would fail.
-const MAX_NAME: usize = 1000;
-
-/// Refuses a subject or an occurrence that is too long to be one.
-pub fn short(name: String) -> Result<String, Failure> {
-    if name.len() <= MAX_NAME {
-        return Ok(name);
-    }
-    let begin: String = name.chars().take(40).collect();
-    Err(Failure::new(
-        ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
-        format!("subject or occurrence \"{begin}…\" is longer than {MAX_NAME} bytes"),
-    )
-    .hint("It names what a firing is about: take a key, not a text."))
-}
-
-/// A copy of a variable-length datum that lives as long as the pending work.
-pub fn keep_varlena(datum: pg_sys::Datum) -> pg_sys::Datum {
-    // SAFETY: a varlena datum; the context is alive.
-    unsafe {
-        let before = pg_sys::MemoryContextSwitchTo(pending::context());
-        let copy = pg_sys::Datum::from(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()));
-        pg_sys::MemoryContextSwitchTo(before);
-        copy
     }
 }

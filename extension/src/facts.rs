@@ -82,7 +82,7 @@ impl Facts {
         let made = self.write(&mut buffer, evaluation, version);
         let datum = match made {
             Some(()) => Some(keep(&buffer)),
-            None => evaluation.value(&self.whole, version).map(crate::evaluate::keep_varlena),
+            None => evaluation.value(&self.whole, version).map(pending::keep_varlena),
         };
         self.buffer.replace(buffer);
         datum

@@ -5,11 +5,11 @@
 use crate::compile::{self, result_columns, Lookup};
 use crate::definition;
 use crate::error::{sql_function, Failure};
-use crate::evaluate::{keep_varlena, short};
 use crate::incident::{self, Incident};
 use crate::outbox::{self, Row};
 use crate::owner::{self, ActAs, PinnedPath};
-use crate::pending;
+use crate::pending::{self, keep_varlena};
+use crate::results::short;
 use crate::spi::{self, Value};
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::{FromDatum, IntoDatum};

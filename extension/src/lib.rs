@@ -10,10 +10,11 @@
 //!    row that they say it about becomes [`facts`].
 //! 3. [`outbox`] writes the firings, in one insert.
 //!
-//! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. What time it is for rules: [`clock`]. In a session whose [`mode`] is silent none are made.
+//! [`fire`] makes firings without a change: a backfill, or a [`schedule`]. What time it is for rules: [`clock`]; what people have set: [`settings`]. In a session whose [`mode`] is silent none are made.
 //! Rules over several rows ask a view, at the end of the transaction: [`view`]. What failed becomes an [`incident`].
 //!
-//! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`].
+//! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`], until what they are made of changes:
+//! [`invalidation`].
 //! [`call`] runs the function of an action of kind `sql`. [`check`], [`still`] and [`template`] are what the SQL API calls when a rule
 //! is written or a timer is due; [`statements`] reads the files of a project.
 //!
@@ -35,6 +36,7 @@ mod fire;
 mod flush;
 mod incident;
 mod index;
+mod invalidation;
 mod mode;
 mod observe;
 mod outbox;
@@ -47,6 +49,8 @@ mod read_as;
 mod replay;
 mod results;
 mod schedule;
+mod settings;
+mod small_table;
 mod spi;
 mod statements;
 mod still;

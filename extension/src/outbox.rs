@@ -4,6 +4,7 @@ mod direct;
 mod recent;
 mod table;
 mod tell;
+mod waiting;
 
 use crate::cache::TableRules;
 use crate::definition::Rule;
@@ -237,19 +238,12 @@ fn cancel_waiting(results: &Results, silent: bool) {
 }
 
 fn cancel(rows: &[Cancel]) {
-    if rows.is_empty() {
+    let found = waiting::find(rows);
+    if found.is_empty() {
         return;
     }
-    let keys: Vec<Value> = rows.iter().map(|r| r.key).collect();
-    let mut types = [pg_sys::TEXTARRAYOID; 5];
-    types[3] = pg_sys::JSONBARRAYOID;
-    let plan = spi::plan_once(include_str!("sql/cancel_waiting.sql"), &types);
-    let arguments = [
-        texts(rows.iter().map(|r| Some(r.rule))),
-        texts(rows.iter().map(|r| r.name.map(|n| n.0))),
-        texts(rows.iter().map(|r| r.name.map(|n| n.1))),
-        Some(spi::array(pg_sys::JSONBOID, &keys)),
-        texts(rows.iter().map(|r| Some(r.reason))),
-    ];
-    spi::write(plan, &arguments);
+    let plan =
+        spi::plan_once(include_str!("sql/cancel_waiting.sql"), &[pg_sys::INT8ARRAYOID, pg_sys::TEXTARRAYOID]);
+    let ids: Vec<i64> = found.keys().copied().collect();
+    spi::write(plan, &[ids.into_datum(), texts(found.values().map(|reason| Some(*reason)))]);
 }

@@ -135,3 +135,31 @@ impl Departure {
         }
     }
 }
+
+/// The root that a table is a partition of, and what lies between them; None when it is no partition.
+pub fn ancestors(relid: pg_sys::Oid) -> Option<(pg_sys::Oid, Vec<pg_sys::Oid>)> {
+    // SAFETY: look-ups in the catalogue.
+    unsafe {
+        if !pg_sys::get_rel_relispartition(relid) {
+            return None;
+        }
+        let list = pg_sys::ffi::pg_guard_ffi_boundary(|| raw::get_partition_ancestors(relid));
+        let mut between: Vec<pg_sys::Oid> = crate::dependencies::oids(list).collect();
+        Some((between.pop()?, between))
+    }
+}
+
+/// Whether a table has parents that it inherits from, or is a partition of.
+pub fn has_parent(relid: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the catalogue.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| raw::has_superclass(relid)) }
+}
+
+/// Postgres' own, which pgrx does not declare.
+mod raw {
+    use super::pg_sys;
+    extern "C-unwind" {
+        pub fn has_superclass(relid: pg_sys::Oid) -> bool;
+        pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
+    }
+}

@@ -104,6 +104,17 @@ pub fn context() -> pg_sys::MemoryContext {
     CONTEXT.get()
 }
 
+/// A copy of a variable-length datum that lives as long as the pending work.
+pub fn keep_varlena(datum: pg_sys::Datum) -> pg_sys::Datum {
+    // SAFETY: a varlena datum; the context is alive.
+    unsafe {
+        let before = pg_sys::MemoryContextSwitchTo(context());
+        let copy = pg_sys::Datum::from(pg_sys::pg_detoast_datum_copy(datum.cast_mut_ptr()));
+        pg_sys::MemoryContextSwitchTo(before);
+        copy
+    }
+}
+
 fn current() -> pg_sys::SubTransactionId {
     // SAFETY: reads backend state.
     unsafe { pg_sys::GetCurrentSubTransactionId() }

@@ -3,9 +3,10 @@
 use crate::cache::TableRules;
 use crate::compile::Query;
 use crate::error::Failure;
-use crate::evaluate::{keep_varlena, short, Evaluation, Identity, Version};
+use crate::evaluate::{Evaluation, Identity, Version};
 use crate::index::RuleNumber;
-use crate::results::{Asked, Concerned, Fault, Firing, Gone, Results};
+use crate::pending::keep_varlena;
+use crate::results::{short, Asked, Concerned, Fault, Firing, Gone, Results};
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
 use pgrx::datum::FromDatum;

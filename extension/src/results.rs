@@ -7,6 +7,7 @@ use crate::evaluate::Version;
 use crate::index::RuleNumber;
 use crate::pending::Entry;
 use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode::ERRCODE_STRING_DATA_RIGHT_TRUNCATION;
 use std::rc::Rc;
 
 /// A rule that fails this often in one statement is not asked any more in it.
@@ -131,4 +132,20 @@ pub struct Asked {
     /// The condition held for the row as it was: only answers that are due at another time than the query would have had them
     /// then, or that it would not have given, are matches.
     pub held_before: bool,
+}
+
+/// Subjects and occurrences are indexed, and Postgres refuses to index what is too long: the statement would fail.
+const MAX_NAME: usize = 1000;
+
+/// Refuses a subject or an occurrence that is too long to be one.
+pub fn short(name: String) -> Result<String, Failure> {
+    if name.len() <= MAX_NAME {
+        return Ok(name);
+    }
+    let begin: String = name.chars().take(40).collect();
+    Err(Failure::new(
+        ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+        format!("subject or occurrence \"{begin}…\" is longer than {MAX_NAME} bytes"),
+    )
+    .hint("It names what a firing is about: take a key, not a text."))
 }

@@ -74,6 +74,28 @@ fn prepare_with(sql: &str, types: &[pg_sys::Oid], options: c_int) -> pg_sys::SPI
     plan
 }
 
+/// While it lives, plans are made without a compiler: the statements of rules are planned in the transaction of whoever changed
+/// a row, often for one execution, and compiling one takes longer than running it.
+struct WithoutJit(bool);
+
+impl WithoutJit {
+    fn new() -> WithoutJit {
+        // SAFETY: a variable of the backend's own, which the planner reads.
+        unsafe {
+            let before = WithoutJit(pg_sys::jit_enabled);
+            pg_sys::jit_enabled = false;
+            before
+        }
+    }
+}
+
+impl Drop for WithoutJit {
+    fn drop(&mut self) {
+        // SAFETY: puts back what `new` found, also when an error unwinds.
+        unsafe { pg_sys::jit_enabled = self.0 };
+    }
+}
+
 /// Runs a plan that writes our own tables, by what is committed now: under REPEATABLE READ the transaction's snapshot
 /// may be older than the rules that just fired.
 pub fn write(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) -> Rows {
@@ -82,6 +104,7 @@ pub fn write(plan: pg_sys::SPIPlanPtr, arguments: &[Value]) -> Rows {
         return execute(plan, arguments, false, 0);
     }
     let (mut values, nulls) = parameters(arguments);
+    let _without = WithoutJit::new();
     // SAFETY: SPI is connected; one value and one null flag for each parameter the plan was prepared with. The snapshot
     // is copied, and popped, by the call.
     unsafe {
@@ -110,6 +133,7 @@ fn parameters(arguments: &[Value]) -> (Vec<pg_sys::Datum>, Vec<c_char>) {
 /// Runs a plan; returns its rows. `read_only` uses the active snapshot, else a new one sees what was done so far.
 pub fn execute(plan: pg_sys::SPIPlanPtr, arguments: &[Value], read_only: bool, limit: usize) -> Rows {
     let (mut values, nulls) = parameters(arguments);
+    let _without = WithoutJit::new();
     // SAFETY: SPI is connected; one value and one null flag for each parameter the plan was prepared with.
     unsafe {
         let code =

@@ -24,6 +24,7 @@ use std::rc::Rc;
 use target::Target;
 
 pub use checks::queue;
+pub use target::forget;
 
 sql_function!(tradeflow_settle, pg_finfo_tradeflow_settle, settle_named);
 sql_function!(tradeflow_settle_transaction, pg_finfo_tradeflow_settle_transaction, settle_transaction);

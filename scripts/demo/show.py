@@ -56,7 +56,7 @@ def set_stage(stage):
 
     title("tradeflow sync once: the store is copied, and nothing fires")
     resources = stage.load_store()
-    note(", ".join(f"{row['resource']} {row['inserted']}" for row in resources if row["inserted"]))
+    note("rows, lines included: " + ", ".join(f"{row['resource']} {row['inserted']}" for row in resources if row["inserted"]))
     stage.choose_company()
 
     title("A project with every recipe: tradeflow new, recipe add, apply")

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use tradeflow_sidecar::config::{Config, LogFormat, Sources};
-use tradeflow_sidecar::project::Project;
+use tradeflow_sidecar::project::{Error as ProjectError, Project};
 use tradeflow_sidecar::{db, telemetry};
 
 pub mod apply;
@@ -21,9 +21,11 @@ pub mod explain;
 pub mod hooks;
 pub mod incidents;
 pub mod init;
+pub mod kinds;
 pub mod load;
 pub mod new;
 pub mod outbox;
+mod pause;
 pub mod plan;
 pub mod preview;
 mod query;
@@ -100,6 +102,26 @@ pub fn say(text: &str) -> io::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+/// Why a command failed, as `--json` prints it: `{"error": {"message": …, "hint": …, "problems": […]}}`; mistakes in a project's
+/// files are `problems`, each with its place.
+pub fn failure(error: &anyhow::Error) -> serde_json::Value {
+    let text = error.to_string();
+    let (message, hint) = match text.split_once("\nhint: ") {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (text.as_str(), None),
+    };
+    match error.downcast_ref::<ProjectError>() {
+        Some(ProjectError::Problems(problems)) => {
+            let message = format!(
+                "{} in the project's files",
+                if problems.len() == 1 { "a mistake" } else { "mistakes" }
+            );
+            serde_json::json!({"error": {"message": message, "problems": problems}})
+        }
+        _ => serde_json::json!({"error": {"message": message, "hint": hint}}),
     }
 }
 

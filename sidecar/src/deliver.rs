@@ -97,7 +97,7 @@ pub trait Deliver: Send + Sync {
     /// The name in `action_kinds`.
     fn kind(&self) -> &'static str;
 
-    /// The system a target of this kind must be of; none: it has no target.
+    /// The system a target of this kind must be of; none: it needs no target, and is given none.
     fn system(&self) -> Option<System>;
 
     /// What keeps a repeat from harming, as `action_kinds.delivery` says it: the name of its [`strategy::Strategy`], or

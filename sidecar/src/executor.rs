@@ -33,6 +33,7 @@ use crate::sync::{self, hooks};
 use crate::tls;
 use crate::trace;
 
+mod begin;
 pub(crate) mod catalog;
 pub(crate) mod claim;
 pub(crate) mod context;
@@ -115,7 +116,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let kinds = kinds(config, &pool, &worker)?;
     trace::start(config)?;
     let health = Arc::new(Health::default());
-    let catalog = catalog::Catalog::load(&*pool.get_ready().await?).await?;
+    let Some(catalog) = begin::catalog(&pool, &stop).await? else { return Ok(()) };
     let (report, completions) = report::channel(config.completion_batch);
     let hands = hands::Hands::new(config.target_concurrency.min(config.concurrency), claim::most(config));
     let shared = Arc::new(Shared {
@@ -166,8 +167,10 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     if config.listen {
         background.spawn(helpers.clone().run_until_cancelled_owned(listen::run(shared.clone())));
     }
-    background
-        .spawn(helpers.clone().run_until_cancelled_owned(tick::run(shared.clone(), config.tick_interval)));
+    for part in [tick::Part::Outbox, tick::Part::Rules] {
+        let ticking = tick::run(shared.clone(), config.tick_interval, part);
+        background.spawn(helpers.clone().run_until_cancelled_owned(ticking));
+    }
     background.spawn(helpers.clone().run_until_cancelled_owned(heartbeat::run(shared.clone())));
     let presence = presence::run(shared.clone(), config.concurrency);
     background.spawn(helpers.clone().run_until_cancelled_owned(presence));
@@ -285,9 +288,9 @@ mod tests {
             if !["true", "false"].contains(repeatable) {
                 continue;
             }
-            if let (Some(name), Some(system), Some(delivery)) =
-                (quoted(name), quoted(system), quoted(delivery))
-            {
+            // Null: it may have a target, and needs none.
+            let system = if *system == "null" { Some("none".to_owned()) } else { quoted(system) };
+            if let (Some(name), Some(system), Some(delivery)) = (quoted(name), system, quoted(delivery)) {
                 kinds.insert(name, (system, delivery));
             }
         }

@@ -21,6 +21,10 @@ pub const VERSION: &str = "2026-09";
 /// The most inputs of a batch.
 pub const BATCH: usize = 100;
 
+/// The most results of a page of a search, and of all its pages together.
+const SEARCHED: usize = 200;
+const FOUND: usize = 10_000;
+
 /// One account's API.
 pub struct HubSpot {
     client: reqwest::Client,
@@ -199,7 +203,7 @@ impl HubSpot {
         Ok(found)
     }
 
-    /// Records that have one of these values (written small) in a property, oldest first, 200 at most, with two properties each.
+    /// Records that have one of these values (written small) in a property, oldest first, with two properties each.
     /// The search lags behind by moments: it finds what people made, and never decides about what was written just now.
     pub async fn search(
         &self,
@@ -210,10 +214,18 @@ impl HubSpot {
     ) -> Result<Vec<Json>, Error> {
         let path = ["crm", "objects", VERSION, object, "search"];
         let filter = json!({"propertyName": property, "operator": "IN", "values": values});
-        let body = json!({"filterGroups": [{"filters": [filter]}], "properties": [wanted, property], "limit": 200,
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}]});
-        let answer = self.call(Method::POST, &path, &[], Some(&body)).await?;
-        Ok(answer.body["results"].as_array().cloned().unwrap_or_default())
+        let (mut records, mut after) = (Vec::new(), "0".to_owned());
+        loop {
+            // The specification demands all of these, and has a sort as the property's name.
+            let body = json!({"filterGroups": [{"filters": [filter]}], "properties": [wanted, property], "limit": SEARCHED,
+                "after": after, "sorts": ["hs_object_id"]});
+            let answer = self.call(Method::POST, &path, &[], Some(&body)).await?;
+            records.extend(answer.body["results"].as_array().into_iter().flatten().cloned());
+            match answer.body.pointer("/paging/next/after").and_then(Json::as_str) {
+                Some(next) if next != after && records.len() < FOUND => after = next.to_owned(),
+                _ => return Ok(records),
+            }
+        }
     }
 }
 

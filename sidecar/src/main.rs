@@ -19,7 +19,7 @@ A first run, with the database's address in the environment:
   tradeflow run                         sends what rules fire
   tradeflow doctor                      what is wrong, and how to mend it
 
-Exit codes of every command: 0 done, 1 it failed or found something wrong, 2 the command line is wrong, 3 (plan) there are
+Exit codes of every command: 0 done, 1 it failed or found something wrong, 2 the command line is wrong, 3 (plan) there are \
 changes to apply.")]
 struct Cli {
     #[command(flatten)]
@@ -45,6 +45,7 @@ enum Command {
     Outbox(cli::outbox::Args),
     Dead(cli::dead::Args),
     Targets(cli::targets::Args),
+    Kinds(cli::kinds::Args),
     Incidents(cli::incidents::Args),
     Rules(cli::rules::Args),
     Explain(cli::explain::Args),
@@ -71,6 +72,7 @@ impl Command {
             Command::Outbox(args) => cli::outbox::run(args, context).await,
             Command::Dead(args) => cli::dead::run(args, context).await,
             Command::Targets(args) => cli::targets::run(args, context).await,
+            Command::Kinds(args) => cli::kinds::run(args, context).await,
             Command::Incidents(args) => cli::incidents::run(args, context).await,
             Command::Rules(args) => cli::rules::run(args, context).await,
             Command::Explain(args) => cli::explain::run(args, context).await,
@@ -98,6 +100,10 @@ async fn main() -> ExitCode {
         Err(error) => {
             // Messages already say what lies under them.
             eprintln!("tradeflow: {error}");
+            if std::env::args().any(|argument| argument == "--json") {
+                // Who reads standard output as JSON finds the reason there, too. It is too late for another error.
+                let _ = cli::say(&cli::failure(&error).to_string());
+            }
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,7 @@ pub(crate) mod arithmetic;
 mod filters;
 pub mod number;
 mod operators;
+pub mod unknown;
 
 /// The parameter of every kind that says whether its step is wanted at all.
 pub const WHEN: &str = "when";

@@ -176,6 +176,9 @@ begin
 end
 $roles$;
 
+create or replace function tradeflow.setting(name text) returns text
+language c stable strict parallel safe as 'MODULE_PATHNAME', 'tradeflow_setting';
+
 create or replace function tradeflow.now() returns timestamptz
 language c stable parallel safe as 'MODULE_PATHNAME', 'tradeflow_now';
 
@@ -377,13 +380,17 @@ begin
 end
 $$;
 
-comment on column tradeflow.action_kinds.system is 'The system its target must be of; none: it needs no target. NULL: any.';
+select pg_catalog.pg_extension_config_dump('tradeflow.action_kinds', 'where not builtin or paused_at is not null');
+
+comment on column tradeflow.action_kinds.system is 'The system its target must be of. none: it has no target. NULL: it may have one, of any system.';
 
 comment on column tradeflow.action_kinds.delivery is
   'How a repeated execution is kept from harming: claim_once, idempotency_key, upsert_by_key, absolute_set, look_up_first, deterministic_id, in_database. docs/actions/README.md says what each means.';
 
 comment on column tradeflow.action_kinds.params is
   'JSON Schema of actions.params, checked when an action is written. Understood: type, properties, required, additionalProperties, items, enum, anyOf, pattern, minimum, maximum, minItems, maxItems, minProperties; description and examples are quoted in errors. A string with a template in it passes, since what it will be is known later; "literal": true forbids templates.';
+
+comment on column tradeflow.action_kinds.builtin is 'Comes with the extension; dumped only while it is paused.';
 
 comment on column tradeflow.action_kinds.paused_at is 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
 
@@ -542,11 +549,11 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     "anyOf": [{"required": ["template"]}, {"required": ["text"]}],
     "examples": [{"to": "{{ facts.contact_email }}", "template": "quote_expiry"}],
     "properties": {
-      "to": {"type": ["string", "array"], "items": {"type": ["string", "null"]}, "description": "an address, \"Name <address>\", several with commas, or a list"},
-      "cc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "bcc": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "reply_to": {"type": ["string", "array", "null"], "items": {"type": ["string", "null"]}, "description": "as to"},
-      "from": {"type": ["string", "null"], "description": "one address; default: the target's sender"},
+      "to": {"type": ["string", "object", "array"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "an address, {\"name\": …, \"email\": …}, \"Name <address>\", several with commas, or a list"},
+      "cc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "bcc": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "reply_to": {"type": ["string", "object", "array", "null"], "required": ["email"], "items": {"type": ["string", "object", "null"], "required": ["email"]}, "description": "as to"},
+      "from": {"type": ["string", "object", "null"], "required": ["email"], "description": "one address; default: the target's sender"},
       "template": {"type": ["string", "null"], "description": "a row of tradeflow.templates"},
       "subject": {"type": ["string", "null"], "description": "replaces the template's"},
       "text": {"type": ["string", "null"], "description": "replaces the template's"},
@@ -595,7 +602,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
     }}$schema$),
   ('storefront_message', 'none', 'in_database', true, 'Stores a message for a buyer, which the storefront fetches from the sidecar; or takes one away.', true, $schema${
     "type": "object", "additionalProperties": false,
-    "anyOf": [{"required": ["text"]}, {"required": ["remove"]}],
+    "anyOf": [{"required": ["text", "customer_id"]}, {"required": ["text", "company_id"]}, {"required": ["text", "email"]}, {"required": ["remove"]}],
     "examples": [{"customer_id": "{{ facts.bc_customer_id }}", "page": "quote:{{ facts.quote_id }}", "level": "warning", "text": "The minimum quantity is 10."}],
     "properties": {
       "key": {"type": ["string", "null"], "description": "a later message under the same key replaces it; default: rule, subject and occurrence"},
@@ -610,7 +617,7 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "expires_at": {"type": ["string", "null"], "description": "a time; wins over expires_in"},
       "remove": {"type": ["boolean", "string", "null"], "description": "true: the message under the key goes"}
     }}$schema$),
-  ('noop', 'http', 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
+  ('noop', null, 'idempotency_key', true, 'Does nothing, at once: for trying rules out, and for measuring the outbox.', true, $schema${
     "type": "object", "additionalProperties": false, "examples": [{}]
     }$schema$);
 
@@ -725,17 +732,16 @@ insert into tradeflow.action_kinds (name, system, delivery, repeatable, descript
       "payment_method": {"type": ["string", "null"], "description": "the payment method's name as the order shows it"}
     }}$schema$),
   ('bigcommerce.create_company', 'bigcommerce', 'look_up_first', true, 'Creates a company with its admin, unless there is one that matches.', true, $schema${
-    "type": "object", "additionalProperties": false, "required": ["name"],
-    "anyOf": [{"required": ["match"]}, {"required": ["admin"]}],
-    "examples": [{"name": "{{ facts.name }}", "email": "{{ facts.email }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}}],
+    "type": "object", "additionalProperties": false, "required": ["name", "admin", "address"],
+    "examples": [{"name": "{{ facts.name }}", "admin": {"first_name": "{{ facts.first }}", "last_name": "{{ facts.last }}", "email": "{{ facts.email }}"}, "address": {"country": "{{ facts.country }}"}}],
     "properties": {
       "name": {"type": "string"},
       "email": {"type": ["string", "null"], "description": "the company's; default: the admin's"},
       "phone": {"type": ["string", "number", "null"]},
-      "address": {"type": ["object", "null"], "additionalProperties": false, "properties": {
-        "line1": {"type": "string"}, "line2": {"type": "string"}, "city": {"type": "string"}, "state": {"type": "string"},
-        "zip": {"type": ["string", "integer"]}, "country": {"type": "string"}}},
-      "admin": {"type": ["object", "null"], "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
+      "address": {"type": "object", "additionalProperties": false, "required": ["country"], "description": "the store wants at least the country", "properties": {
+        "line1": {"type": ["string", "null"]}, "line2": {"type": ["string", "null"]}, "city": {"type": ["string", "null"]}, "state": {"type": ["string", "null"], "description": "its full name"},
+        "zip": {"type": ["string", "integer", "null"]}, "country": {"type": "string", "description": "its name, or two letters"}}},
+      "admin": {"type": "object", "additionalProperties": false, "required": ["first_name", "last_name", "email"], "properties": {
         "first_name": {"type": "string"}, "last_name": {"type": "string"}, "email": {"type": "string"}, "phone": {"type": ["string", "number", "null"]}}},
       "customer_group_id": {"type": ["integer", "string", "null"], "description": "stores in independent mode only"},
       "catalog_id": {"type": ["integer", "string", "null"]},
@@ -794,7 +800,7 @@ from (values
 insert into tradeflow.action_kinds (name, system, delivery, repeatable, description, builtin, params) values
   ('hubspot.set_owner', 'hubspot', 'absolute_set', true, 'Sets who looks after a record; waits for the record to be there.', true, $schema${
     "type": "object", "additionalProperties": false, "required": ["object"],
-    "anyOf": [{"required": ["id"]}, {"required": ["key"]}],
+    "anyOf": [{"required": ["id", "owner_email"]}, {"required": ["id", "owner_id"]}, {"required": ["key", "owner_email"]}, {"required": ["key", "owner_id"]}],
     "examples": [{"object": "companies", "key": "{{ facts.company_id }}", "owner_email": "{{ facts.sales_rep_email }}"}],
     "properties": {
       "object": {"enum": ["deals", "contacts", "companies", "deal", "contact", "company"]},
@@ -1048,6 +1054,26 @@ begin
   return null;
 end
 $$;
+
+create or replace function tradeflow._settings_after_write() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tradeflow._invalidate('tradeflow.settings');
+  if tg_op = 'DELETE' then
+    perform tradeflow._revalidate(array[old.name], format('deleting setting "%s"', old.name));
+  else
+    perform tradeflow._revalidate(array[new.name], format('setting "%s" = %L', new.name, new.value));
+    if tg_op = 'UPDATE' and new.name <> old.name then
+      perform tradeflow._revalidate(array[old.name], format('renaming setting "%s"', old.name));
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+comment on function tradeflow._settings_after_write() is 'Internal. Has every backend read the settings again, and compile anew the rules that have one for a constant.';
 
 create or replace function tradeflow._clock_after_write() returns trigger
 language plpgsql security definer
@@ -1332,6 +1358,17 @@ comment on column tradeflow.actions.on_dead is 'What a dead or uncertain action 
 
 comment on column tradeflow.actions.recheck is 'Ask the rule''s question again before every execution, retries too: a no cancels the action, a yes brings fresh facts. Answers over old, and deletes, are not asked again unless the rule has still.';
 
+create function tradeflow._targets_of(system text) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce('there is ' || string_agg(format('"%s"', t.name), ', ' order by t.name),
+                  format('insert one into tradeflow.targets with system ''%s''.', _targets_of.system))
+  from tradeflow.targets t where t.system = _targets_of.system
+$$;
+
+comment on function tradeflow._targets_of(text) is 'Internal. The hint of an action without the target it needs: which there are, or what to insert.';
+
 create or replace function tradeflow._actions_before_write() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -1377,11 +1414,13 @@ begin
   if kind.system = 'none' and new.target is not null then
     raise exception 'action % of rule "%": kind "%" has no target', new.step, new.rule, new.kind
       using errcode = 'invalid_parameter_value', hint = 'leave target NULL.';
+  elsif kind.system <> 'none' and new.target is null then
+    raise exception 'action % of rule "%": kind "%" needs a target of system %', new.step, new.rule, new.kind, kind.system
+      using errcode = 'invalid_parameter_value', hint = tradeflow._targets_of(kind.system);
   elsif its_system is not null and kind.system is not null and its_system <> kind.system then
     raise exception 'action % of rule "%": target "%" is of system %, but kind "%" needs one of system %', new.step, new.rule, new.target, its_system, new.kind, kind.system
       using errcode = 'invalid_parameter_value',
-            hint = coalesce('there is ' || (select string_agg(format('"%s"', t.name), ', ' order by t.name) from tradeflow.targets t where t.system = kind.system),
-                            format('insert one into tradeflow.targets with system ''%s''.', kind.system));
+            hint = tradeflow._targets_of(kind.system);
   end if;
   problem := tradeflow._check_params(new.params, 'params');
   if problem is not null then
@@ -1396,6 +1435,9 @@ begin
   return new;
 end
 $$;
+
+comment on function tradeflow._actions_before_write() is
+  'Internal. Checks kind, target, parameters and templates of an action. Errors: 22023 unknown kind or parameter, no target or one of another system, 42601 a string that is no template, 42501 no member of the rule''s owner.';
 
 create or replace function tradeflow._actions_after_write() returns trigger
 language plpgsql security definer
@@ -1436,8 +1478,18 @@ create or replace function tradeflow._targets_after_write() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  problem text;
 begin
   if tg_op <> 'DELETE' then
+    select format('action %s of rule "%s" is of kind "%s", and needs one of system %s', a.step, a.rule, a.kind, k.system) into problem
+    from tradeflow.actions a join tradeflow.action_kinds k on k.name = a.kind
+    where a.target = new.name and k.system <> new.system and not tradeflow._restoring()
+    order by a.rule, a.step limit 1;
+    if found then
+      raise exception 'target "%" is of system %, but %', new.name, new.system, problem
+        using errcode = 'invalid_parameter_value', hint = 'Give the target another name, or change the action first.';
+    end if;
     insert into tradeflow.target_states (target) values (new.name) on conflict do nothing;
     perform tradeflow._revalidate(array[new.name], format('target "%s"', new.name));
   end if;
@@ -1447,6 +1499,13 @@ begin
   return null;
 end
 $$;
+
+comment on function tradeflow._targets_after_write() is 'Internal. A rule whose action waited for this target starts; one that needs it refuses its loss, or another system under its name. Errors: 22023.';
+
+drop trigger targets_after_write on tradeflow.targets;
+
+create trigger targets_after_write after insert or update of name, system or delete on tradeflow.targets
+  for each row execute function tradeflow._targets_after_write();
 
 create function tradeflow._refuse_value(what text, how text) returns void
 language plpgsql
@@ -1807,9 +1866,8 @@ begin
   where t.name = pause_target.target and t.paused_at is null;
   if found then
     return true;
-  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
-    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
   end if;
+  perform tradeflow._require_target(pause_target.target);
   return false;
 end
 $$;
@@ -1821,20 +1879,52 @@ create function tradeflow.resume_target(target text) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  resumed boolean;
 begin
   update tradeflow.targets t set paused_at = null, paused_reason = null
   where t.name = resume_target.target and t.paused_at is not null;
-  if found then
+  resumed := found;
+  perform tradeflow._require_target(resume_target.target);
+  resumed := tradeflow._try_again(resume_target.target) or resumed;
+  if resumed then
     perform pg_notify('tradeflow', '');
-    return true;
-  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
-    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
   end if;
-  return false;
+  return resumed;
 end
 $$;
 
-comment on function tradeflow.resume_target(text) is 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
+comment on function tradeflow.resume_target(text) is
+  'Goes on with a target that is paused, that asked not to be called for a while, or whose circuit breaker is open: then one action tries at once. Actions that were told to wait keep their own time: retry() does not wait. False: it was stopped by none of these. Errors: 42704 no such target.';
+
+create function tradeflow._require_target(target text) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from tradeflow.targets t where t.name = _require_target.target) then
+    raise exception 'there is no target "%"', _require_target.target
+      using errcode = 'undefined_object', hint = 'targets: ' || coalesce((select string_agg(t.name, ', ' order by t.name) from tradeflow.targets t), 'none');
+  end if;
+end
+$$;
+
+comment on function tradeflow._require_target(text) is 'Internal. An error if there is no such target, with those there are.';
+
+create function tradeflow._try_again(target text) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.target_states s
+  set throttled_until = null, retry_at = case when s.breaker = 'open' then clock_timestamp() else s.retry_at end
+  where s.target = _try_again.target
+    and (s.throttled_until > clock_timestamp() or (s.breaker = 'open' and s.retry_at > clock_timestamp()));
+  return found;
+end
+$$;
+
+comment on function tradeflow._try_again(text) is 'Internal. Ends a target''s throttling and lets its open breaker try now. False: there was neither.';
 
 create function tradeflow.pause_kind(kind text, reason text default null) returns boolean
 language plpgsql
@@ -1908,7 +1998,13 @@ comment on column tradeflow.outbox.run_at is 'Not before this time; of an action
 
 comment on column tradeflow.outbox.traceparent is 'The trace of the change, as the writing session named it: set tradeflow.traceparent (W3C Trace Context). NULL: it named none.';
 
+create index incidents_outbox on tradeflow.incidents (outbox_id) where acked_at is null and outbox_id is not null;
+
+comment on table tradeflow.incidents is 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same. It is noted by ack(), and when what it tells of is decided: the action retried or cancelled, what is held released or discarded, the target''s breaker closed. Noted ones are kept as long as the history (setting history_days); open ones until a person acts.';
+
 comment on column tradeflow.incidents.kind is 'rule_error: a condition, query or due time failed for a row. rule_invalid: a rule no longer compiles. held_burst: more firings than max_firings. dead_action, uncertain_action: see the outbox row. timer_error: a due timer could not be asked again. log_error: a change could not be written to change_log. lane_error: an action''s lane could not be rendered. breaker_open: a target failed so often that nothing is sent there for a while. unknown_kind: actions wait of a kind that no sidecar asks for. sync_error: a resource could not be read. sync_rejected: a payload could not be stored. sync_held: more rows than sync.sweep_max_deleted are gone at the source, so none was deleted. hook_refused: a webhook was not believed.';
+
+comment on column tradeflow.incidents.subject is 'The key of the (first) row it happened for; of breaker_open the target.';
 
 create function tradeflow._lane(
   template text, rule text, rule_version int, source text, event text, subject text, occurrence text, key jsonb, action text, facts jsonb
@@ -2368,6 +2464,17 @@ comment on column tradeflow.recent_firings.about is 'A hash of rule and subject.
 
 comment on column tradeflow.recent_firings.at is 'When it fired.';
 
+create function tradeflow._lock_waiting(ids bigint[]) returns setof bigint
+language sql
+set search_path = pg_catalog, pg_temp
+-- By id, whatever statistics say of a table that is empty now and full then; and not by the index of what waits for its time.
+set enable_seqscan = off
+as $$
+  select o.id from tradeflow.outbox o where o.id = any (ids) and o.state || '' = 'waiting' order by o.id for update
+$$;
+
+comment on function tradeflow._lock_waiting(bigint[]) is 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
+
 create function tradeflow._withdraw(ids bigint[], reason text) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2462,7 +2569,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
-    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end
@@ -2480,7 +2587,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
-    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end
@@ -2597,7 +2704,10 @@ begin
     said := null;
     begin
       fired := tradeflow._run_schedule(due.rule);
-    exception when others then
+    exception
+    when lock_not_available or deadlock_detected then
+      continue;  -- somebody alters what it reads; it stays due
+    when others then
       fired := null;
       said := sqlerrm;
       insert into tradeflow.incidents (kind, rule, message, hint, sqlstate)
@@ -2832,6 +2942,7 @@ declare
   good         bigint[];
   targets      text[];
   results_are  record;
+  bad          record;
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
@@ -2840,7 +2951,12 @@ begin
   into results_are
   from unnest(results) r;
   if results_are.refused then
-    raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
+    select u.id, case when jsonb_typeof(u.r) <> 'object' then 'of type ' || jsonb_typeof(u.r) else pg_size_pretty(pg_column_size(u.r)::bigint) end as what
+    into bad
+    from unnest(ids, results) u(id, r)
+    where jsonb_typeof(u.r) <> 'object' or pg_column_size(u.r) > 4194304 limit 1;
+    raise exception 'the result of action % is %; it must be a JSON object of at most 4 MB', bad.id, bad.what
+      using errcode = 'invalid_parameter_value', hint = 'the whole call was refused: complete the other actions without this one.';
   elsif results_are.told then
     perform tradeflow._remember(ids, attempts, results);
   end if;
@@ -2902,6 +3018,9 @@ as $$
 declare
   o tradeflow.outbox;
 begin
+  -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
+  error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
+  retry_after := case when retry_after > interval '1 day' then interval '1 day' else retry_after end;
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
@@ -2936,7 +3055,7 @@ end
 $$;
 
 comment on function tradeflow.fail(bigint, int, text, text, interval, boolean) is
-  'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+  'Ends an attempt. Of the error the first 10,000 characters are kept. outcome: retry (again after backoff, at least retry_after, of which a day at most counts; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 create or replace function tradeflow.extend(ids bigint[], attempts int[], lease interval) returns table (id bigint, accepted boolean)
 language plpgsql security definer
@@ -3105,9 +3224,9 @@ begin
       last_failed_at = case when transient or throttled is not null then now else s.last_failed_at end
   where s.target = t.name;
   if opens and was.breaker = 'closed' then
-    insert into tradeflow.incidents (kind, message, detail, hint)
-    values ('breaker_open', format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
-            _not_answered.error, 'it goes on by itself when the target answers. tradeflow.target_states says how it is.');
+    insert into tradeflow.incidents (kind, subject, message, detail, hint)
+    values ('breaker_open', t.name, format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
+            _not_answered.error, format('it goes on by itself when the target answers, and this is noted then. It is mended already: tradeflow targets resume %s', t.name));
   end if;
 end
 $$;
@@ -3506,7 +3625,7 @@ create table tradeflow.mail_sends (
 
 select pg_catalog.pg_extension_config_dump('tradeflow.mail_sends', '');
 
-comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period go when the address is asked about again.';
+comment on table tradeflow.mail_sends is 'Mails sent, or about to be, to addresses with a frequency cap. Rows older than the cap''s period, and those of dead actions, go when the address is asked about again.';
 
 comment on column tradeflow.mail_sends.outbox_id is 'The action.';
 
@@ -3531,7 +3650,11 @@ begin
     if reason is null and may_mail.most is not null then
       -- Two mails to one address at the same moment are counted one after the other.
       perform pg_advisory_xact_lock(hashtextextended('tradeflow.mail ' || one, 0));
-      delete from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day');
+      -- What is dead was not sent, and is counted anew should it be retried.
+      delete from tradeflow.mail_sends m
+      where m.address = one and m.topic = may_mail.topic
+        and (m.sent_at < tradeflow.now() - greatest(may_mail.period, interval '1 day')
+             or exists (select from tradeflow.outbox o where o.id = m.outbox_id and o.state = 'dead'));
       if not exists (select from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.outbox_id = may_mail.id) then
         if (select count(*) from tradeflow.mail_sends m where m.address = one and m.topic = may_mail.topic and m.sent_at > tradeflow.now() - may_mail.period) >= may_mail.most then
           reason := format('had %s within %s', may_mail.most, may_mail.period);
@@ -3751,17 +3874,25 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  its_key  text := coalesce(params ->> 'key', format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  its_key  text := coalesce(nullif(params ->> 'key', ''), format('%s:%s:%s', o.rule, o.subject, o.occurrence));
+  -- A fact that is empty is nobody: an empty address would be that of every customer whose token names none.
+  customer bigint := nullif(btrim(params ->> 'customer_id'), '')::bigint;
+  company  bigint := nullif(btrim(params ->> 'company_id'), '')::bigint;
+  address  text := nullif(btrim(params ->> 'email'), '');
   made     bigint;
 begin
   if params -> 'remove' in ('true', '"true"') then
     delete from tradeflow.storefront_messages m where m.key = its_key returning m.id into made;
     return jsonb_build_object('key', its_key, 'removed', made is not null);
   end if;
+  if num_nonnulls(customer, company, address) = 0 then
+    raise exception 'params: customer_id, company_id and email are empty; for whom is the message?' using errcode = 'invalid_parameter_value';
+  elsif coalesce(btrim(params ->> 'text'), '') = '' then
+    raise exception 'params.text: it is empty; what is to be shown?' using errcode = 'invalid_parameter_value';
+  end if;
   insert into tradeflow.storefront_messages as m (key, customer_id, company_id, email, page, level, text, data, expires_at, outbox_id)
   values (
-    its_key, (params ->> 'customer_id')::bigint, (params ->> 'company_id')::bigint, params ->> 'email', params ->> 'page',
-    coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
+    its_key, customer, company, address, params ->> 'page', coalesce(params ->> 'level', 'info'), params ->> 'text', params -> 'data',
     coalesce((params ->> 'expires_at')::timestamptz, tradeflow.now() + (params ->> 'expires_in')::interval), o.id)
   on conflict (key) do update
     set customer_id = excluded.customer_id, company_id = excluded.company_id, email = excluded.email, page = excluded.page,
@@ -3772,7 +3903,7 @@ begin
 end
 $$;
 
-comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away.';
+comment on function tradeflow._do_storefront_message(tradeflow.outbox, jsonb) is 'Internal. Kind storefront_message: stores the message, or takes it away. Errors: 22023 a message for nobody, or without text.';
 
 create function tradeflow.execute(id bigint, attempt int, params jsonb) returns jsonb
 language plpgsql security definer
@@ -3819,7 +3950,7 @@ alter table tradeflow.upkeep set (fillfactor = 50, autovacuum_vacuum_scale_facto
 
 comment on table tradeflow.upkeep is 'What tick() does not do every second.';
 
-comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
+comment on column tradeflow.upkeep.task is 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago. settled: noting incidents that mended themselves. noted: forgetting incidents noted long ago. partitions: when another transaction was last in the way of them.';
 
 comment on column tradeflow.upkeep.from_at is 'leases: those that ended before were dealt with.';
 
@@ -3904,10 +4035,12 @@ $$;
 create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $$
 declare
-  o      tradeflow.outbox;
-  fresh  jsonb;
+  o       tradeflow.outbox;
+  fresh   jsonb;
+  locked  text[] := '{}';
 begin
   due := 0;
   cancelled := 0;
@@ -3919,10 +4052,16 @@ begin
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
+    continue when o.rule = any (locked);
     begin
       -- Later steps follow from a step that was done: they are not asked again.
       fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key, o.subject, o.occurrence) end;
     exception when others then
+      -- A table that somebody alters, or a deadlock, passes: the timers of that rule have their turn at a later tick.
+      if sqlstate in ('55P03', '40P01') and o.run_at > tradeflow.now() - interval '1 hour' then
+        locked := locked || o.rule;
+        continue;
+      end if;
       update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
       perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
                                   format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
@@ -3943,51 +4082,92 @@ begin
 end
 $$;
 
+create function tradeflow._days(setting text, otherwise int) returns int
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce((select s.value::int from tradeflow.settings s where s.name = _days.setting and s.value ~ '^[0-9]{1,5}$'), otherwise)
+$$;
+
+comment on function tradeflow._days(text, int) is 'Internal. A setting that is a number of days.';
+
 create or replace function tradeflow._partitions() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '50ms'
 as $$
 declare
   parent  record;
   day     date;
   part    text;
   free    boolean;
+  fresh   int;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
+  if exists (select from tradeflow.upkeep u where u.task = 'partitions' and u.done_at > clock_timestamp() - interval '1 minute') then
+    return 0;
+  end if;
   for parent in
-    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
+    select p.name, p.at_column, tradeflow._days(p.setting, p.days) as keep
     from (values ('outbox_history', 'finished_at', 'history_days', 90),
                  ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
-    -- of an action be lost.
-    day := today + 1;
-    part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-    if to_regclass('tradeflow.' || part) is null then
-      execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
-      if free then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
-        made := made + 1;
+    begin
+      fresh := 0;
+      -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
+      -- of an action be lost.
+      day := today + 1;
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('tradeflow.' || part) is null then
+        execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
+        if free then
+          execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+          execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                         parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+          execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+          fresh := 1;
+        end if;
       end if;
-    end if;
-    for part in
-      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = ('tradeflow.' || parent.name)::regclass
-        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
-        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
-    loop
-      execute format('drop table tradeflow.%I', part);
-    end loop;
+      for part in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = ('tradeflow.' || parent.name)::regclass
+          and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+          and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+      loop
+        execute format('drop table tradeflow.%I', part);
+      end loop;
+      made := made + fresh;
+    exception when lock_not_available then
+      perform tradeflow._is_due('partitions', '0');
+    end;
   end loop;
   return made;
 end
 $$;
 
 comment on function tradeflow._partitions() is 'Internal. Makes the next day of outbox_history and change_log, drops those past settings history_days and change_log_days.';
+
+create function tradeflow._tidy_incidents() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tradeflow._is_due('settled', '5 seconds') then
+    update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+    where i.kind = 'breaker_open' and i.acked_at is null
+      and exists (select from tradeflow.target_states s where s.target = i.subject and s.breaker = 'closed');
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'settled';
+  end if;
+  if tradeflow._is_due('noted', '1 hour') then
+    delete from tradeflow.incidents i
+    where i.acked_at < clock_timestamp() - make_interval(days => tradeflow._days('history_days', 90));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'noted';
+  end if;
+end
+$$;
+
+comment on function tradeflow._tidy_incidents() is 'Internal. Part of tick(): notes incidents of breakers that closed, and forgets those noted before the history begins.';
 
 create or replace function tradeflow._merge_incidents() returns int
 language plpgsql
@@ -4017,14 +4197,13 @@ begin
 end
 $$;
 
-create or replace function tradeflow.tick() returns jsonb
+create function tradeflow.tick_outbox() returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
   rescue  record;
-  timers  record;
   swept   int;
   late    int;
   freed   int := 0;
@@ -4036,7 +4215,6 @@ begin
     return '{"busy": true}';
   end if;
   select * into rescue from tradeflow._rescue();
-  select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
   late := tradeflow._sweep_channels();
@@ -4054,39 +4232,136 @@ begin
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
   end if;
   done := jsonb_build_object(
-    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
-    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'swept', swept, 'partitions', tradeflow._partitions());
+  perform tradeflow._tidy_incidents();
   perform tradeflow._report_unknown_kinds();
   -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
   perform tradeflow._check_watch(w.name)
   from tradeflow.watched_tables w
   where w.name = 'tradeflow.tasks'
     and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
-  if rescue.rescued + timers.due + late + freed > 0 then
+  if rescue.rescued + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
 end
 $$;
 
-create or replace function tradeflow._make_ready(ids bigint[]) returns int
+comment on function tradeflow.tick_outbox() is
+  'The part of tick() that asks no rule: takes back ended leases, moves finished actions to the history, keeps its partitions. A sidecar calls the two parts apart, so that a rule whose question takes long holds up no lease. Returns what it did.';
+
+create function tradeflow.tick_rules() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set lock_timeout = '3s'
+as $$
+declare
+  timers     record;
+  rechecked  int := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    return '{"busy": true}';
+  end if;
+  select * into timers from tradeflow._wake_timers();
+  begin
+    rechecked := tradeflow._recheck_views();
+  exception when lock_not_available then
+    null;  -- all of it at the next tick
+  end;
+  if timers.due > 0 then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return jsonb_build_object(
+    'due', timers.due, 'cancelled', timers.cancelled, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', rechecked,
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing());
+end
+$$;
+
+comment on function tradeflow.tick_rules() is
+  'The part of tick() that asks rules: wakes due timers, asks views again, runs schedules, adds up incidents, pauses rules that keep failing. What is locked for more than 3 s is asked at a later tick. Returns what it did.';
+
+create or replace function tradeflow.tick() returns jsonb
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  timers     record;
+  of_outbox  jsonb;
+  of_rules   jsonb;
+begin
+  -- What timers end is swept at once; what schedules say is looked at first by whoever called this.
+  if pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    select * into timers from tradeflow._wake_timers();
+    if timers.due > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    of_outbox := tradeflow.tick_outbox();
+    of_rules := tradeflow.tick_rules();
+    return of_outbox || of_rules || jsonb_build_object(
+      'due', timers.due + (of_rules ->> 'due')::int, 'cancelled', timers.cancelled + (of_rules ->> 'cancelled')::int);
+  end if;
+  return tradeflow.tick_outbox() || '{"busy": true}';
+end
+$$;
+
+create function tradeflow._decided(ids bigint[]) returns void
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-  with again as (
-    update tradeflow.outbox o
-    set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
-                     when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
-        run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
-        parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
-    where o.id = any (ids)
-    returning 1
-  ), told as (
-    select pg_notify('tradeflow', '') where exists (select from again)
-  )
-  select count(*)::int from again left join told on true
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.acked_at is null and i.outbox_id = any (ids) and i.kind in ('dead_action', 'uncertain_action', 'timer_error');
+  -- A burst or a loop is told once for all that it held.
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.acked_at is null and i.kind in ('held_burst', 'held_loop') and cardinality(ids) > 0
+    and not exists (select from tradeflow.outbox o where o.state = 'held' and o.rule = i.rule);
 $$;
+
+comment on function tradeflow._decided(bigint[]) is 'Internal. Notes the incidents about these actions, and those about held ones of which none is left.';
+
+create or replace function tradeflow.cancel(ids bigint[], reason text default null) returns int
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mine bigint[] := array(
+    select o.id from tradeflow.outbox o
+    where o.id = any (cancel.ids) and o.state in ('ready', 'waiting', 'held', 'dead', 'uncertain', 'shadow')
+    order by o.id for update);
+begin
+  perform tradeflow._archive(mine, 'cancelled', coalesce(cancel.reason, 'cancelled by ' || session_user));
+  perform tradeflow._decided(mine);
+  return cardinality(mine);
+end
+$$;
+
+comment on function tradeflow.cancel(bigint[], text) is
+  'Cancels actions that are not running; they move to the history with the reason, and their incidents are noted. Returns how many.';
+
+create or replace function tradeflow._make_ready(ids bigint[]) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  made int;
+begin
+  update tradeflow.outbox o
+  set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
+                   when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+      run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
+      parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+  where o.id = any (_make_ready.ids);
+  get diagnostics made = row_count;
+  if made > 0 then
+    perform tradeflow._decided(_make_ready.ids);
+    perform pg_notify('tradeflow', '');
+  end if;
+  return made;
+end
+$$;
+
+comment on function tradeflow.retry(bigint[]) is
+  'Executes dead, uncertain or held actions again, and retrying ones at once; a last attempt is granted where none was left. An uncertain mail may arrive twice: look first. Their incidents are noted. Returns how many.';
 
 create function tradeflow.hold(ids bigint[], reason text default null) returns int
 language sql security definer
@@ -4108,6 +4383,23 @@ $$;
 
 comment on function tradeflow.hold(bigint[], text) is
   'Holds actions that are ready or wait for their time, until release_held or discard_held. The rest of their lane goes on without them. Returns how many.';
+
+create or replace function tradeflow.discard_held(rule text default null, ids bigint[] default null) returns int
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mine bigint[] := array(
+    select o.id from tradeflow.outbox o
+    where o.state = 'held' and (discard_held.rule is null or o.rule = discard_held.rule)
+      and (discard_held.ids is null or o.id = any (discard_held.ids))
+    order by o.id for update);
+begin
+  perform tradeflow._archive(mine, 'cancelled', 'discarded by ' || session_user);
+  perform tradeflow._decided(mine);
+  return cardinality(mine);
+end
+$$;
 
 create unlogged table tradeflow.sidecars (
   worker       text primary key,
@@ -4479,15 +4771,15 @@ begin
   select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
   from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
   if stopped is null then
-    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    select format('kind "%s", which is paused (%s): tradeflow kinds resume %1$s', k.name, coalesce(k.paused_reason, 'no reason given')) into stopped
     from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
   end if;
   if stopped is null then
     select case
       when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
-      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s, or by tradeflow targets resume %1$s: %4$s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
-      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s (tradeflow targets resume %1$s does not wait)', t.name, to_char(s.throttled_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped
@@ -5708,6 +6000,23 @@ create trigger rule_dependencies_loaded after insert on tradeflow.rule_dependenc
 
 alter table tradeflow.rule_dependencies enable always trigger rule_dependencies_loaded;
 
+create function tradeflow._kind_restored() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update tradeflow.action_kinds k set paused_at = new.paused_at, paused_reason = new.paused_reason where k.name = new.name and k.builtin;
+  return case when not found then new end;
+end
+$$;
+
+comment on function tradeflow._kind_restored() is 'Internal. Pauses a kind that is there already as a dump says.';
+
+create trigger action_kinds_restored before insert on tradeflow.action_kinds
+  for each row when (new.builtin and new.paused_at is not null) execute function tradeflow._kind_restored();
+
+alter table tradeflow.action_kinds enable always trigger action_kinds_restored;
+
 grant usage on schema tradeflow to public;
 
 revoke execute on all functions in schema tradeflow from public;
@@ -5736,7 +6045,7 @@ grant execute on function
   tradeflow._view_subject_type(text), tradeflow._compile_input(text, regclass, text, regtype, text, regrole),
   tradeflow._next_run(text, timestamptz), tradeflow._check_schedule(text, text, text, regrole),
   tradeflow.pause(text, text), tradeflow.resume(text), tradeflow.revert(text, int), tradeflow.backfill(text, text, int, text), tradeflow._backfill(text, text, int, text),
-  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text)
+  tradeflow._check_template(text, text), tradeflow._check_params(jsonb, text), tradeflow._check_value(jsonb, jsonb, text), tradeflow._targets_of(text)
 to tradeflow_author;
 
 grant select on tradeflow.schedules to tradeflow_author;
@@ -5767,11 +6076,11 @@ to public;
 
 grant select on tradeflow.targets, tradeflow.templates, tradeflow.settings, tradeflow.action_kinds, tradeflow.actions,
   tradeflow.rules, tradeflow.watched_tables, tradeflow.incidents, tradeflow.queue_health, tradeflow.outbox, tradeflow.outbox_history,
-  tradeflow.clock, tradeflow.sidecars to tradeflow_executor;
+  tradeflow.clock, tradeflow.sidecars, tradeflow.target_health to tradeflow_executor;
 
 grant execute on function
   tradeflow.claim(text, int, interval, text[], jsonb), tradeflow.next_due(text[]), tradeflow.started(bigint, int), tradeflow.complete(bigint[], int[], jsonb[]),
-  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.setting(text),
+  tradeflow.fail(bigint, int, text, text, interval, boolean), tradeflow.extend(bigint[], int[], interval), tradeflow.tick(), tradeflow.tick_outbox(), tradeflow.tick_rules(), tradeflow.setting(text),
   tradeflow.present(text, text[], text, int), tradeflow.absent(text), tradeflow.health(interval)
 to tradeflow_executor;
 
@@ -5790,7 +6099,7 @@ grant execute on function
   tradeflow.cancel(bigint[], text), tradeflow.cancel(bigint, text), tradeflow.retry(bigint[]), tradeflow.retry(bigint),
   tradeflow.release_held(text, bigint[]), tradeflow.discard_held(text, bigint[]), tradeflow.ack(bigint),
   tradeflow.set_clock(timestamptz), tradeflow.setting(text), tradeflow.tick(),
-  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text),
+  tradeflow.pause_target(text, text), tradeflow.resume_target(text), tradeflow._require_target(text), tradeflow._try_again(text), tradeflow.pause_kind(text, text), tradeflow.resume_kind(text),
   tradeflow.release(text, text)
 to tradeflow_operator;
 

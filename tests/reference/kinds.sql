@@ -4,7 +4,7 @@ with kind as (
   from tradeflow.action_kinds k
 ), line as (
   select k.name, 0 as part, ''::text as parameter, format(E'## %s\n\n%s\n\nTarget: %s. Delivery: `%s`. An execution whose outcome is unknown %s.\n',
-    k.name, pg_temp.prose(k.description), case when k.system is null then 'of any system' when k.system = 'none' then 'none' else format('of system `%s`', k.system) end,
+    k.name, pg_temp.prose(k.description), case when k.system is null then 'none, or one of any system' when k.system = 'none' then 'none' else format('of system `%s`', k.system) end,
     k.delivery, case when k.repeatable then 'is repeated' else 'waits for a person' end) as text
   from kind k
   union all

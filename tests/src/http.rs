@@ -1,7 +1,6 @@
 //! An HTTP server that records what it is asked and gives scripted answers.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,16 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::Router;
-use tokio::sync::oneshot;
+use tradeflow_fakes::thread::Served;
 
 /// A running HTTP server. Dropping it ends it.
 ///
 /// It has a thread and a runtime of its own, so it answers while the test blocks.
 pub struct HttpSink {
-    address: SocketAddr,
+    served: Served,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A request as it came.
@@ -103,30 +100,18 @@ impl Request {
 impl HttpSink {
     /// Starts a server that answers 200 with `{}` until told otherwise.
     pub fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket can be non-blocking");
-        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
         let app = Router::new().fallback(record).with_state(shared.clone());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a listening socket");
-                // Not a graceful end: a request that is being delayed must not hold up the test.
-                tokio::select! {
-                    _ = axum::serve(listener, app) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { address, shared, stop: Some(stop), thread: Some(thread) }
+        let served = Served::start("127.0.0.1:0", move |listener| async move {
+            let _ = axum::serve(listener, app).await;
+        })
+        .expect("a free port");
+        Self { served, shared }
     }
 
     /// Its URL, without a path.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.url()
     }
 
     /// Gives these answers to the next requests, one each, in order; then the usual one again.
@@ -151,18 +136,6 @@ impl HttpSink {
             (requests.len() >= count).then_some(requests)
         })
         .await
-    }
-}
-
-impl Drop for HttpSink {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error means that the thread has ended already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -41,6 +41,7 @@ pub mod mail;
 pub mod process;
 pub mod project;
 pub mod proxy;
+pub mod random;
 pub mod rules;
 pub mod sidecar;
 pub mod storefront;

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use tokio::io::{copy, copy_bidirectional, sink, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
+use tradeflow_fakes::thread::Served;
 
 /// A running proxy in front of one server. Dropping it ends it, with all connections.
 ///
 /// It has a thread and a runtime of its own, so it works while the test blocks.
 pub struct Proxy {
-    address: SocketAddr,
+    served: Served,
     fate: watch::Sender<Fate>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// What happens to the connections there are; later ones are not touched.
@@ -33,28 +32,17 @@ enum Fate {
 impl Proxy {
     /// Starts one in front of `upstream`.
     pub fn start(upstream: SocketAddr) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket can be non-blocking");
-        let address = listener.local_addr().expect("it is bound");
         let (fate, fates) = watch::channel(Fate::Flow);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async move {
-                let listener = TcpListener::from_std(listener).expect("a listening socket");
-                tokio::select! {
-                    () = accept(&listener, upstream, &fates) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { address, fate, stop: Some(stop), thread: Some(thread) }
+        let served = Served::start("127.0.0.1:0", move |listener| async move {
+            accept(&listener, upstream, &fates).await;
+        })
+        .expect("a free port");
+        Self { served, fate }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.served.address()
     }
 
     /// Resets the connections there are.
@@ -70,18 +58,6 @@ impl Proxy {
     /// What the server says over the connections there are is lost from now on; it still hears what is said to it.
     pub fn deafen(&self) {
         self.fate.send_replace(Fate::Deaf);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error means that the thread has ended already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -32,6 +32,16 @@ impl Storefront {
         Storefront { sidecar, url }
     }
 
+    /// What a browser asks before it sends a page's request with a token; status, allowed origin, headers and methods.
+    pub fn preflight(&self, path: &str, origin: &str) -> String {
+        let script = "
+import sys, urllib.request
+wanted = {'Origin': sys.argv[2], 'Access-Control-Request-Method': 'GET', 'Access-Control-Request-Headers': 'authorization'}
+a = urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=wanted, method='OPTIONS'))
+print(a.status, *(a.headers.get('access-control-allow-' + what) for what in ('origin', 'headers', 'methods')))";
+        python(script, &[&format!("{}{path}", self.url), origin])
+    }
+
     /// Asks for a path, with a token, as a page of this origin; status, allowed origin and body.
     pub fn ask(&self, path: &str, token: &str, origin: &str) -> String {
         let script = "

@@ -33,7 +33,7 @@ async fn a_wrong_database_url_is_explained() {
             ),
         ];
         for (url, words) in cases {
-            if command == "run" && url.contains("127.0.0.1:1/") || url.contains("no-such-host") {
+            if command == "run" && (url.contains("127.0.0.1:1/") || url.contains("no-such-host")) {
                 // A server that is away may come back: `run` waits for it, see crash.rs.
                 continue;
             }
@@ -87,6 +87,22 @@ async fn without_a_database_url_it_says_how_to_give_one() {
     let said = Tradeflow::new(["doctor"]).run();
     assert_ne!(said.code, 0);
     says(&format!("{}{}", said.stdout, said.stderr), &["TRADEFLOW_DATABASE_URL"]);
+}
+
+/// As on a standby: everything can be read, so nothing would show but that nothing happens.
+#[tokio::test]
+async fn a_database_that_cannot_be_written_to_is_told_at_once() {
+    let db = Database::with_store().await;
+    let role = db.role(&["tradeflow_executor", "tradeflow_operator"]).await;
+    db.sql(&format!("alter role {role} set default_transaction_read_only = on")).await;
+    let of_role = |command: &'static str| {
+        Tradeflow::new([command]).env("TRADEFLOW_DATABASE_URL", &db.url_as(&role, &role)).run()
+    };
+    let words = ["is read-only", "name the primary", "target_session_attrs=read-write"];
+    says(of_role("run").failure(), &words);
+    let doctor = of_role("doctor");
+    assert_eq!(doctor.code, 1);
+    says(&doctor.stdout, &words);
 }
 
 #[tokio::test]
@@ -228,6 +244,21 @@ async fn doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
             &port.to_string(),
         ],
     );
+
+    // What was stopped is no problem, and easily forgotten.
+    db.sql("select tradeflow.pause_target('there', 'their maintenance'), tradeflow.pause_kind('email', 'the footer'), tradeflow.pause('job', 'later')").await;
+    let stopped = Tradeflow::on(&db, ["doctor"]).run();
+    for (what, name, why) in
+        [("target", "there", "their maintenance"), ("kind", "email", "the footer"), ("rule", "job", "later")]
+    {
+        says(
+            &stopped.stdout,
+            &[
+                &format!("stopped: {what} \"{name}\" is paused ({why})"),
+                &format!("tradeflow {what}s resume {name}"),
+            ],
+        );
+    }
 
     let json = Tradeflow::on(&db, ["doctor", "--json"]).run();
     assert_eq!(json.code, 1);

@@ -103,6 +103,47 @@ async fn killed_in_the_middle_of_an_http_call_it_is_repeated_under_the_same_key(
     db.until("select count(*) = 1 from tradeflow.outbox_history where state = 'done'").await;
 }
 
+/// The last of the three moments: the other side has answered, and the database is being told. A call is repeated under its key;
+/// a mail has arrived, and nobody noted it: that is for a person to find out.
+#[tokio::test]
+async fn killed_after_the_answer_and_before_the_completion_a_call_is_repeated_and_a_mail_is_not() {
+    let db = Database::with_extension().await;
+    let (http, smtp) = (HttpSink::start(), MailSink::start());
+    watch_jobs(&db, &Target::http(http.url()), "http", POST).await;
+    Target::smtp(smtp.url()).insert(&db, "mail").await;
+    db.sql("insert into tradeflow.rules (name, source, condition) values ('mail', 'public.jobs', 'new.recipient is not null');
+            create function hold() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared(42); return new; end $$;
+            create trigger hold before insert on tradeflow.outbox_history for each row execute function hold()")
+        .await;
+    db.execute("insert into tradeflow.actions (rule, kind, target, params, lane) values ('mail', 'email', 'mail', $1::text::jsonb, 'mail')", &[&MAIL]).await;
+    let holder = db.connect().await;
+    holder.batch_execute("select pg_advisory_lock(42)").await.expect("nobody else has it");
+
+    let mut first = short_leases(&db).start();
+    db.sql("insert into jobs (id, n, recipient) values (1, 1, 'ada@example.com')").await;
+    http.wait_for(1).await;
+    smtp.wait_for(1).await;
+    let completing =
+        "select pid from pg_stat_activity where wait_event = 'advisory' and datname = current_database()";
+    db.until(&format!("select exists ({completing})")).await;
+    first.kill();
+    // What it was saying must not come through later, as it would not when its host had died.
+    db.sql(&format!("select pg_terminate_backend(pid) from ({completing}) x")).await;
+    holder.batch_execute("select pg_advisory_unlock(42)").await.expect("it was ours");
+
+    let _second = short_leases(&db).start();
+    db.until("select count(*) = 1 from tradeflow.outbox_history where kind = 'http' and state = 'done' and attempt = 2").await;
+    db.until("select count(*) = 1 from tradeflow.outbox where kind = 'email' and state = 'uncertain'").await;
+    let calls = http.wait_for(2).await;
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].header("idempotency-key"), calls[1].header("idempotency-key"));
+    assert_eq!(
+        smtp.settled(Duration::from_millis(500)).await.len(),
+        1,
+        "the mail is not sent again by itself"
+    );
+}
+
 #[tokio::test]
 async fn a_sidecar_that_slept_over_its_lease_spoils_nothing() {
     let db = Database::with_extension().await;
@@ -314,4 +355,22 @@ async fn a_rolled_back_change_sends_nothing() {
     db.until("select count(*) = 1 from tradeflow.outbox_history").await;
     assert_eq!(sink.requests().len(), 1);
     assert_eq!(sink.requests()[0].json()["id"].as_i64(), Some(2));
+}
+
+#[tokio::test]
+async fn begun_while_the_database_is_away_it_waits_for_it() {
+    let mut db = Database::with_store_on_own_server().await;
+    db.cluster_mut().stop();
+    let mut stopped = Sidecar::command(&db).start();
+    let mut waiting = Sidecar::command(&db).start();
+    for sidecar in [&mut stopped, &mut waiting] {
+        sidecar.wait_for_log("the database does not answer yet");
+    }
+    stopped.terminate();
+    assert_eq!(stopped.wait(Duration::from_secs(10)), 0, "{}", stopped.log());
+
+    db.cluster_mut().restart();
+    waiting.wait_for_log("sidecar is running");
+    waiting.terminate();
+    assert_eq!(waiting.wait(Duration::from_secs(10)), 0, "{}", waiting.log());
 }

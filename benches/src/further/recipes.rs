@@ -134,7 +134,7 @@ impl Twin {
                 let set: Vec<String> = columns.iter().map(|c| format!("{c} = excluded.{c}")).collect();
                 writeln!(
                     upsert,
-                    "insert into store.{table} ({}) select * from {rows} on conflict ({key}) do update set {};",
+                    "insert into store.{table} ({}) select * from {rows} on conflict ({key}) do update set {}, synced_at = now();",
                     columns.join(", "),
                     set.join(", ")
                 )?;

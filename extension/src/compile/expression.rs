@@ -188,7 +188,7 @@ unsafe fn transform(
         let (mut relations, mut items) = (std::ptr::null_mut(), std::ptr::null_mut());
         let planned = pg_sys::expression_planner_with_deps(expr.cast(), &mut relations, &mut items);
         for item in pgrx::list::PgList::<pg_sys::PlanInvalItem>::from_pg(items).iter_ptr() {
-            dependencies.push(((*item).cacheId, (*item).hashValue));
+            dependencies.push(Dependency { cache: (*item).cacheId, hash: (*item).hashValue });
         }
         pg_sys::ChangeVarNodes(planned.cast(), OLD, pg_sys::INNER_VAR, 0);
         pg_sys::ChangeVarNodes(planned.cast(), NEW, pg_sys::OUTER_VAR, 0);

@@ -7,8 +7,18 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode::*;
 use std::collections::HashMap;
 
-/// A catalogue entry (a function, a domain) by cache and hash, as Postgres' plan cache tracks them.
-pub type Dependency = (i32, u32);
+/// A catalogue entry (a function, a domain) by cache and hash, as Postgres' plan cache tracks them; a relation by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dependency {
+    pub cache: i32,
+    pub hash: u32,
+}
+
+impl Dependency {
+    pub fn relation(relid: pg_sys::Oid) -> Dependency {
+        Dependency { cache: pg_sys::SysCacheIdentifier::RELOID as i32, hash: relid.to_u32() }
+    }
+}
 
 /// The parameter that stands for `tradeflow.now()` where changes are replayed.
 pub const REPLAYED_CLOCK: i32 = 1;

@@ -3,7 +3,7 @@
 use super::lookup::Lookup;
 use crate::change::{self, ColumnSet};
 use crate::definition::Column;
-use crate::dependencies;
+use crate::dependencies::Reads;
 use crate::error::{attempt, Failure};
 use crate::spi::{self, Rows};
 use crate::subtransaction::in_subtransaction;
@@ -117,25 +117,29 @@ pub unsafe fn compile(
         let timed = given.iter().any(|column| column == "fire_at");
         // SAFETY: an open relation.
         let relid = unsafe { (*relation).rd_id };
-        let reads = if timed { reads(body, &type_name, relid) } else { change::ALL };
+        let reads = if timed { columns_read(body, &type_name, relid) } else { change::ALL };
         Ok(Query { plan, row_type, timed, reads })
     })
 }
 
-/// The columns of the table that a query reads, be it as new, old or by itself: as Postgres notes them for its check of
-/// rights, where new and old are the table. SPI is connected.
-fn reads(body: &str, table: &str, relid: pg_sys::Oid) -> ColumnSet {
-    let sql = format!(
-        "select answer.* from {table} as new, {table} as old cross join lateral (\n{body}\n) as answer"
-    );
-    let found =
-        in_subtransaction(|| Ok(spi::connected(|| dependencies::columns_of(spi::prepare(&sql, &[]), relid))));
+/// The columns of the table that a query reads, be it as new, old or by itself. SPI is connected.
+fn columns_read(body: &str, table: &str, relid: pg_sys::Oid) -> ColumnSet {
+    let found = in_subtransaction(|| Ok(spi::connected(|| reads(body, table))));
     // Where that does not parse (a column that only the owner's rights make unambiguous), any change may matter.
-    found.map_or(change::ALL, |attributes| {
+    found.map_or(change::ALL, |reads| {
+        let attributes = reads.columns_of(relid).unwrap_or_default();
         attributes
             .iter()
             .fold(0, |set, attno| set | if *attno > 0 { change::bit(*attno) } else { change::ALL })
     })
+}
+
+/// What a query over rows of a table reads: as Postgres notes it for its check of rights, where new and old are the table.
+pub fn reads(body: &str, table: &str) -> Reads {
+    let sql = format!(
+        "select answer.* from {table} as new, {table} as old cross join lateral (\n{body}\n) as answer"
+    );
+    Reads::of(spi::prepare(&sql, &[]))
 }
 
 /// Checks the query of a schedule, which stands alone: there is no row that new or old could be.

@@ -1,21 +1,8 @@
--- What waits for its time and is no longer answered, or answered anew, is cancelled: by the row's key, or by the name
--- of the answer.
--- $1 rule, $2 subject, $3 occurrence, $4 key, $5 reason: arrays of one length; either subject and occurrence are given, or key.
-with w as (
-  select * from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::text[]) w(rule, subject, occurrence, key, reason)
-), found as (
-  select o.id, w.reason
-  from w join tradeflow.outbox o on o.rule = w.rule and o.key = w.key and o.state = 'waiting'
-  union all
-  select o.id, w.reason
-  from w join tradeflow.outbox o on o.rule = w.rule and o.subject = w.subject and o.occurrence = w.occurrence and o.state = 'waiting'
+-- Cancels what waits. $1 ids, $2 reasons: arrays of one length. All are locked before the first is cancelled.
+with locked as materialized (
+  select l.id from tradeflow._lock_waiting($1) l(id)
 )
-select tradeflow._withdraw(array_agg(c.id), c.reason)
-from (
-  select o.id, f.reason
-  from (select f.id, min(f.reason) as reason from found f group by f.id) f
-  join tradeflow.outbox o on o.id = f.id and o.state = 'waiting'
-  order by o.id
-  for update of o
-) c
-group by c.reason
+select tradeflow._withdraw(array_agg(l.id), w.reason)
+from unnest($1::bigint[], $2::text[]) w(id, reason)
+join locked l on l.id = w.id
+group by w.reason

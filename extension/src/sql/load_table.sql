@@ -27,7 +27,7 @@ select jsonb_build_object(
             select jsonb_build_object(
                 'name', r.name, 'events', '["insert", "update", "delete"]'::jsonb, 'fires', 'always', 'max_firings', r.max_firings,
                 'search_path', r.search_path, 'owner', to_regrole(quote_ident(r.owner))::oid::bigint,
-                'subject', i.subject, 'subject_type', tradeflow._view_subject_type(r.view)::oid::bigint)
+                'view', r.view, 'subject', i.subject, 'subject_type', tradeflow._view_subject_type(r.view)::oid::bigint)
             from tradeflow.rule_inputs i
             join tradeflow.rules r on r.name = i.rule
             where i.source = w.name and tradeflow._is_asked(r)) x

@@ -6,7 +6,7 @@ use super::ask::Answer;
 use super::target::Target;
 use super::{Question, Questions};
 use crate::clock;
-use crate::evaluate::keep_varlena;
+use crate::pending::keep_varlena;
 use crate::spi::{self, texts, Value};
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;

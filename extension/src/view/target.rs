@@ -4,13 +4,15 @@
 //! does; roles and types have messages of their own.
 
 use crate::definition;
+use crate::invalidation::{self, Changed};
 use crate::owner::{self, ActAs};
 use crate::spi;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
+use pgrx::pg_sys::SysCacheIdentifier::{AUTHOID, TYPEOID};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::rc::Rc;
 
@@ -39,14 +41,11 @@ struct Definition {
 
 thread_local! {
     static KEPT: RefCell<FxHashMap<String, Rc<Target>>> = Default::default();
-    /// Counts what was invalidated, to notice what happens while definitions are being read.
-    static INVALIDATIONS: Cell<u64> = const { Cell::new(0) };
-    static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Those of these rules that are asked.
 pub fn of<'a>(extension_owner: pg_sys::Oid, rules: impl Iterator<Item = &'a String>) -> Vec<Rc<Target>> {
-    listen();
+    let before = invalidation::messages();
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     KEPT.with_borrow(|kept| {
@@ -58,9 +57,8 @@ pub fn of<'a>(extension_owner: pg_sys::Oid, rules: impl Iterator<Item = &'a Stri
         }
     });
     if !unknown.is_empty() {
-        let before = INVALIDATIONS.get();
         let loaded = load(extension_owner, unknown);
-        if INVALIDATIONS.get() == before {
+        if invalidation::messages() == before {
             KEPT.with_borrow_mut(|kept| {
                 kept.extend(loaded.iter().map(|target| (target.rule.name.clone(), Rc::clone(target))))
             });
@@ -121,30 +119,13 @@ impl Target {
     }
 }
 
-/// Has Postgres tell us what changes. Once per backend.
-fn listen() {
-    if LISTENING.replace(true) {
-        return;
-    }
-    let none = pg_sys::Datum::from(0usize);
-    // SAFETY: registers functions that live as long as the library, which is never unloaded.
-    unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), none);
-        for cache in [pg_sys::SysCacheIdentifier::TYPEOID, pg_sys::SysCacheIdentifier::AUTHOID] {
-            pg_sys::CacheRegisterSyscacheCallback(cache as i32, Some(catalogue_changed), none);
+/// Forgets what is made of something that changed.
+pub fn forget(changed: Changed) {
+    KEPT.with_borrow_mut(|kept| match changed {
+        Changed::Relation(relid) => {
+            kept.retain(|_, target| relid != pg_sys::InvalidOid && target.view_id != relid)
         }
-    }
-}
-
-unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relid: pg_sys::Oid) {
-    INVALIDATIONS.set(INVALIDATIONS.get() + 1);
-    // Nothing borrows the targets across a call of Postgres, so no callback can come while they are borrowed.
-    KEPT.with_borrow_mut(|kept| {
-        kept.retain(|_, target| relid != pg_sys::InvalidOid && target.view_id != relid)
+        Changed::Entry(TYPEOID | AUTHOID, _) => kept.clear(),
+        Changed::Entry(..) => {}
     });
-}
-
-unsafe extern "C-unwind" fn catalogue_changed(_arg: pg_sys::Datum, _cache: i32, _hash: u32) {
-    INVALIDATIONS.set(INVALIDATIONS.get() + 1);
-    KEPT.with_borrow_mut(FxHashMap::clear);
 }

@@ -42,8 +42,13 @@ pub fn judge(api: Api, answer: Answer, described: &str) -> Result<Answer, Error>
     if inside {
         message = format!("HTTP {} with code {status} inside: {message}", answer.status);
     }
-    if status == 500 && api == Api::B2b {
-        message.push_str(" (a wrong store hash looks like this too)");
+    // Field reports: both are answered as if something else were wrong.
+    match status {
+        500 if api == Api::B2b => message.push_str(" (a wrong store hash looks like this too)"),
+        404 if api == Api::B2b && !inside => {
+            message.push_str(" (a token without the scope \"B2B Edition: modify\" looks like this too)")
+        }
+        _ => {}
     }
     Err(Error { kind, call: described.to_owned(), message, wait, body: answer.body })
 }
@@ -134,7 +139,7 @@ pub fn page(answer: Option<Json>) -> Result<Page, super::client::Error> {
 
 fn no_list(found: &Json) -> super::client::Error {
     let found = api::beginning(found.to_string().as_bytes());
-    super::client::Error::Garbled(format!("an answer without a list: {found}"))
+    super::client::Error::Garbled(format!("something that is no list: {found}"))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ Examples:
   tradeflow apply
   tradeflow apply --prune --json
 
-One transaction: everything is applied, or nothing. What no file says any more stays, unless --prune is given; rules of other
-projects, and rules of none, are left alone. What was changed in the database since the last apply is made again what the files
+One transaction: everything is applied, or nothing. What no file says any more stays, unless --prune is given; rules of other \
+projects, and rules of none, are left alone. What was changed in the database since the last apply is made again what the files \
 say. Rows that are there already fire nothing. Exit code: 0 applied, or nothing to do; 1 nothing was changed.")]
 pub struct Args {
     #[command(flatten)]

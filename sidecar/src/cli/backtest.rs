@@ -22,7 +22,7 @@ Examples:
   tradeflow backtest big_quote --since 30d --condition 'new.grand_total >= 20000'
   tradeflow backtest big_quote --draft big_quote.json --json | jq .counts
 
-same: fires now as it did then. added: fires in the replay only. missing: fired then, not in the replay. error: the
+same: fires now as it did then. added: fires in the replay only. missing: fired then, not in the replay. error: the \
 rule fails for that change. The table must be watched with log => true; nothing is fired and nothing is sent.
 Exit code: 0, also with differences; 1 when the rule fails for a change.")]
 pub struct Args {

@@ -13,7 +13,7 @@ Examples:
   tradeflow doctor
   tradeflow doctor --json | jq '.findings[] | select(.level == \"problem\")'
 
-Run it where the sidecar runs, with the sidecar's configuration and environment: secrets and targets are looked at
+Run it where the sidecar runs, with the sidecar's configuration and environment: secrets and targets are looked at \
 from here. Nothing is changed and nothing is sent. Exit code: 0 nothing is wrong, 1 something is.")]
 pub struct Args {
     /// Print the findings as JSON

@@ -20,7 +20,7 @@ Examples:
   tradeflow explain line_price '{\"quote_id\": 17, \"line\": 2}'     (a key of several columns)
   tradeflow explain big_quote 17 --json | jq -r .first_no
 
-It shows each part of the condition with its value for the row as it is, and for its last logged change
+It shows each part of the condition with its value for the row as it is, and for its last logged change \
 (select tradeflow.watch('…', log => true) keeps changes), what fired and what became of it.
 Exit code: 0, whether it fired or not; 1 when there is no such rule, or you may not see its rows.")]
 pub struct Args {

@@ -11,8 +11,8 @@ use super::{say, say_json, Context};
 /// Register the store's webhooks and keep them on
 #[derive(clap::Args)]
 #[command(after_help = "\
-Webhooks lead to hooks.url, which must pass on to the listen_address of a sidecar (`tradeflow run`). The store switches
-a webhook off after 90 days without an event or two days of failures; `tradeflow run` and `tradeflow sync watch` register
+Webhooks lead to hooks.url, which must pass on to the listen_address of a sidecar (`tradeflow run`). The store switches \
+a webhook off after 90 days without an event or two days of failures; `tradeflow run` and `tradeflow sync watch` register \
 it again by themselves (hooks.check_interval).
 
 Examples:
@@ -51,6 +51,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             let all = hooks::list(&config, &client).await?;
             if json {
                 say_json(&all)?;
+            } else if all.is_empty() {
+                say("there is none; `tradeflow hooks register` creates them")?;
             }
             for hook in all.iter().filter(|_| !json) {
                 let state = if hook.active { "on" } else { "off" };

@@ -13,7 +13,7 @@ Examples:
   tradeflow init --database-url postgres://postgres@localhost:5432/shop
   tradeflow init --schema-only          (tables only: a copy for reports, a database without the extension)
 
-It may be repeated at any time. Creating the extension needs a superuser, or somebody who ran
+It may be repeated at any time. Creating the extension needs a superuser, or somebody who ran \
 `create extension tradeflow` before; the tables need the right to create schemas in the database.")]
 pub struct Args {
     /// Only the tables: no extension, nothing watched

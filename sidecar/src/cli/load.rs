@@ -10,9 +10,9 @@ use super::Context;
 /// Load BigCommerce payload files into the store tables
 #[derive(clap::Args)]
 #[command(after_help = "\
-The kind of a payload is told by its shape, else by its file name or the nearest folder: companies, company-users,
-sales-staff, quotes, orders, b2b-orders. Envelopes {code, data, meta}, {list: […]}, arrays and one document a line are
-unpacked. Loading the same files again changes nothing and fires nothing; a payload older than the stored row is
+The kind of a payload is told by its shape, else by its file name or the nearest folder: companies, company-users, \
+sales-staff, quotes, orders, b2b-orders. Envelopes {code, data, meta}, {list: […]}, arrays and one document a line are \
+unpacked. Loading the same files again changes nothing and fires nothing; a payload older than the stored row is \
 left out.
 
 Examples:

@@ -18,7 +18,7 @@ Examples:
   tradeflow plan --prune --json | jq '.changes[] | .what + \" \" + .kind + \" \" + .name'
   tradeflow plan || [ $? -eq 3 ]        in CI: changes are fine, mistakes are not
 
-Run in a project's folder (see tradeflow new). The files are run in a transaction that is rolled back, so what is shown is what
+Run in a project's folder (see tradeflow new). The files are run in a transaction that is rolled back, so what is shown is what \
 apply does. Exit code: 0 the database is what the files say, 3 apply would change it, 1 the files have a mistake.")]
 pub struct Args {
     #[command(flatten)]

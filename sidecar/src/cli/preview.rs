@@ -15,8 +15,9 @@ Examples:
   tradeflow preview \"update store.quotes set expired_at = now() + interval '5 days' where quote_id = 17\"
   tradeflow preview --html preview \"insert into store.company_users …\"     and open preview/index.html
 
-The statement is run with the rules that the database has, and rolled back: nothing is kept, nothing is sent. Rules, templates and
-settings are those applied; `tradeflow test` tries files that are not. Exit code: 0, also when nothing would fire.")]
+The statement is run with the rules that the database has, and rolled back: nothing is kept, nothing is sent. Steps of kind sql are \
+called, as you, and rolled back too; what another system will return is shown by its name: ‹steps.invoice.invoice_number›. Rules, \
+templates and settings are those applied; `tradeflow test` tries files that are not. Exit code: 0, also when nothing would fire.")]
 pub struct Args {
     /// Statements that change rows
     sql: String,
@@ -30,7 +31,11 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let config = context.config()?;
-    let firings = preview::run(&config, &db::Pool::new(&config)?, &args.sql).await?;
+    let preview::Preview { firings, incidents } =
+        preview::run(&config, &db::Pool::new(&config)?, &args.sql).await?;
+    for incident in incidents {
+        eprintln!("warning: it would be an incident: {incident}");
+    }
     match args.json {
         true => super::say_json(&firings)?,
         false => super::say(&preview::text(&firings))?,
@@ -38,7 +43,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.html {
         let files = preview::write_html(&firings, folder)?;
         if !args.json {
-            super::say(&format!("{} mails written; open {}", files.len() - 1, files[0].display()))?;
+            let mails =
+                if files.len() == 2 { "1 mail".to_owned() } else { format!("{} mails", files.len() - 1) };
+            super::say(&format!("{mails} written; open {}", files[0].display()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -15,7 +15,7 @@ Examples:
   tradeflow recipe show quote_expiry_reminder
   tradeflow recipe add quote_expiry_reminder --set reminder_days=7,2 --set reminder_audience=both
 
-A recipe is plain SQL, mail templates and tests. Once added, they are the project's: read them, change them. No database is
+A recipe is plain SQL, mail templates and tests. Once added, they are the project's: read them, change them. No database is \
 needed; `tradeflow plan` shows what a recipe would change.")]
 pub struct Args {
     #[command(subcommand)]

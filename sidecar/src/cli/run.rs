@@ -14,9 +14,10 @@ Examples:
   tradeflow run --concurrency 64 --listen-address 127.0.0.1:9187
   tradeflow run --poll-only             behind a pooler in transaction mode
 
-Any number of sidecars may run on any number of hosts. SIGTERM or SIGINT: no more is
-claimed, what runs is finished within shutdown_grace, exit code 0; a second signal
-leaves at once. SIGKILL costs a lease, nothing else.")]
+Any number of sidecars may run on any number of hosts. SIGTERM or SIGINT: no more is \
+claimed, what runs is finished within shutdown_grace, exit code 0; a second signal \
+leaves at once. SIGKILL costs a lease, nothing else. \
+A database that cannot be reached yet is waited for, a minute at most.")]
 pub struct Args {
     /// Actions executed at the same time
     #[arg(long, value_name = "N")]

@@ -31,10 +31,10 @@ enum Command {
 }
 
 const ONCE: &str = "\
-The first load of a resource fires nothing (sync.first_load). Killed anywhere, the next run goes on where this one
+The first load of a resource fires nothing (sync.first_load). Killed anywhere, the next run goes on where this one \
 stopped; repeated, it changes nothing and fires nothing.
 
-Resources: companies, company-users, sales-staff, products, price-lists, quotes, orders, b2b-orders, invoices,
+Resources: companies, company-users, sales-staff, products, price-lists, quotes, orders, b2b-orders, invoices, \
 company-credit, payment-terms, sheet-rows. None named: those of sync.resources, and sheet-rows where sheets.synced names some.
 
 Examples:
@@ -47,7 +47,7 @@ Examples:
 Exit code: 0 everything was stored, 1 something failed or was rejected.";
 
 const WATCH: &str = "\
-Each resource is asked for every sync.interval, those that cost a request a thing every sync.slow_interval, sheets every
+Each resource is asked for every sync.interval, those that cost a request a thing every sync.slow_interval, sheets every \
 sheets.interval; all are read whole every sync.sweep_interval. SIGTERM or SIGINT: it stops at once; the next start goes on where it was.
 
 Examples:

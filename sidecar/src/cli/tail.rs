@@ -35,7 +35,7 @@ Examples:
   tradeflow tail --rule big_quote --since 10m
   tradeflow tail --json | jq -c 'select(.event == \"incident\")'
 
-Events: fired, step (a later step begins), retry, done, cancelled, shadow, incident. Ends with Ctrl-C, exit code 0.
+Events: fired, step (a later step begins), retry, done, cancelled, shadow, incident. Ends with Ctrl-C, exit code 0. \
 A lost database is waited for.")]
 pub struct Args {
     /// Of this rule

@@ -16,8 +16,8 @@ Examples:
   tradeflow test welcome expiry          only tests whose file or name contains one of the words
   tradeflow test --junit junit.xml
 
-The project's files are tested as they are, applied or not. Each test is a transaction that is rolled back: rows are given, something
-changes or time passes, and what must fire, wait and be sent is compared. Nothing is kept, nothing is sent. A superuser's tests
+The project's files are tested as they are, applied or not. Each test is a transaction that is rolled back: rows are given, something \
+changes or time passes, and what must fire, wait and be sent is compared. Nothing is kept, nothing is sent. A superuser's tests \
 run in databases made for the run, several at a time; others, and --in-place, in the database itself, one after another.
 Exit code: 0 all passed, 1 something failed.")]
 pub struct Args {

@@ -5,7 +5,7 @@ select
     select f::text from unnest('{
       "tradeflow.claim(text,integer,interval,text[],jsonb)", "tradeflow.started(bigint,integer)",
       "tradeflow.complete(bigint[],integer[],jsonb[])", "tradeflow.fail(bigint,integer,text,text,interval,boolean)",
-      "tradeflow.extend(bigint[],integer[],interval)", "tradeflow.tick()",
+      "tradeflow.extend(bigint[],integer[],interval)", "tradeflow.tick_outbox()", "tradeflow.tick_rules()",
       "tradeflow.present(text,text[],text,integer)", "tradeflow.absent(text)", "tradeflow.health(interval)"}'::text[]) f
     where not coalesce(has_function_privilege(f, 'execute'), false)
   ) as missing_functions,

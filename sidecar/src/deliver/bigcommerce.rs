@@ -10,16 +10,18 @@ use serde_json::Value as Json;
 
 use super::strategy::kind;
 use super::{account, Deliver, Failure, Job, Tools};
-use crate::api::Answer;
-use crate::bigcommerce::Store;
+use crate::api::{self, Answer};
+use crate::bigcommerce::{value, Store};
 
 mod company;
 mod credit;
 mod extra_fields;
 mod invoice;
+mod new_company;
 mod order;
 mod quote;
 mod staff;
+mod user;
 
 /// How long an action waits for another one that writes the same thing.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,8 +33,8 @@ pub fn kinds(tools: &Arc<Tools>) -> Vec<Box<dyn Deliver>> {
         kind::<quote::Link>(tools, "bigcommerce.link_order_to_quote"),
         kind::<company::Status>(tools, "bigcommerce.set_company_status"),
         kind::<company::Terms>(tools, "bigcommerce.set_payment_terms"),
-        kind::<company::Company>(tools, "bigcommerce.create_company"),
-        kind::<company::User>(tools, "bigcommerce.create_company_user"),
+        kind::<new_company::Company>(tools, "bigcommerce.create_company"),
+        kind::<user::User>(tools, "bigcommerce.create_company_user"),
         kind::<extra_fields::ExtraFields>(tools, "bigcommerce.update_company_extra_fields"),
         kind::<staff::Assignment>(tools, "bigcommerce.assign_sales_staff"),
         kind::<credit::Credit>(tools, "bigcommerce.add_company_credit"),
@@ -60,4 +62,22 @@ fn data(answer: &Answer) -> &Json {
 fn rows(answer: &Answer) -> &[Json] {
     let data = data(answer);
     data.as_array().or_else(|| data.get("list")?.as_array()).map_or(&[], Vec::as_slice)
+}
+
+/// Whether a refusal may mean that it is there already. In which words is in no specification, so it is looked for again.
+fn may_exist(error: &api::Error) -> bool {
+    [400, 409, 422].into_iter().any(|status| error.is(status))
+}
+
+/// The id of what was just made. Without it the next attempt finds what is there by then.
+fn made(answer: &Answer, key: &str) -> Result<Json, Failure> {
+    let id = data(answer).get(key).filter(|id| value::int(id).is_some());
+    id.cloned().ok_or_else(|| {
+        Failure::retry(format!("success was answered to its creation, but there is no {key} in the answer"))
+    })
+}
+
+/// An id as text.
+fn text(id: &Json) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }

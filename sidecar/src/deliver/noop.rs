@@ -14,7 +14,7 @@ impl Deliver for Noop {
     }
 
     fn system(&self) -> Option<System> {
-        Some(System::Http)
+        None
     }
 
     fn delivery(&self) -> &'static str {

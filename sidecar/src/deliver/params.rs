@@ -13,10 +13,18 @@ use crate::bigcommerce::value;
 
 /// Reads a job's parameters.
 pub fn read<T: DeserializeOwned>(params: &Json) -> Result<T, Failure> {
-    serde_path_to_error::deserialize(params).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { "params".to_owned() } else { format!("params.{path}") };
-        Failure::dead(format!("{place}: {}", error.inner()))
+    read_at(params, "params")
+}
+
+/// Reads a part of a job's parameters that stands at this place.
+pub fn read_at<T: DeserializeOwned>(part: &Json, place: &str) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(part).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => String::new(),
+            item if item.starts_with('[') => item.to_owned(),
+            field => format!(".{field}"),
+        };
+        Failure::dead(format!("{place}{path}: {}", error.inner()))
     })
 }
 

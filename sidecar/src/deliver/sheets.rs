@@ -13,6 +13,7 @@ use super::account::Accounts;
 use super::batch::Batcher;
 use super::strategy::{kind, Operation, Upsert, UpsertByKey};
 use super::{Deliver, Failure, Job, System, Tools};
+use crate::api;
 use crate::google::{range, Google};
 
 mod cell;
@@ -71,7 +72,8 @@ impl<P: params::Read> Operation for Rows<P> {
     fn read(tools: &Arc<Tools>, job: &Job<'_>) -> Result<Rows<P>, Failure> {
         let (place, change) = P::read(&job.params)?;
         let (google, account) = account(tools, job)?;
-        let lane = format!("{account} {} {}", place.spreadsheet, place.tab);
+        // Who may make the tab does not go with who may not.
+        let lane = format!("{account} {} {} {}", place.spreadsheet, place.tab, place.create);
         let unique = job.action.id.to_string();
         Ok(Rows {
             tools: tools.clone(),
@@ -88,9 +90,9 @@ impl<P: params::Read> Operation for Rows<P> {
 impl<P: params::Read> Upsert for Rows<P> {
     async fn upsert(&self) -> Result<Json, Failure> {
         let (tools, google, place) = (self.tools.clone(), self.google.clone(), self.place.clone());
-        let run = move |changes| {
+        let run = move |changes: Vec<Change>| {
             let (tools, google, place) = (tools.clone(), google.clone(), place.clone());
-            async move { execute(&tools, &google, &place, changes).await }
+            async move { execute(&tools, &google, &place, &changes).await }
         };
         batches().submit(&self.lane, self.unique.clone(), self.change.clone(), run).await
     }
@@ -110,12 +112,40 @@ async fn execute(
     tools: &Tools,
     google: &Google,
     place: &Place,
-    changes: Vec<Change>,
+    changes: &[Change],
 ) -> Vec<Result<Json, Failure>> {
-    let count = changes.len();
     match write(tools, google, place, changes).await {
         Ok(results) => results,
-        Err(failure) => (0..count).map(|_| Err(failure.clone())).collect(),
+        // One of them is wrong, and all were refused: half by half shows which.
+        Err(Unwritten::Refused(_)) if changes.len() > 1 => {
+            let (first, second) = changes.split_at(changes.len() / 2);
+            let mut results = Box::pin(execute(tools, google, place, first)).await;
+            results.extend(Box::pin(execute(tools, google, place, second)).await);
+            results
+        }
+        Err(Unwritten::Refused(failure) | Unwritten::Failed(failure)) => {
+            changes.iter().map(|_| Err(failure.clone())).collect()
+        }
+    }
+}
+
+/// Why a batch was not written.
+enum Unwritten {
+    /// What it wanted to write was refused: nothing of it is there.
+    Refused(Failure),
+    /// Anything else: it is no change's fault.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unwritten {
+    fn from(failure: Failure) -> Unwritten {
+        Unwritten::Failed(failure)
+    }
+}
+
+impl From<api::Error> for Unwritten {
+    fn from(error: api::Error) -> Unwritten {
+        Unwritten::Failed(error.into())
     }
 }
 
@@ -123,8 +153,8 @@ async fn write(
     tools: &Tools,
     google: &Google,
     place: &Place,
-    changes: Vec<Change>,
-) -> Result<Vec<Result<Json, Failure>>, Failure> {
+    changes: &[Change],
+) -> Result<Vec<Result<Json, Failure>>, Unwritten> {
     let name = format!("sheet {} {}", place.spreadsheet, place.tab);
     let lock = tools.locks.hold(&name, PATIENCE).await?;
     let done = async {
@@ -136,7 +166,10 @@ async fn write(
         if !requests.is_empty() {
             lock.check().await?;
             // After an unknown outcome everything is read again: what arrived differs no more.
-            google.update(&place.spreadsheet, &requests).await?;
+            google.update(&place.spreadsheet, &requests).await.map_err(|error| match error.is(400) {
+                true => Unwritten::Refused(error.into()),
+                false => error.into(),
+            })?;
         }
         Ok(results)
     };

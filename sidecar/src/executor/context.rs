@@ -37,6 +37,11 @@ pub fn of(claimed: Arc<Claimed>, settings: Value) -> Value {
     Value::from_object(Context { claimed, settings, facts: OnceLock::new(), steps: OnceLock::new() })
 }
 
+/// The same with other results of earlier steps than the claimed ones: for what is not executed.
+pub fn after(claimed: Arc<Claimed>, settings: Value, steps: Value) -> Value {
+    Value::from_object(Context { claimed, settings, facts: OnceLock::new(), steps: OnceLock::from(steps) })
+}
+
 impl Object for Context {
     fn get_value(self: &Arc<Self>, name: &Value) -> Option<Value> {
         let (claimed, action) = (&self.claimed, &self.claimed.action);

@@ -74,6 +74,11 @@ impl Running {
         }
     }
 
+    /// Whether what cannot be taken back may have begun.
+    pub fn is_started(&self, id: i64) -> bool {
+        self.lock().get(&id).is_some_and(|entry| entry.started)
+    }
+
     /// The database knows what became of these.
     pub fn remove(&self, held: impl IntoIterator<Item = Held>) {
         let mut actions = self.lock();

@@ -1,4 +1,5 @@
-//! Asks for the work that only time brings, about every second.
+//! Asks for the work that only time brings, about every second: what asks rules beside what does not, since a rule's question may
+//! take long, or wait for a table that somebody has locked, and leases that ended wait for nobody.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -36,17 +37,28 @@ impl Health {
     }
 }
 
+/// A part of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Leases, history, partitions. That it is answered says that the sidecar is well.
+    Outbox,
+    /// Timers, views, schedules.
+    Rules,
+}
+
 /// Ticks forever. A lost database is noted once, and again when it is back.
-pub async fn run(shared: Arc<Shared>, every: Duration) {
+pub async fn run(shared: Arc<Shared>, every: Duration, part: Part) {
     let mut clock = tokio::time::interval(every);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         clock.tick().await;
         // It may have much to do; but while none is answered, nobody here takes back leases that ended.
-        match answer_within(shared.lease, tick(&shared)).await {
+        match answer_within(shared.lease, tick(&shared, part)).await {
             Ok(done) => {
-                shared.health.ticked();
+                if part == Part::Outbox {
+                    shared.health.ticked();
+                }
                 if failing {
                     tracing::info!("the database answers again");
                     failing = false;
@@ -56,12 +68,12 @@ pub async fn run(shared: Arc<Shared>, every: Duration) {
                     shared.wake.notify_one();
                 }
                 if done.as_object().is_some_and(|o| o.values().any(|v| v.as_u64().unwrap_or(0) > 0)) {
-                    debug!(%done, "tick");
+                    debug!(?part, %done, "tick");
                 }
             }
             Err(error) => {
                 if !failing {
-                    warn!(%error, "tick failed; it is tried again every {}", humantime::format_duration(every));
+                    warn!(%error, ?part, "tick failed; it is tried again every {}", humantime::format_duration(every));
                 }
                 failing = true;
             }
@@ -73,7 +85,11 @@ fn count(done: &Json, what: &str) -> u64 {
     done.get(what).and_then(Json::as_u64).unwrap_or(0)
 }
 
-async fn tick(shared: &Shared) -> Result<Json, db::Error> {
+async fn tick(shared: &Shared, part: Part) -> Result<Json, db::Error> {
+    let sql = match part {
+        Part::Outbox => include_str!("../db/tick_outbox.sql"),
+        Part::Rules => include_str!("../db/tick_rules.sql"),
+    };
     let client = shared.pool.get().await?;
-    Ok(client.query_typed_one(include_str!("../db/tick.sql"), &[]).await?.try_get(0)?)
+    Ok(client.query_typed_one(sql, &[]).await?.try_get(0)?)
 }

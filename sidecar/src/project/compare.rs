@@ -136,7 +136,8 @@ pub fn compare<'a>(
         if (object.is_some() || key.0 == "watch") && was.is_none_or(|was| was.definition != now.definition) {
             let what = if was.is_some() { What::Changed } else { What::Added };
             let fields = fields(was.map_or(&Json::Null, |w| &w.definition), &now.definition);
-            found.changes.push(change(what, key, object.map(|o| o.file.name.clone()), fields));
+            let file = object.map(|o| changed_file(&key.0, &o.file.name, &fields));
+            found.changes.push(change(what, key, file, fields));
         }
         if let Some(object) = object {
             let known =
@@ -190,6 +191,19 @@ pub fn compare<'a>(
     );
     found.changes.sort_by_key(|c| (c.what == What::Left, rank(&c.kind), c.kind.clone(), c.name.clone()));
     found
+}
+
+/// The file to look into: a mail has one for each of its parts.
+fn changed_file(kind: &str, file: &str, fields: &[Field]) -> String {
+    let part = fields.iter().find_map(|field| match field.name.as_str() {
+        "subject" | "text" => Some(format!("{}.txt", field.name)),
+        "html" => Some("html.html".to_owned()),
+        _ => None,
+    });
+    match (kind, file.rsplit_once('/'), part) {
+        ("template", Some((folder, _)), Some(part)) => format!("{folder}/{part}"),
+        _ => file.to_owned(),
+    }
 }
 
 fn change(what: What, key: &(String, String), file: Option<String>, fields: Vec<Field>) -> Change {

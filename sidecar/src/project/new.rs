@@ -49,7 +49,7 @@ fn name_of(folder: &Path) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
-/// Writes a file below a folder, with the folders it needs.
+/// Writes a file below a folder, with the folders it needs; its path as people write it.
 pub(super) fn write(folder: &Path, path: &str, text: &str) -> Result<PathBuf, Error> {
     let path = folder.join(path);
     let fail = |e: std::io::Error| Error::File { path: path.clone(), reason: e.to_string() };
@@ -57,7 +57,8 @@ pub(super) fn write(folder: &Path, path: &str, text: &str) -> Result<PathBuf, Er
         std::fs::create_dir_all(parent).map_err(fail)?;
     }
     std::fs::write(&path, text).map_err(fail)?;
-    Ok(path)
+    // `rules/a.sql`, not `./rules/a.sql`.
+    Ok(path.strip_prefix(".").unwrap_or(&path).to_owned())
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What actions would send: rendered as the sidecar renders them, by the kinds that would send them, and not sent.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
+use minijinja::value::Value;
 use serde::Serialize;
 use serde_json::{json, Value as Json};
 use tokio_postgres::types::{ToSql, Type};
@@ -17,6 +20,8 @@ use crate::executor::catalog::Catalog;
 use crate::executor::claim::{read, Claimed};
 use crate::executor::dispatch::not_wanted;
 use crate::executor::{self, context};
+use crate::render::number::to_template;
+use crate::render::unknown::{named_in, Unknown};
 use crate::secret::Secrets;
 
 /// Renders instead of sending.
@@ -40,6 +45,38 @@ pub struct Sent {
     pub request: Json,
     /// Why there is none.
     pub error: Option<String>,
+    /// The results of earlier steps in it that are not known yet: `steps.invoice.invoice_number`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown: BTreeSet<String>,
+    /// The request is the action's parameters as they are written: it takes such a result to render them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub as_written: bool,
+}
+
+/// The results of a firing's earlier steps, by number and by name: those that are known, and that there will be others.
+#[derive(Default)]
+pub struct Steps {
+    results: BTreeMap<Value, Value>,
+    /// Whether something that is not known was read.
+    read: Arc<AtomicBool>,
+}
+
+impl Steps {
+    /// Notes what a step returned; none: that is known once it was executed.
+    pub fn add(&mut self, step: i32, name: Option<&str>, result: Option<&Json>) {
+        let called = name.map_or_else(|| step.to_string(), str::to_owned);
+        let value = match result {
+            Some(result) => to_template(result),
+            None => Unknown::result(format!("steps.{called}"), &self.read),
+        };
+        for key in [Some(Value::from(step)), Some(Value::from(step.to_string())), name.map(Value::from)] {
+            self.results.extend(key.map(|key| (key, value.clone())));
+        }
+    }
+
+    fn value(&self) -> Value {
+        self.results.clone().into()
+    }
 }
 
 impl Rehearsal {
@@ -50,7 +87,28 @@ impl Rehearsal {
 
     /// Renders one action; none: its `when` says that it is not wanted.
     pub fn render(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Option<Sent> {
-        let (request, error) = match self.request(catalog, claimed) {
+        self.rendered(catalog, claimed, &context::of(claimed.clone(), catalog.settings()))
+    }
+
+    /// The same where some of the earlier steps' results are not known ([`Unknown`]).
+    pub fn render_after(&self, catalog: &Catalog, claimed: &Arc<Claimed>, steps: &Steps) -> Option<Sent> {
+        steps.read.store(false, Ordering::Relaxed);
+        let mut sent = self.rendered(
+            catalog,
+            claimed,
+            &context::after(claimed.clone(), catalog.settings(), steps.value()),
+        )?;
+        sent.unknown = named_in(&sent.request);
+        if let (Some(_), Some(params), true) =
+            (&sent.error, &claimed.params, steps.read.load(Ordering::Relaxed))
+        {
+            (sent.request, sent.error, sent.as_written) = ((*catalog.params(params)).clone(), None, true);
+        }
+        Some(sent)
+    }
+
+    fn rendered(&self, catalog: &Catalog, claimed: &Arc<Claimed>, context: &Value) -> Option<Sent> {
+        let (request, error) = match self.request(catalog, claimed, context) {
             Ok(request) => (request?, None),
             Err(failure) => (Json::Null, Some(failure.message)),
         };
@@ -64,16 +122,22 @@ impl Rehearsal {
             target: claimed.target.clone(),
             request,
             error,
+            unknown: BTreeSet::new(),
+            as_written: false,
         })
     }
 
-    fn request(&self, catalog: &Catalog, claimed: &Arc<Claimed>) -> Result<Option<Json>, Failure> {
+    fn request(
+        &self,
+        catalog: &Catalog,
+        claimed: &Arc<Claimed>,
+        context: &Value,
+    ) -> Result<Option<Json>, Failure> {
         let kind = self.kinds.iter().find(|k| k.kind() == claimed.action.kind);
         let raw = claimed.params.as_ref().ok_or_else(|| Failure::dead("the action is not there any more"))?;
         let template = catalog.params(raw);
-        let context = context::of(claimed.clone(), catalog.settings());
         let html = kind.map_or(&[][..], |k| k.html_params());
-        let Some(params) = catalog.renderer.step(&template, html, &context)? else { return Ok(None) };
+        let Some(params) = catalog.renderer.step(&template, html, context)? else { return Ok(None) };
         // A kind of another client's, or one without a target, is known by its parameters only.
         let (Some(kind), Some(target)) = (kind.filter(|k| k.system().is_some()), &claimed.target) else {
             return Ok(Some(params));
@@ -85,7 +149,7 @@ impl Rehearsal {
             action: &claimed.action,
             target: &target,
             params,
-            context: &context,
+            context,
             renderer: &catalog.renderer,
             secrets: &self.secrets,
             start: &Never,
@@ -95,7 +159,7 @@ impl Rehearsal {
     }
 
     /// Whether a kind's effect is in the database: then it is real, and goes with the transaction.
-    fn is_in_database(&self, kind: &str) -> bool {
+    pub fn is_in_database(&self, kind: &str) -> bool {
         self.kinds.iter().any(|k| k.kind() == kind && k.delivery() == "in_database")
     }
 

@@ -23,6 +23,8 @@ mod junit;
 mod sql_test;
 mod yaml_test;
 
+pub(super) use yaml_test::execute;
+
 use arena::Arena;
 
 /// What to test, and how.

@@ -10,6 +10,7 @@ use minijinja::{Environment, Error, ErrorKind};
 use rust_decimal::Decimal;
 
 use super::number::{decimal_value, is_number, Exact, Number};
+use super::unknown::Unknown;
 
 /// Text longer than this is not made by repeating.
 const REPEAT_LIMIT: usize = 1 << 20;
@@ -76,6 +77,9 @@ fn div(a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 fn pow(a: &Value, b: &Value) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[a, b]) {
+        return Ok(unknown);
+    }
     let Some(Number::Int(exponent)) = Number::of(b) else { return Err(impossible("**", a, b)) };
     let Ok(exponent @ 0..=1000) = u32::try_from(exponent) else {
         return Err(invalid("`**` takes a whole exponent from 0 to 1000"));
@@ -103,6 +107,9 @@ fn calculate(
     whole: impl Fn(i128, i128) -> Option<i128>,
     exact: impl Fn(Decimal, Decimal) -> Option<Decimal>,
 ) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[a, b]) {
+        return Ok(unknown);
+    }
     let (Some(x), Some(y)) = (Number::of(a), Number::of(b)) else { return Err(impossible(sign, a, b)) };
     if let (Number::Int(x), Number::Int(y)) = (x, y) {
         if let Some(result) = whole(x, y) {
@@ -141,6 +148,7 @@ fn holds(a: &Value, sign: &str, b: &Value) -> Result<bool, Error> {
         ));
     }
     match sign {
+        _ if Unknown::among(&[a, b]).is_some() => Ok(true),
         "==" => Ok(equal(a, b)),
         "!=" => Ok(!equal(a, b)),
         "in" => contains(a, b),

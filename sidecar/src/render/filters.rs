@@ -8,6 +8,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::arithmetic::{equal, order};
 use super::number::{compare_values, decimal_value, is_number, to_json, Number};
+use super::unknown::Unknown;
 
 /// Gives an environment the filters and tests of tradeflow.
 pub fn register(env: &mut Environment<'static>) {
@@ -15,7 +16,7 @@ pub fn register(env: &mut Environment<'static>) {
     env.add_filter("decimal", decimal);
     env.add_filter("float", decimal);
     env.add_filter("round", round);
-    env.add_filter("abs", |v: &Value| number(v).map(|d| decimal_value(d.abs())));
+    env.add_filter("abs", abs);
     env.add_filter("int", int);
     env.add_filter("sum", sum);
     env.add_filter("min", |v: &Value| extreme(v, false));
@@ -63,13 +64,26 @@ fn number(value: &Value) -> Result<Decimal, Error> {
 }
 
 fn decimal(value: &Value, default: Option<Value>) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
     match default {
         Some(default) if value.is_undefined() || value.is_none() => Ok(default),
         _ => number(value).map(decimal_value),
     }
 }
 
+fn abs(value: &Value) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
+    number(value).map(|d| decimal_value(d.abs()))
+}
+
 fn int(value: &Value, default: Option<Value>) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
     match default {
         Some(default) if value.is_undefined() || value.is_none() => return Ok(default),
         _ => {}
@@ -83,6 +97,9 @@ fn int(value: &Value, default: Option<Value>) -> Result<Value, Error> {
 
 /// Half away from zero, as invoices do it; `method` may be "ceil" or "floor".
 fn round(value: &Value, digits: Option<i32>, method: Option<&str>) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
     let strategy = match method.unwrap_or("common") {
         "common" => RoundingStrategy::MidpointAwayFromZero,
         "ceil" => RoundingStrategy::ToPositiveInfinity,
@@ -104,7 +121,10 @@ fn rounded(value: Decimal, digits: i32, strategy: RoundingStrategy) -> Result<De
 }
 
 /// `1234.5|money("USD")` is `1,234.50 USD`. Digits follow the currency unless given.
-fn money(value: &Value, currency: Option<&str>, options: Kwargs) -> Result<String, Error> {
+fn money(value: &Value, currency: Option<&str>, options: Kwargs) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
     let digits = options.get::<Option<i32>>("digits")?;
     let thousands = options.get::<Option<&str>>("thousands")?.unwrap_or(",");
     let point = options.get::<Option<&str>>("point")?.unwrap_or(".");
@@ -128,8 +148,8 @@ fn money(value: &Value, currency: Option<&str>, options: Kwargs) -> Result<Strin
         out.push_str(fraction);
     }
     match currency {
-        Some(code) if !code.is_empty() => Ok(format!("{out} {code}")),
-        _ => Ok(out),
+        Some(code) if !code.is_empty() => Ok(format!("{out} {code}").into()),
+        _ => Ok(out.into()),
     }
 }
 
@@ -222,7 +242,10 @@ fn tojson(value: &Value) -> Result<Value, Error> {
 }
 
 /// `facts.expired_at|date("%d %B %Y", tz="Europe/Berlin")`.
-fn date(state: &State, value: &Value, format: Option<&str>, options: Kwargs) -> Result<String, Error> {
+fn date(state: &State, value: &Value, format: Option<&str>, options: Kwargs) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
     if let Some(day) = value.as_str().and_then(|text| text.trim().parse::<NaiveDate>().ok()) {
         // A date has no time and so no time zone: it must not become the day before somewhere.
         options.get::<Option<&str>>("tz")?;
@@ -234,7 +257,10 @@ fn date(state: &State, value: &Value, format: Option<&str>, options: Kwargs) -> 
     moment(state, value, options).and_then(|at| written(at, format.unwrap_or("%Y-%m-%d")))
 }
 
-fn datetime(state: &State, value: &Value, format: Option<&str>, options: Kwargs) -> Result<String, Error> {
+fn datetime(state: &State, value: &Value, format: Option<&str>, options: Kwargs) -> Result<Value, Error> {
+    if let Some(unknown) = Unknown::among(&[value]) {
+        return Ok(unknown);
+    }
     moment(state, value, options).and_then(|at| written(at, format.unwrap_or("%Y-%m-%d %H:%M %Z")))
 }
 
@@ -282,9 +308,9 @@ fn timestamp(text: &str) -> Option<DateTime<Utc>> {
     text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc())
 }
 
-fn written(at: DateTime<Tz>, format: &str) -> Result<String, Error> {
+fn written(at: DateTime<Tz>, format: &str) -> Result<Value, Error> {
     use std::fmt::Write;
     let mut out = String::new();
     write!(out, "{}", at.format(format)).map_err(|_| invalid(format!("\"{format}\" is no date format")))?;
-    Ok(out)
+    Ok(out.into())
 }

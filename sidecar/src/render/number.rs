@@ -10,6 +10,8 @@ use minijinja::value::{DynObject, Object, ObjectRepr, Value, ValueKind};
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
+use super::unknown::Unknown;
+
 /// A number as the database wrote it. Rendering and JSON give the same digits back.
 #[derive(Debug)]
 pub struct Exact {
@@ -135,6 +137,9 @@ pub fn to_json(value: &Value) -> Result<Json, minijinja::Error> {
     };
     if let Some(exact) = value.downcast_object_ref::<Exact>() {
         return number_json(&exact.text).ok_or_else(|| refuse(exact.text.clone()));
+    }
+    if let Some(unknown) = value.downcast_object_ref::<Unknown>() {
+        return Ok(Json::String(unknown.to_string()));
     }
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError)),

@@ -4,7 +4,7 @@
 --           configuration, with the same spreadsheet, tab and key column)
 -- Then      the company is created with its owner, unless the owner's address belongs to one already; a consumer with that address becomes
 --           the owner. Then id and outcome, or what is wrong, are written into the row
--- Settings  import_spreadsheet, import_tab, import_key, import_match_field, import_id_column, import_outcome_column: below. Columns: table import_columns
+-- Settings  import_spreadsheet, import_tab, import_key, import_match_field, import_id_column, import_country, import_outcome_column: below. Columns: table import_columns
 -- Tables    store.sheet_rows (watched)
 -- Mails     none
 -- Needs     targets bigcommerce and sheets; the spreadsheet shared with the service account, as an editor
@@ -15,6 +15,7 @@ insert into tradeflow.settings (name, value, description) values
   ('import_key', 'Company', 'The heading of the column that names a row; its values differ'),                                     -- text
   ('import_match_field', '', 'The company extra field that tells companies apart by import_key; empty: the owner''s address does'),  -- text
   ('import_id_column', 'Company id', 'Where the id is written; the column is added when it is not there'),                        -- text
+  ('import_country', 'United States', 'The country of a company whose row names none: its name, or two letters'),                 -- text
   ('import_outcome_column', 'Outcome', 'Where it is written what became of the row')                                              -- text
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
@@ -78,16 +79,18 @@ insert into tradeflow.rules (name, source, description, fires, condition, still,
 on conflict (name) do update set source = excluded.source, description = excluded.description, fires = excluded.fires,
   condition = excluded.condition, still = excluded.still, query = excluded.query;
 
--- Company, owner, outcome, one after another. What fails is written into the row, so the steps go on.
+-- Company, owner, outcome, one after another. What fails is written into the row, so the steps go on; without a company there is
+-- no owner to add, nor a second thing to look into.
 insert into tradeflow.actions (rule, step, name, kind, target, recheck, on_failure, on_dead, params) values
   ('import_companies_from_sheet', 1, 'company', 'bigcommerce.create_company', 'bigcommerce', true, 'continue', 'continue',
    '{"name": "{{ facts.company_name }}", "email": "{{ facts.company_email }}", "phone": "{{ facts.phone }}", "match": "{{ facts.match }}",
      "extra_fields": "{{ facts.extra_fields }}",
      "address": {"line1": "{{ facts.line1 or '''' }}", "city": "{{ facts.city or '''' }}", "state": "{{ facts.state or '''' }}",
-                 "zip": "{{ facts.zip or '''' }}", "country": "{{ facts.country or '''' }}"},
+                 "zip": "{{ facts.zip or '''' }}", "country": "{{ facts.country or settings.import_country }}"},
      "admin": {"first_name": "{{ facts.first_name }}", "last_name": "{{ facts.last_name }}", "email": "{{ facts.email }}", "phone": "{{ facts.phone }}"}}'),
   ('import_companies_from_sheet', 2, 'owner', 'bigcommerce.create_company_user', 'bigcommerce', false, 'continue', 'continue',
-   '{"company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first_name }}", "last_name": "{{ facts.last_name }}",
+   '{"when": "{{ steps.company.error is not defined }}",
+     "company_id": "{{ steps.company.company_id }}", "email": "{{ facts.email }}", "first_name": "{{ facts.first_name }}", "last_name": "{{ facts.last_name }}",
      "phone": "{{ facts.phone }}", "role": "admin"}'),
   ('import_companies_from_sheet', 3, 'outcome', 'sheets.write_back', 'sheets', false, 'stop', 'continue',
    '{"spreadsheet": "{{ facts.spreadsheet_id }}", "sheet": "{{ facts.tab }}", "key": "{{ settings.import_key }}", "value": "{{ facts.row_key }}", "add_columns": true,

@@ -5,7 +5,7 @@
 -- Then      the order's status becomes Awaiting Payment; mails to the buyer; some days after it was due the order's payment method changes
 -- Settings  net_terms_methods, net_terms_days, late_payment_offsets, late_payment_due_from, late_payment_paid_statuses,
 --           late_payment_method, late_payment_method_days: below
--- Tables    store.orders, store.invoices, store.company_payment_terms (watched), store.companies, store.company_users
+-- Tables    store.orders, store.invoices, store.company_payment_terms, store.companies, store.company_users (watched)
 -- Mails     templates/late_payment
 -- Needs     targets smtp, bigcommerce; settings shop_name, shop_url, time_zone
 
@@ -30,9 +30,12 @@ select o.bc_order_id, o.company_id, c.company_name, o.po_number, o.placed_at, i.
        coalesce(i.open_balance, o.total - coalesce(o.refunded_amount, 0)) as open_amount, o.total,
        coalesce(case when i.open_balance is not null then i.currency_code end, o.paid_currency_code, o.currency_code, '') as currency_code,
        coalesce(case when tradeflow.setting('late_payment_due_from') = 'invoice' then i.due_at end,
-                o.placed_at + make_interval(days => coalesce(t.payment_terms_days, tradeflow.setting('net_terms_days')::int))) as due_at,
+                (o.placed_at at time zone z.zone + make_interval(days => coalesce(t.payment_terms_days, tradeflow.setting('net_terms_days')::int)))
+                  at time zone z.zone) as due_at,
        coalesce(u.email, o.billing_email) as buyer_email, coalesce(nullif(u.first_name, ''), o.billing_name) as buyer_name
 from store.orders o
+-- Days are counted in the shop's time zone, whichever the session has that asks: the hour stays when the clocks change.
+cross join (select tradeflow.setting('time_zone') as zone) z
 join store.companies c on c.company_id = o.company_id
 left join store.company_payment_terms t on t.company_id = o.company_id and t.is_enabled
 left join lateral (
@@ -53,19 +56,22 @@ where lower(o.payment_method) = any (regexp_split_to_array(lower(tradeflow.setti
 create or replace view late_payment_reminders as
 select r.* from (
   select o.bc_order_id as subject, format('%s days, due %s', n.days, (o.due_at at time zone 'UTC')::date) as occurrence,
-         o.due_at + make_interval(days => n.days) as fire_at, n.days,
-         lead(o.due_at + make_interval(days => n.days)) over (partition by o.bc_order_id order by n.days) as next_at,
+         d.at as fire_at, n.days, lead(d.at) over (partition by o.bc_order_id order by n.days) as next_at,
          o.company_name, o.po_number, o.placed_at, o.invoice_id, o.invoice_number, o.open_amount, o.total, o.currency_code, o.due_at, o.buyer_email, o.buyer_name
   from late_payment_orders o
   cross join unnest(string_to_array(tradeflow.setting('late_payment_offsets'), ',')::int[]) n(days)
+  cross join (select tradeflow.setting('time_zone') as zone) z
+  cross join lateral (select (o.due_at at time zone z.zone + make_interval(days => n.days)) at time zone z.zone as at) d
   where o.buyer_email <> '') r
 where r.next_at is null or r.next_at > tradeflow.now();
 
 -- Orders that were not paid in the end.
 create or replace view late_payment_methods as
-select o.bc_order_id as subject, o.due_at + make_interval(days => tradeflow.setting('late_payment_method_days')::int) as fire_at,
+select o.bc_order_id as subject,
+       (o.due_at at time zone z.zone + make_interval(days => tradeflow.setting('late_payment_method_days')::int)) at time zone z.zone as fire_at,
        o.bc_order_id, o.due_at, o.open_amount
 from late_payment_orders o
+cross join (select tradeflow.setting('time_zone') as zone) z
 where tradeflow.setting('late_payment_method') <> '';
 
 insert into tradeflow.rules (name, source, description, fires, condition) values
@@ -80,7 +86,7 @@ insert into tradeflow.rules (name, view, description) values
   ('late_payment_method', 'late_payment_methods', 'An order was not paid in the end')
 on conflict (name) do update set view = excluded.view, description = excluded.description;
 
--- Whom a changed row concerns: orders on net terms, or those that were; the order of an invoice; the orders of a company.
+-- Whom a changed row concerns: orders on net terms, or those that were; the order of an invoice; the orders of a company, and of who ordered.
 insert into tradeflow.rule_inputs (rule, source, subject)
 select r.rule, i.source, i.subject
 from (values ('late_payment'), ('late_payment_method')) r(rule)
@@ -89,7 +95,9 @@ cross join (values
     case when lower(new.payment_method) = any (regexp_split_to_array(lower(tradeflow.setting('net_terms_methods')), '\s*,\s*'))
          then new.bc_order_id end $$),
   ('store.invoices', $$ case when new.order_number ~ '^[0-9]{1,18}$' then new.order_number::bigint end $$),
-  ('store.company_payment_terms', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id')) i(source, subject)
+  ('store.company_payment_terms', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id'),
+  ('store.companies', 'select o.bc_order_id from store.orders o where o.company_id = new.company_id'),
+  ('store.company_users', 'select o.bc_order_id from store.orders o where o.bc_customer_id = new.bc_customer_id')) i(source, subject)
 on conflict (rule, source) do update set subject = excluded.subject;
 
 -- recheck: who pays while the mail server is away gets no mail when it is back.

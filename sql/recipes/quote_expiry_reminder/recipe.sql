@@ -32,12 +32,12 @@ insert into tradeflow.rules (name, source, description, condition, query) values
   'quote_expiry_reminder', 'store.quotes', 'An open quote is about to expire',
   $$ new.status in (0, 2, 3) and new.expired_at > tradeflow.now() $$,
   $$
-    select d.days::text as occurrence, case when not late.at_once then new.expired_at - make_interval(days => d.days) end as fire_at,
+    select d.days::text as occurrence, case when not late.at_once then d.at end as fire_at,
            case when late.at_once then ceil(extract(epoch from new.expired_at - tradeflow.now()) / 86400)::int else d.days end as days,
            r.to_address, r.to_address = new.contact_email as to_buyer,
            new.quote_number, new.quote_title, new.contact_name, new.company_name, new.grand_total, coalesce(new.currency_code, '') as currency_code,
            new.expired_at, new.sales_rep_name, new.sales_rep_email
-    from (select 1) one
+    from (select tradeflow.setting('time_zone') as zone) z
     left join store.companies c on c.company_id = new.company_id
     left join lateral (
       select x.days, x.audience from reminder_limits x
@@ -46,11 +46,14 @@ insert into tradeflow.rules (name, source, description, condition, query) values
     cross join lateral (
       select coalesce(own.days, string_to_array(tradeflow.setting('reminder_days'), ',')::int[]) as days,
              coalesce(own.audience, tradeflow.setting('reminder_audience')) as audience) l
-    cross join lateral unnest(l.days) d(days)
+    cross join lateral (
+      -- Days are counted in the shop's time zone, whichever the session has: the hour stays when the clocks change.
+      select x as days, (new.expired_at at time zone z.zone - make_interval(days => x)) at time zone z.zone as at from unnest(l.days) x) d
     -- Of the days that are past when the quote is made, the last one is the one to be told at once.
     cross join lateral (
       select old.quote_id is null and tradeflow.setting('reminder_if_late') = 'once'
-             and d.days = (select min(x) from unnest(l.days) x where new.expired_at - make_interval(days => x) <= tradeflow.now()) as at_once) late
+             and d.days = (select min(x) from unnest(l.days) x
+                           where (new.expired_at at time zone z.zone - make_interval(days => x)) at time zone z.zone <= tradeflow.now()) as at_once) late
     cross join lateral (
       select concat_ws(', ', case when l.audience in ('buyer', 'both') then nullif(new.contact_email, '') end,
                              case when l.audience in ('rep', 'both') then nullif(new.sales_rep_email, '') end)) r(to_address)

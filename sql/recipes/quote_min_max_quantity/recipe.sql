@@ -6,7 +6,7 @@
 --           storefront shows a message. When all is right again, the checkout is opened, the note and the message go; a checkout that
 --           was closed by somebody else stays closed
 -- Settings  quantity_catalog_limits: below; limits by variant, product, category and customer group: table quantity_limits
--- Tables    store.quotes, store.quote_items (watched), store.products, store.companies
+-- Tables    store.quotes, store.quote_items, store.products, store.companies (watched)
 -- Mails     templates/quote_min_max_quantity
 -- Needs     targets smtp, bigcommerce; settings shop_name, shop_url
 
@@ -188,7 +188,8 @@ insert into tradeflow.rules (name, view, description) values
   ('quote_min_max_quantity', 'quote_quantity_violations', 'Quantities of a quote are out of their limits')
 on conflict (name) do update set view = excluded.view, description = excluded.description;
 
--- Whom a changed row concerns: open quotes, and of lines those that have limits, or whose quote was closed for that.
+-- Whom a changed row concerns: open quotes, and of lines those that have limits, or whose quote was closed for that. Other limits of a
+-- product, another group of a company: the quotes that were closed, which may be right now.
 insert into tradeflow.rule_inputs (rule, source, subject) values
   ('quote_min_max_quantity', 'store.quotes', 'case when new.status in (0, 2, 3) then new.quote_id end'),
   ('quote_min_max_quantity', 'store.quote_items', $$
@@ -197,6 +198,14 @@ insert into tradeflow.rule_inputs (rule, source, subject) values
        or exists (select from quantity_limits)
        or exists (select from store.products p where p.product_id = new.product_id and (p.order_quantity_minimum > 0 or p.order_quantity_maximum > 0))
        or exists (select from quote_blocks b where b.quote_id = new.quote_id and b.reason = 'quote_min_max_quantity')
+  $$),
+  ('quote_min_max_quantity', 'store.products', $$
+    select i.quote_id from quote_blocks b join store.quote_items i on i.quote_id = b.quote_id
+    where b.reason = 'quote_min_max_quantity' and i.product_id = new.product_id
+  $$),
+  ('quote_min_max_quantity', 'store.companies', $$
+    select q.quote_id from quote_blocks b join store.quotes q on q.quote_id = b.quote_id
+    where b.reason = 'quote_min_max_quantity' and q.company_id = new.company_id
   $$)
 on conflict (rule, source) do update set subject = excluded.subject;
 

@@ -26,11 +26,12 @@ insert into welcome_mails (position, template) values (1000, 'welcome_company_us
 on conflict (position) do update set role_name = excluded.role_name, language = excluded.language, template = excluded.template;
 
 -- Everybody who belongs to a company is in this view. A row with a fire_at enters when that time comes: who has no rep yet waits
--- for one, until the hours are over. Who is in it when the rule is made counts as welcomed.
+-- for one, until the hours are over (not if the store does not say when they were created). Who is in it when the rule is made counts as
+-- welcomed.
 create or replace view company_user_welcomes as
 select u.b2b_user_id as subject, u.company_id::text as occurrence,
        case when rep.name is null
-            then coalesce(u.created_at, u.synced_at) + tradeflow.setting('welcome_wait_hours')::int * interval '1 hour' end as fire_at,
+            then coalesce(u.created_at, '-infinity') + tradeflow.setting('welcome_wait_hours')::int * interval '1 hour' end as fire_at,
        u.email, coalesce(u.first_name, 'there') as first_name, u.role_name, c.company_name,
        rep.name as rep_name, rep.email as rep_email, rep.phone as rep_phone, m.template
 from store.company_users u

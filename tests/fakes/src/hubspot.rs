@@ -54,6 +54,9 @@ pub struct Account {
     window: Mutex<(Option<Instant>, u32)>,
 }
 
+/// A limit's headers.
+type Told = [(&'static str, String); 3];
+
 /// The types of record there are.
 pub const TYPES: [&str; 3] = ["deals", "contacts", "companies"];
 
@@ -139,6 +142,7 @@ impl Crm {
             scopes: TYPES
                 .iter()
                 .flat_map(|t| [format!("crm.objects.{t}.read"), format!("crm.objects.{t}.write")])
+                .chain(TYPES.iter().map(|t| format!("crm.schemas.{t}.write")))
                 .chain(["crm.objects.owners.read".to_owned()])
                 .collect(),
             limit: None,
@@ -175,9 +179,9 @@ impl Account {
         self.crm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Too many requests: the answer names its policy, and no Retry-After.
-    fn throttled(&self) -> Option<Reply> {
-        let (most, length) = self.crm().limit?;
+    /// What the headers of an answer say, none without a limit. Too many requests: the answer names its policy, and no Retry-After.
+    fn counted(&self) -> Result<Option<Told>, Reply> {
+        let Some((most, length)) = self.crm().limit else { return Ok(None) };
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if window.0.is_none_or(|began| now.duration_since(began) >= length) {
@@ -185,7 +189,11 @@ impl Account {
         }
         window.1 += 1;
         if window.1 <= most {
-            return None;
+            return Ok(Some([
+                ("X-HubSpot-RateLimit-Max", most.to_string()),
+                ("X-HubSpot-RateLimit-Remaining", (most - window.1).to_string()),
+                ("X-HubSpot-RateLimit-Interval-Milliseconds", length.as_millis().to_string()),
+            ]));
         }
         let policy = if length <= Duration::from_secs(1) { "SECONDLY" } else { "TEN_SECONDLY_ROLLING" };
         let mut reply = error(429, "RATE_LIMITS", "You have reached your limit.");
@@ -193,7 +201,7 @@ impl Account {
             body["policyName"] = policy.into();
             body["errorType"] = "RATE_LIMIT".into();
         }
-        Some(reply)
+        Err(reply)
     }
 }
 
@@ -207,9 +215,19 @@ fn error(status: u16, category: &str, message: &str) -> Reply {
 
 impl Vendor for Account {
     fn answer(&self, request: &Request) -> Reply {
-        if let Some(refused) = self.throttled() {
-            return refused;
-        }
+        let told = match self.counted() {
+            Ok(told) => told,
+            Err(refused) => return refused,
+        };
+        let reply = self.respond(request);
+        // Answers to searches, which have a limit of their own, say nothing of it.
+        let told = told.filter(|_| !request.path.ends_with("/search"));
+        told.into_iter().flatten().fold(reply, |reply, (name, value)| reply.header(name, value))
+    }
+}
+
+impl Account {
+    fn respond(&self, request: &Request) -> Reply {
         if request.header("authorization") != format!("Bearer {}", self.token) {
             return error(401, "INVALID_AUTHENTICATION", "Authentication credentials not found.");
         }
@@ -253,6 +271,9 @@ impl Vendor for Account {
 fn scope(request: &Request, segments: &[&str]) -> Option<String> {
     match segments {
         ["crm", "owners", ..] => Some("crm.objects.owners.read".to_owned()),
+        ["crm", "properties", _, object] if request.method == "POST" => {
+            Some(format!("crm.schemas.{object}.write"))
+        }
         ["crm", "objects", _, object, rest @ ..] if TYPES.contains(object) => {
             let reads = request.method == "GET" || rest.last() == Some(&"read");
             Some(format!("crm.objects.{object}.{}", if reads { "read" } else { "write" }))

@@ -9,7 +9,8 @@
 //! | [`bigcommerce`] | BigCommerce core V2/V3 and B2B Edition's management API, with webhooks |
 //! | [`google`] | Google: service accounts, Sheets v4, a file's version in Drive |
 //! | [`hubspot`] | HubSpot's CRM: records under unique properties, owners, pipelines, associations |
-//! | [`server`] | the server all vendors share: a port, a thread, the record of requests |
+//! | [`server`] | the server all vendors share, with the record of requests |
+//! | [`thread`] | what serves a port beside a test, and ends with it |
 //! | [`request`], [`reply`] | a request as it came, an answer as it goes out |
 //! | [`fault`] | what goes wrong on purpose |
 //! | [`form`] | reading a request's JSON strictly, with the errors counted per field |
@@ -35,3 +36,4 @@ pub mod hubspot;
 pub mod reply;
 pub mod request;
 pub mod server;
+pub mod thread;

@@ -1,8 +1,7 @@
-//! The server all vendors share: a port, a thread with a runtime of its own, the record of requests.
+//! The server all vendors share, with the record of requests.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,11 +12,11 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::Router;
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use crate::fault::{Fault, Faults};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::thread::Served;
 
 /// A vendor: state and the answers it gives.
 pub trait Vendor: Send + Sync + 'static {
@@ -32,10 +31,8 @@ pub trait Vendor: Send + Sync + 'static {
 
 /// A running fake. Dropping it ends it.
 pub struct Server<V: Vendor> {
-    address: SocketAddr,
+    served: Served,
     shared: Arc<Shared<V>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 struct Shared<V> {
@@ -49,9 +46,6 @@ struct Shared<V> {
 impl<V: Vendor> Server<V> {
     /// Starts serving on an address; port 0 takes a free one.
     pub fn start(address: &str, vendor: Arc<V>) -> std::io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             vendor,
             faults: Faults::default(),
@@ -59,29 +53,19 @@ impl<V: Vendor> Server<V> {
             remembered: 100_000,
         });
         let app = Router::new().fallback(handle::<V>).with_state(shared.clone());
-        let (stop, stopped) = oneshot::channel::<()>();
         let background = shared.vendor.clone().background();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name("fake".into()).spawn(move || {
-            runtime.block_on(async move {
-                let listener = match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => listener,
-                    Err(error) => return eprintln!("the fake cannot listen: {error}"),
-                };
-                // Not a graceful end: a request that hangs must not hold up a test.
-                tokio::select! {
-                    _ = axum::serve(listener, app) => {}
-                    () = background => {}
-                    _ = stopped => {}
-                }
-            });
+        let served = Served::start(address, move |listener| async move {
+            tokio::select! {
+                _ = axum::serve(listener, app) => {}
+                () = background => {}
+            }
         })?;
-        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { served, shared })
     }
 
     /// Its URL, without a path.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.url()
     }
 
     /// The vendor behind it.
@@ -105,22 +89,8 @@ impl<V: Vendor> Server<V> {
     }
 
     /// Waits until it is ended by a signal or another thread.
-    pub fn join(mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl<V: Vendor> Drop for Server<V> {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error means that the thread has ended already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    pub fn join(self) {
+        self.served.join();
     }
 }
 

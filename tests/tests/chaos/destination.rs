@@ -1,19 +1,16 @@
 //! The destination of the storm: an HTTP server that remembers what reached it, and misbehaves as servers do.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tradeflow_fakes::thread::Served;
 
 /// A running server. Dropping it ends it.
 pub struct Destination {
-    address: SocketAddr,
+    served: Served,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A request that it took: from here on it has happened, whatever the sender hears.
@@ -64,40 +61,20 @@ pub fn poisoned(lane: i32, n: i32) -> bool {
 
 impl Destination {
     pub fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket can be non-blocking");
-        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared {
             mood: Mutex::new(Mood::Well),
             arrivals: Mutex::default(),
             requests: Mutex::default(),
             poison: Mutex::new(true),
         });
-        let served = shared.clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async move {
-                let listener = TcpListener::from_std(listener).expect("a listening socket");
-                let serving = async {
-                    loop {
-                        if let Ok((connection, _)) = listener.accept().await {
-                            tokio::spawn(serve(connection, served.clone()));
-                        }
-                    }
-                };
-                tokio::select! {
-                    () = serving => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { address, shared, stop: Some(stop), thread: Some(thread) }
+        let theirs = shared.clone();
+        let served =
+            Served::start("127.0.0.1:0", move |listener| accept(listener, theirs)).expect("a free port");
+        Self { served, shared }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.url()
     }
 
     pub fn mood(&self, mood: Mood) {
@@ -118,14 +95,10 @@ impl Destination {
     }
 }
 
-impl Drop for Destination {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error means that the thread has ended already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        if let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(serve(connection, shared.clone()));
         }
     }
 }

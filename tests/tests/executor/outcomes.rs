@@ -259,7 +259,31 @@ async fn wrong_calls_are_refused_and_change_nothing() {
         let error = db.error(statement).await;
         assert_eq!(error.code, "22023", "{statement}: {error:?}");
     }
+    let error = db.error("select tradeflow.complete('{7,1}', '{1,1}', array['{}', '[]']::jsonb[])").await;
+    assert_eq!(
+        error.message,
+        "the result of action 1 is of type array; it must be a JSON object of at most 4 MB"
+    );
     let error = db.error("select tradeflow.complete('{1}', '{1}', array['no JSON']::jsonb[])").await;
     assert_eq!(error.code, "22P02", "{error:?}");
     assert_eq!(db.column::<String>(OUTBOX).await, ["1 running 1"]);
+}
+
+/// A client of another make may say anything; what it says is kept in three places, and a time decides when it is tried again.
+#[tokio::test]
+async fn what_a_failure_says_is_kept_within_bounds() {
+    let db = jobs().await;
+    db.sql("insert into jobs values (1), (2), (3)").await;
+    claim(&db, 3).await;
+    db.sql("select tradeflow.fail(1, 1, repeat('x', 50000000), 'retry', '5000 years')").await;
+    assert!(
+        db.one::<bool>("select run_at <= clock_timestamp() + interval '1 day' and length(error) = 10000 from tradeflow.outbox where id = 1").await
+    );
+    db.sql("select tradeflow.fail(2, 1, repeat('x', 50000000), 'dead'), tradeflow.fail(3, 1, null, 'dead')")
+        .await;
+    assert!(
+        db.one::<bool>("select max(length(message)) between 10000 and 11000 from tradeflow.incidents").await
+    );
+    let said = "select error from tradeflow.outbox where id = 3";
+    assert_eq!(db.one::<String>(said).await, "no reason was given");
 }

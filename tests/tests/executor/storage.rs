@@ -128,3 +128,51 @@ async fn the_hot_tables_are_vacuumed_early() {
         assert!(options.contains("autovacuum_vacuum_scale_factor=0.0"), "{table}: {options}");
     }
 }
+
+/// Attaching a day's partition, and dropping an old one, lock the whole history. A dump, or a session that somebody forgot, may
+/// have read it: nothing may queue behind that.
+#[tokio::test]
+async fn a_transaction_that_read_the_history_holds_up_neither_ticks_nor_completions() {
+    let db = jobs().await;
+    db.sql(
+        "select tradeflow.tick(); insert into tradeflow.settings (name, value) values ('history_days', '7')",
+    )
+    .await;
+    db.sql(
+        "do $$ declare tomorrow text := to_char(now() at time zone 'UTC' + interval '1 day', 'YYYYMMDD'); begin
+           execute 'drop table tradeflow.outbox_history_' || tomorrow;
+           execute 'drop table tradeflow.change_log_' || tomorrow;
+           create table tradeflow.outbox_history_20200101 partition of tradeflow.outbox_history for values from ('2020-01-01 00:00+00') to ('2020-01-02 00:00+00');
+         end $$;
+         insert into jobs values (1), (2)",
+    )
+    .await;
+    let reader = db.connect().await;
+    reader
+        .batch_execute(
+            "begin; select count(*) from tradeflow.outbox_history; select count(*) from tradeflow.change_log",
+        )
+        .await
+        .expect("it reads");
+    assert_eq!(claim(&db, 10).await, ["1.1 1", "2.1 2"]);
+    let partitions =
+        "select count(*) from pg_class where relname ~ '^(outbox_history|change_log)_20[0-9]{6}$'";
+    // Nobody is patient here: whoever waits for the reader fails.
+    db.sql("set statement_timeout = '5s'").await;
+    assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 0);
+    db.sql("select tradeflow.complete('{1}', '{1}', array['{}'::jsonb])").await;
+    db.sql("select tradeflow.tick()").await;
+    db.sql("select tradeflow.complete('{2}', '{1}', array['{}'::jsonb])").await;
+    assert_eq!(db.one::<i64>(partitions).await, 1, "the day of long ago");
+    reader.batch_execute("commit").await.expect("it ends");
+    assert_eq!(
+        db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await,
+        0,
+        "not at once again"
+    );
+    db.sql("update tradeflow.upkeep set done_at = done_at - interval '1 minute' where task = 'partitions'")
+        .await;
+    assert_eq!(db.one::<i32>("select (tradeflow.tick() ->> 'partitions')::int").await, 2);
+    assert_eq!(db.one::<i64>(partitions).await, 2, "tomorrow of both, and the old day is gone");
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.outbox_history where state = 'done'").await, 2);
+}

@@ -150,3 +150,45 @@ async fn next_steps_and_rescues_are_notified_once() {
     }
     assert_eq!(payloads, ["", "", "end"]);
 }
+
+/// A migration, a nightly CLUSTER: whoever reads the table waits. Its rules' timers do; nothing else does.
+#[tokio::test]
+async fn a_locked_table_holds_up_the_timers_of_its_rules_and_nothing_else() {
+    let db = jobs().await;
+    db.watch("visits", "id int primary key, at timestamptz").await;
+    db.sql(
+        "insert into tradeflow.rules (name, source, condition, fire_at) values
+           ('visit', 'public.visits', 'new.at is not null', 'new.at'), ('soon', 'public.jobs', 'new.n = 1', 'tradeflow.now() + interval ''1 day''');
+         insert into tradeflow.rules (name, schedule, query) values ('nightly', '* * * * *', 'select id as subject, at from public.visits');
+         insert into tradeflow.actions (rule, kind, target, params) select r, 'http', 'there', '{\"path\": \"/\"}' from unnest('{visit,soon,nightly}'::text[]) r;
+         delete from tradeflow.rules where name in ('job', 'mail');
+         insert into visits values (1, now() + interval '1 day'); insert into jobs values (2, 1);
+         update tradeflow.outbox set run_at = now() - interval '1 second' where state = 'waiting';
+         update tradeflow.schedules set next_run_at = now() - interval '1 second'",
+    )
+    .await;
+    let migration = db.connect().await;
+    migration.batch_execute("begin; lock table visits in access exclusive mode").await.expect("it locks");
+    // While the rules' part waits, the other part is done by whoever asks.
+    let other = db.connect().await;
+    let outbox = async {
+        let waits =
+            "select exists (select from pg_locks where not granted and relation = 'visits'::regclass)";
+        while !other.query_one(waits, &[]).await.expect("it looks").get::<_, bool>(0) {
+            tokio::task::yield_now().await;
+        }
+        let done = "select tradeflow.tick_outbox()::text, exists (select from pg_locks where not granted)";
+        let row = other.query_one(done, &[]).await.expect("it ticks");
+        (row.get::<_, String>(0), row.get::<_, bool>(1))
+    };
+    let rules = db.one::<String>("select (tradeflow.tick_rules() - 'incidents_merged')::text");
+    let (rules, (outbox, waits_still)) = tokio::join!(rules, outbox);
+    assert!(outbox.contains("rescued") && waits_still, "{outbox}");
+    assert_eq!(rules, r#"{"due": 1, "paused": 0, "cancelled": 0, "rechecked": 0, "scheduled": 0}"#);
+    let states = "select rule || ' ' || state from tradeflow.outbox order by rule";
+    assert_eq!(db.column::<String>(states).await, ["soon ready", "visit waiting"]);
+    assert_eq!(db.one::<i64>("select count(*) from tradeflow.incidents").await, 0);
+    migration.batch_execute("commit").await.expect("it ends");
+    db.sql("select tradeflow.tick()").await;
+    assert_eq!(db.column::<String>(states).await, ["nightly ready", "soon ready", "visit ready"]);
+}

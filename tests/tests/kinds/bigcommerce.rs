@@ -1,9 +1,8 @@
 //! Kinds `bigcommerce.*`.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{json, Value};
-use tradeflow_fakes::bigcommerce::{BigCommerce, Limits};
+use tradeflow_fakes::bigcommerce::state::{CompanyMode, ExtraField};
+use tradeflow_fakes::bigcommerce::BigCommerce;
 use tradeflow_fakes::fault::Fault;
 
 use super::scene::Scene;
@@ -27,7 +26,7 @@ fn quote(shop: &BigCommerce) -> (i64, String) {
 }
 
 /// An order that B2B Edition knows and that has no invoice.
-fn order(shop: &BigCommerce) -> i64 {
+pub fn order(shop: &BigCommerce) -> i64 {
     shop.edit(|store| {
         let invoiced: Vec<String> =
             store.invoices.values().map(|i| i.text("orderNumber").to_owned()).collect();
@@ -40,7 +39,7 @@ fn order(shop: &BigCommerce) -> i64 {
 }
 
 /// How many requests wrote something.
-fn writes(shop: &BigCommerce) -> usize {
+pub fn writes(shop: &BigCommerce) -> usize {
     shop.requests().iter().filter(|r| r.method != "GET" && r.status < 300).count()
 }
 
@@ -63,6 +62,27 @@ async fn a_quote_is_changed_where_it_differs_and_read_back() {
     let before = writes(&shop);
     let result = scene.run("bigcommerce.update_quote", params).await.done();
     assert_eq!((result["skipped"].clone(), writes(&shop)), (json!(true), before));
+
+    // Fields that are not named are sent along when they have a value, since the list is taken for all of it.
+    shop.edit(|store| {
+        store.quote_fields.extend(["Notes", "Project"].map(ExtraField::text));
+        let field = |name: &str, value: Value| json!({"fieldName": name, "fieldValue": value});
+        let fields =
+            [field("Cost centre", json!("7")), field("Notes", Value::Null), field("Project", json!("old"))];
+        store.patch_quote(id, json!({"extraFields": fields}));
+    });
+    let fields = json!({"quote_id": id, "created_at": created, "extra_fields": {"Project": "new"}});
+    scene.run("bigcommerce.update_quote", fields.clone()).await.done();
+    let of_quote = || shop.edit(|store| store.quotes[&id].data["extraFields"].clone());
+    assert_eq!(
+        of_quote(),
+        json!([{"fieldName": "Cost centre", "fieldValue": "7"}, {"fieldName": "Project", "fieldValue": "new"}])
+    );
+    assert_eq!(scene.run("bigcommerce.update_quote", fields).await.done()["skipped"], json!(true));
+    let emptied = json!({"quote_id": id, "created_at": created, "extra_fields": {"Project": ""}});
+    scene.run("bigcommerce.update_quote", emptied.clone()).await.done();
+    assert_eq!(of_quote()[1]["fieldValue"], json!(""));
+    assert_eq!(scene.run("bigcommerce.update_quote", emptied).await.done()["skipped"], json!(true));
 
     // A message is posted once, also when the answer is lost.
     shop.faults().next_of("PUT", &format!("/api/v3/io/rfq/{id}"), 1, Fault::Lost);
@@ -153,6 +173,10 @@ async fn status_terms_fields_and_reps_are_absolute() {
         let reps: Vec<i64> = store.assignments.keys().filter(|(_, c)| *c == id).map(|(r, _)| *r).collect();
         assert_eq!(reps, [rep]);
     });
+    // The store's terms count again; how many days it had is sent along, and ignored.
+    let none = json!({"company_id": id, "enabled": false});
+    scene.run("bigcommerce.set_payment_terms", none).await.done();
+    assert!(!shop.edit(|store| store.terms[&id].enabled));
     // A wrong field is one company's error.
     let error = scene
         .run(
@@ -185,7 +209,7 @@ async fn extra_fields_of_many_companies_go_out_in_tens() {
     scene
         .db
         .sql(
-            "insert into tradeflow.rules (name, source, condition) values ('segment', 'public.jobs', 'new.id >= 1000');
+            "insert into tradeflow.rules (name, source, condition, fires) values ('segment', 'public.jobs', 'new.id >= 1000', 'always');
              insert into tradeflow.actions (rule, kind, target, params) values ('segment', 'bigcommerce.update_company_extra_fields', 'there',
                '{\"company_id\": \"{{ facts.id }}\", \"fields\": {\"Segment\": \"{{ facts.doc.segment }}\"}}')",
         )
@@ -209,6 +233,18 @@ async fn extra_fields_of_many_companies_go_out_in_tens() {
         .map(|r| r.json().as_array().map_or(0, Vec::len))
         .collect();
     assert!(bulk.len() < 10 && bulk.iter().all(|n| *n <= 10) && bulk.iter().sum::<usize>() == 20, "{bulk:?}");
+    // Half of a batch is done, and 500 is answered: all of it is there in the end.
+    shop.faults().next_of("PUT", "/api/v3/io/companies/bulk", 1, Fault::HalfApplied);
+    scene.db.sql("update jobs set doc = jsonb_build_object('segment', 't' || id) where id >= 1000").await;
+    scene
+        .db
+        .until("select count(*) = 40 from tradeflow.outbox_history where rule = 'segment' and state = 'done'")
+        .await;
+    shop.edit(|store| {
+        for id in &ids {
+            assert!(store.companies[id].data["extraFields"].to_string().contains(&format!("t{id}")));
+        }
+    });
 }
 
 #[tokio::test]
@@ -292,7 +328,8 @@ async fn companies_and_users_are_made_once() {
     };
     assert_eq!(count(&shop), 1);
     // By an extra field.
-    let by = json!({"name": "Other Ltd", "extra_fields": {"Segment": "row 17"}, "match": "Segment"});
+    let by = json!({"name": "Other Ltd", "extra_fields": {"Segment": "row 17"}, "match": "Segment", "address": {"country": "GB"},
+        "admin": {"first_name": "Bo", "last_name": "Other", "email": "bo@other.example"}});
     let (one, two) = (
         scene.run("bigcommerce.create_company", by.clone()).await.done(),
         scene.run("bigcommerce.create_company", by).await.done(),
@@ -313,6 +350,12 @@ async fn companies_and_users_are_made_once() {
     elsewhere["company_id"] = company(&shop).into();
     let error = scene.run("bigcommerce.create_company_user", elsewhere).await.dead();
     assert!(error.contains("is a user of company"), "{error}");
+    // What the store's company mode does not know is refused in its words.
+    shop.edit(|store| store.company_mode = CompanyMode::Dependent);
+    let grouped = json!({"name": "Grouped Ltd", "customer_group_id": 3, "address": {"country": "GB"},
+        "admin": {"first_name": "G", "last_name": "R", "email": "g@grouped.example"}});
+    let error = scene.run("bigcommerce.create_company", grouped).await.dead();
+    assert!(error.contains("company mode"), "{error}");
     let bad =
         json!({"company_id": made["company_id"], "email": "nonsense", "first_name": "B", "last_name": "C"});
     let error = scene.run("bigcommerce.create_company_user", bad).await.dead();
@@ -331,34 +374,4 @@ async fn an_order_is_linked_to_its_quote_once() {
     let other = json!({"quote_id": quote, "created_at": created, "bc_order_id": order + 1});
     let error = scene.run("bigcommerce.link_order_to_quote", other).await.dead();
     assert!(error.contains("ordered already"), "{error}");
-}
-
-#[tokio::test]
-async fn limits_and_tokens_make_the_whole_target_wait() {
-    let shop = BigCommerce::start();
-    let scene = scene(&shop).await;
-    let id = company(&shop);
-    shop.set(|settings| settings.limits = Limits { b2b: Some((3, Duration::from_secs(3))), core: None });
-    let began = Instant::now();
-    for (n, status) in ["rejected", "inactive"].iter().enumerate() {
-        let end =
-            scene.run("bigcommerce.set_company_status", json!({"company_id": id, "status": status})).await;
-        assert!(end.state == "done", "{n}: {end:?}");
-    }
-    assert!(began.elapsed() >= Duration::from_secs(2), "six requests took three windows' share");
-    let until: bool = scene.db.one("select throttled_until is not null from tradeflow.target_states").await;
-    assert!(until, "the target was asked to wait");
-
-    shop.set(|settings| {
-        settings.limits = Limits::off();
-        settings.token = "another".into();
-    });
-    let rule = scene.fire("bigcommerce.set_company_status", &json!({"company_id": id, "status": 1})).await;
-    let query = format!("select coalesce(bool_or(error like '%check the target''s secret%'), false) from tradeflow.outbox where rule = '{rule}'");
-    scene.db.until(&query).await;
-    let rows: Value = serde_json::from_str(
-        &scene.db.one::<String>("select coalesce(jsonb_agg(o), '[]')::text from tradeflow.outbox o").await,
-    )
-    .expect("JSON");
-    assert!(!rows.to_string().contains(&shop.token()), "no token is in a row");
 }

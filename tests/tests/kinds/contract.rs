@@ -150,6 +150,7 @@ async fn bigcommerce_is_called_as_its_specification_says() {
     for (kind, params) in [
         ("set_company_status", json!({"company_id": company, "status": "inactive"})),
         ("set_payment_terms", json!({"company_id": company, "days": 45})),
+        ("set_payment_terms", json!({"company_id": company, "enabled": false})),
         ("update_company_extra_fields", json!({"company_id": company, "fields": {"Segment": "gold"}})),
         ("assign_sales_staff", json!({"company_id": company, "sales_staff_id": rep, "exclusive": true})),
         ("add_company_credit", json!({"company_id": company, "amount": "7.50", "enable": true})),
@@ -157,12 +158,23 @@ async fn bigcommerce_is_called_as_its_specification_says() {
             "update_quote",
             json!({"quote_id": quote, "created_at": created, "notes": "n", "message": "m", "allow_checkout": false, "expires_on": "2030-12-24"}),
         ),
+        (
+            "update_quote",
+            json!({"quote_id": quote, "created_at": created, "legal_terms": "l", "title": "t", "reference_number": "r", "display_discount": true,
+                "extra_fields": {"Cost centre": 7}}),
+        ),
         ("create_invoice_from_order", json!({"bc_order_id": order})),
+        ("create_invoice_from_order", json!({"bc_order_id": order, "due_on": "2030-01-31"})),
         (
             "create_invoice",
             json!({"company_id": company, "number": "R-1", "amount": "400.10", "currency": "USD", "due_on": "2030-01-01"}),
         ),
+        (
+            "create_invoice",
+            json!({"company_id": company, "amount": "1", "currency": "USD", "order_number": 17, "purchase_order_number": "PO-1", "external_id": 5, "pdf_url": "https://example.com/r.pdf"}),
+        ),
         ("set_order_status", json!({"bc_order_id": order, "status": 7})),
+        ("set_order_status", json!({"bc_order_id": order, "payment_method": "Bank Deposit"})),
         ("link_order_to_quote", json!({"quote_id": quote, "created_at": created, "bc_order_id": order})),
         (
             "create_company",
@@ -171,6 +183,18 @@ async fn bigcommerce_is_called_as_its_specification_says() {
         (
             "create_company_user",
             json!({"company_id": company, "email": "b@new.example", "first_name": "B", "last_name": "C"}),
+        ),
+        // As much as there is to say.
+        (
+            "create_company",
+            json!({"name": "Newer", "email": "o@newer.example", "phone": 15550101, "customer_group_id": 0, "channel_ids": [1], "send_mail": true,
+                "extra_fields": {"Segment": "gold"}, "match": "Segment",
+                "admin": {"first_name": "A", "last_name": "B", "email": "a@newer.example", "phone": "1"},
+                "address": {"line1": "1 Main Street", "line2": "Floor 2", "city": "Austin", "state": "Texas", "zip": 78704, "country": "United States"}}),
+        ),
+        (
+            "create_company_user",
+            json!({"company_id": company, "email": "c@new.example", "first_name": "B", "last_name": "C", "phone": "1", "company_role_id": 2, "channel_ids": [1], "send_mail": true}),
         ),
     ] {
         scene.run(&format!("bigcommerce.{kind}"), params).await.done();
@@ -182,6 +206,7 @@ async fn bigcommerce_is_called_as_its_specification_says() {
         // The invoices' file still names the deprecated authToken, which must not be combined with X-Store-Hash.
         ("GET", "/ip/invoices", "Invalid security scheme"),
         ("POST", "/ip/invoices", "Invalid security scheme"),
+        ("PUT", "/ip/invoices", "Invalid security scheme"),
         ("POST", "/ip/orders/", "Invalid security scheme"),
         // It describes no body; an empty object is what the prose shows.
         ("POST", "/ip/orders/", "No supported content types"),
@@ -215,8 +240,12 @@ async fn hubspot_is_called_as_its_specification_says() {
         ),
         (
             "upsert_deal",
-            json!({"key": 17, "properties": {"dealname": "QN17", "amount": "10.10"}, "stage": "Quote sent", "forward_only": true, "owner_email": "anna@example.com"}),
+            json!({"key": 17, "properties": {"dealname": "QN17", "amount": "10.10"}, "stage": "Quote sent", "forward_only": true, "owner_email": "anna@example.com",
+                "associate": [{"to": "contacts", "key": 7}, {"to": "companies", "key": 1060}]}),
         ),
+        // Made by people before: read by its address, and searched for by its name.
+        ("upsert_contact", json!({"key": 8, "match": "email", "properties": {"email": "b@example.com"}})),
+        ("upsert_company", json!({"key": 1061, "match": "name", "properties": {"name": "Bolt"}})),
         ("set_owner", json!({"object": "companies", "key": 1060, "owner_email": "ben@example.com"})),
     ] {
         scene.run(&format!("hubspot.{kind}"), params).await.done();

@@ -169,11 +169,20 @@ async fn a_message_is_replaced_and_taken_away_by_its_key() {
     );
     scene.db.sql("select tradeflow.set_clock(now() + interval '2 hours')").await;
     assert!(scene.db.column::<String>("select text from tradeflow.messages_for(5, null)").await.is_empty());
-    assert!(scene
-        .run("storefront_message", json!({"text": "to nobody"}))
-        .await
-        .dead()
-        .contains("storefront_messages"));
+    // For nobody: refused when it is written; dead when it turns out so, and nobody whose token names no address reads it.
+    let nobody = "insert into tradeflow.actions (rule, step, kind, params) values ('rule_1', 2, 'storefront_message', '{\"text\": \"x\"}')";
+    let refused = scene.db.error(nobody).await;
+    assert_eq!(refused.code, "22023");
+    assert!(refused.message.contains("\"customer_id\""), "{}", refused.message);
+    for (params, said) in [
+        (json!({"email": "{{ facts.doc.none }}", "text": "to nobody"}), "for whom"),
+        (json!({"customer_id": 5, "text": "{{ facts.doc.none }}"}), "what is to be shown"),
+    ] {
+        let rule = scene.fire_with("storefront_message", &params, &json!({"none": ""})).await;
+        let error = scene.end(&rule).await.dead();
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(scene.db.column::<String>("select text from tradeflow.messages_for(7, '')").await.is_empty());
 }
 
 #[tokio::test]

@@ -67,6 +67,43 @@ async fn a_deal_is_one_deal_whatever_happens() {
 }
 
 #[tokio::test]
+async fn a_deal_that_people_made_is_taken_over_where_it_stands() {
+    let crm = HubSpot::start();
+    let scene = scene(&crm).await;
+    let theirs = [("dealname", "QN17"), ("pipeline", "default"), ("dealstage", "contractsent")];
+    let id = crm.edit(|c| c.add("deals", &theirs));
+    let deal = json!({"key": 17, "match": "dealname", "properties": {"dealname": "QN17", "amount": "5"}, "stage": "Quote sent", "forward_only": true});
+    let taken = scene.run("hubspot.upsert_deal", deal).await.done();
+    assert_eq!(
+        (taken["id"].clone(), taken["created"].clone(), taken["stage_kept"].clone()),
+        (json!(id), json!(false), json!("contractsent"))
+    );
+    crm.edit(|c| {
+        let deal = &c.all("deals")[&id].properties;
+        assert_eq!((deal["dealstage"].as_str(), deal["amount"].as_str()), ("contractsent", "5"));
+    });
+}
+
+#[tokio::test]
+async fn several_records_that_could_be_meant_are_told_however_many_there_are() {
+    let crm = HubSpot::start();
+    let scene = scene(&crm).await;
+    // More than a page of a search that are another key's, and two behind them that are nobody's.
+    crm.edit(|c| {
+        c.properties.get_mut("companies").expect("a type").insert("bc_company_id".into(), true);
+        for n in 0..200 {
+            c.add("companies", &[("name", "Bolt"), ("bc_company_id", format!("other {n}").as_str())]);
+        }
+        c.add("companies", &[("name", "BOLT")]);
+        c.add("companies", &[("name", "Bolt")]);
+    });
+    let bolt = json!({"key": 5, "match": "name", "properties": {"name": "Bolt"}});
+    let error = scene.run("hubspot.upsert_company", bolt).await.dead();
+    assert!(error.contains("2 records of companies have name Bolt"), "{error}");
+    assert_eq!(crm.edit(|c| c.all("companies").len()), 202);
+}
+
+#[tokio::test]
 async fn records_of_one_moment_go_together_and_one_bad_one_harms_no_other() {
     let crm = HubSpot::start();
     let scene = scene(&crm).await;
@@ -175,6 +212,20 @@ async fn limits_locks_and_refusals() {
     }
     let wrong = json!({"key": 1, "properties": {"dealname": "x"}, "stage": "No such stage"});
     assert!(scene.run("hubspot.upsert_deal", wrong).await.dead().contains("Quote draft"));
+    for (params, said) in [
+        (
+            json!({"key": 1, "properties": {"dealstage": "closedwon"}, "forward_only": true}),
+            "params.properties.dealstage",
+        ),
+        (
+            json!({"key": 1, "properties": {"dealname": "x"}, "pipeline": "Sales Pipeline"}),
+            "params.pipeline: which stage",
+        ),
+        (json!({"key": 1, "properties": {"closedate": "soon"}}), "valid date"),
+    ] {
+        let error = scene.run("hubspot.upsert_deal", params).await.dead();
+        assert!(error.contains(said), "{error}");
+    }
     let amount = json!({"key": 1, "properties": {"amount": "much"}});
     assert!(scene.run("hubspot.upsert_deal", amount).await.dead().contains("valid number"));
 }

@@ -13,7 +13,7 @@ async fn done(db: &Database, count: i64) {
 
 #[tokio::test]
 async fn suppressed_addresses_and_those_who_had_enough_get_none() {
-    let (db, sink) = (Database::with_extension().await, MailSink::start());
+    let (db, mut sink) = (Database::with_extension().await, MailSink::start());
     let params = json!({"to": "{{ facts.recipient }}", "cc": "Boss@example.com", "subject": "s", "text": "t", "topic": "reminders",
         "at_most": {"count": 2, "within": "1 day"}, "unsubscribe": "https://shop.example.com/bye"});
     watch_jobs(&db, &Target::smtp(sink.url()), "email", &params.to_string()).await;
@@ -25,6 +25,8 @@ async fn suppressed_addresses_and_those_who_had_enough_get_none() {
     }
     let mails = sink.wait_for(2).await;
     assert_eq!(mails.len(), 2, "the third and fourth of a day are not sent");
+    assert_eq!(mails[0].headers["List-Unsubscribe"], "<https://shop.example.com/bye>");
+    assert_eq!(mails[0].headers["List-Unsubscribe-Post"], "List-Unsubscribe=One-Click");
     let skipped: Vec<String> = db
         .column("select result -> 'skipped' ->> 'a@example.com' from tradeflow.outbox_history where result ? 'skipped' order by id")
         .await;
@@ -37,9 +39,18 @@ async fn suppressed_addresses_and_those_who_had_enough_get_none() {
     db.sql("insert into jobs (id, recipient) values (5, 'a@example.com')").await;
     done(&db, 5).await;
     assert_eq!(sink.wait_for(3).await.len(), 3);
+    // One that the server refused for good was not sent: it takes nobody's place.
+    sink.mode_for("permanent", 1);
+    db.sql("insert into jobs (id, recipient) values (7, 'b@example.com')").await;
+    db.until("select exists (select from tradeflow.outbox where state = 'dead')").await;
+    for n in 8..=9 {
+        db.sql(&format!("insert into jobs (id, recipient) values ({n}, 'b@example.com')")).await;
+        done(&db, n - 2).await;
+    }
+    assert_eq!(sink.wait_for(5).await.len(), 5);
     db.sql("select tradeflow.suppress('a@example.com'); update tradeflow.actions set params = params || '{\"transactional\": true}'").await;
     db.sql("insert into jobs (id, recipient) values (6, 'a@example.com')").await;
-    sink.wait_for(4).await;
+    sink.wait_for(6).await;
 }
 
 #[tokio::test]

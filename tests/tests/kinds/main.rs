@@ -9,6 +9,8 @@ mod hubspot;
 mod kills;
 mod mail;
 mod meanwhile;
+mod refusals;
 mod scene;
 mod sheets;
 mod storefront;
+mod table;

@@ -96,6 +96,43 @@ async fn many_edits_at_once_from_two_sidecars_lose_and_double_nothing() {
 }
 
 #[tokio::test]
+async fn one_change_that_is_refused_harms_no_other() {
+    let google = Google::start();
+    google.spreadsheet("s1", "Quotes", json!([["Quote", "Total"]]));
+    let scene = scene(&google).await;
+    // Together in one batch, with one that may make a tab and ones that may not.
+    scene.db.sql("select tradeflow.pause_kind('sheets.upsert_rows')").await;
+    let mut rules = Vec::new();
+    for n in 0..5 {
+        let total = if n == 2 { "x".repeat(50_001) } else { format!("{n}") };
+        rules.push(
+            scene.fire("sheets.upsert_rows", &rows(json!({"Quote": format!("Q{n}"), "Total": total}))).await,
+        );
+    }
+    let row = json!({"Quote": "Q"});
+    let new = |create: bool| json!({"spreadsheet": "s1", "sheet": "New", "key": "Quote", "rows": row, "create": create});
+    let (may_not, may) = (
+        scene.fire("sheets.upsert_rows", &new(false)).await,
+        scene.fire("sheets.upsert_rows", &new(true)).await,
+    );
+    scene.db.sql("select tradeflow.resume_kind('sheets.upsert_rows')").await;
+    for (n, rule) in rules.iter().enumerate() {
+        let end = scene.end(rule).await;
+        match n {
+            2 => assert!(end.dead().contains("50000 characters")),
+            _ => drop(end.done()),
+        }
+    }
+    let mut quotes: Vec<String> =
+        google.cells("s1", "Quotes")[1..].iter().map(|row| row[0].to_string()).collect();
+    quotes.sort();
+    assert_eq!(quotes, ["\"Q0\"", "\"Q1\"", "\"Q3\"", "\"Q4\""]);
+    scene.end(&may).await.done();
+    let end = scene.end(&may_not).await;
+    assert!(end.state == "done" || end.error.contains("has no tab"), "{end:?}");
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_and_a_killed_sidecar_double_no_row() {
     let google = Google::start();
     google.spreadsheet("s1", "Quotes", json!([["Quote", "Total"]]));

@@ -25,6 +25,10 @@ async fn a_signed_in_buyer_reads_the_messages_and_nobody_else_does() {
     assert_eq!(storefront.messages(5, "quote:1"), ["<b>At least 10</b>"]);
     assert!(storefront.messages(5, "quote:2").is_empty());
     assert!(storefront.messages(6, "").is_empty());
+    // Before a page sends a token, its browser asks whether it may.
+    let may = |origin: &str| storefront.preflight("/storefront/messages?page=quote:1", origin);
+    assert_eq!(may(ORIGIN), format!("204 {ORIGIN} authorization GET"));
+    assert_eq!(may("https://evil.example"), "204 None None None");
     let forged = storefront.ask("/storefront/messages", &token(5, "a guess"), ORIGIN);
     assert!(forged.starts_with("401") && forged.contains("another key"), "{forged}");
     let evil = storefront.ask("/storefront/messages", &token(5, "the secret"), "https://evil.example");

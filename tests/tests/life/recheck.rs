@@ -8,8 +8,9 @@ async fn job() -> Database {
         "create table t (id int primary key, status int, n int);
          select tradeflow.watch('public.t');
          insert into tradeflow.rules (name, source, condition) values ('open', 'public.t', 'new.status = 0');
-         insert into tradeflow.actions (rule, step, kind, params, recheck) values
-           ('open', 1, 'http', '{\"path\": \"/\"}', true), ('open', 2, 'http', '{\"path\": \"/2\"}', false)",
+         insert into tradeflow.targets (name, system, base_url) values ('there', 'http', 'https://api.example.com');
+         insert into tradeflow.actions (rule, step, kind, target, params, recheck) values
+           ('open', 1, 'http', 'there', '{\"path\": \"/\"}', true), ('open', 2, 'http', 'there', '{\"path\": \"/2\"}', false)",
     )
     .await;
     db

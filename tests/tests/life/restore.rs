@@ -68,6 +68,7 @@ async fn fill(db: &Database) {
          insert into t values (1, 7, 60, now() + interval '1 hour'), (2, 7, 50, now() + interval '2 hours');
          insert into tradeflow.action_kinds (name, repeatable, description) values ('own', true, 'of a client of ours');
          insert into tradeflow.actions (rule, kind) values ('first', 'own');
+         select tradeflow.pause_kind('email', 'the footer is wrong'), tradeflow.pause_kind('own');
          select tradeflow.tick()"
     ))
     .await;
@@ -145,6 +146,7 @@ async fn a_restored_dump_goes_on_where_it_was() {
     let timers: Vec<String> =
         copy.column("select subject || ' ' || state from tradeflow.firings where rule = 'timer' and facts ->> 'due' is not null order by 1").await;
     assert_eq!(timers, ["1 done", "2 waiting"]);
+    copy.sql("select tradeflow.resume_kind('own')").await;
     assert_eq!(
         copy.column::<String>("select subject from tradeflow.claim('me', 10, '1 minute') order by id").await,
         ["1", "2", "3"]

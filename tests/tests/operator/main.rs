@@ -4,6 +4,7 @@ mod dead;
 mod health;
 mod incidents;
 mod insight;
+mod kinds;
 mod metrics;
 mod outbox;
 mod rules;

@@ -8,3 +8,4 @@ mod plan;
 mod preview;
 mod recipes;
 mod runner;
+mod verify;

@@ -23,6 +23,31 @@ async fn a_syntax_error_has_a_file_a_line_and_a_caret() {
 }
 
 #[tokio::test]
+async fn mistakes_are_json_where_that_is_asked_for() {
+    let shop = Shop::new().await;
+    shop.write("rules/a.sql", "select 1;\n\ninsert into tradeflow.rules (name) valuse ('x');\n");
+    for command in ["plan", "apply"] {
+        let said = shop.run([command, "--json"]);
+        assert_eq!(said.code, 1);
+        let problem = &said.json()["error"]["problems"][0];
+        assert_eq!(
+            (&problem["place"]["file"], &problem["place"]["line"]),
+            (&"rules/a.sql".into(), &3.into()),
+            "{problem}"
+        );
+        assert!(problem["message"].as_str().is_some_and(|m| m.contains("syntax error")), "{problem}");
+    }
+    shop.remove("rules/a.sql");
+    let said = shop.run(["recipe", "add", "quote_to_dela", "--json"]);
+    assert_eq!(said.code, 1);
+    let error = &said.json()["error"];
+    assert!(
+        error["message"].as_str().is_some_and(|m| m.contains("did you mean \"quote_to_deal\"?")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn an_error_in_a_condition_or_a_query_is_found_in_the_file() {
     let shop = Shop::new().await;
     let said = refused(
@@ -110,6 +135,33 @@ async fn a_template_that_mentions_what_is_not_there_is_found_with_its_line() {
         "{}",
         said.stderr
     );
+}
+
+#[tokio::test]
+async fn an_action_without_the_target_it_needs_is_found() {
+    let shop = Shop::new().await;
+    let rule = |kind: &str, target: &str| {
+        format!(
+            "insert into tradeflow.rules (name, source) values ('a', 'store.quotes') on conflict (name) do update set source = excluded.source;\n\
+             insert into tradeflow.actions (rule, step, kind, target, params) values\n ('a', 1, {kind}, {target})\n\
+             on conflict (rule, edge, step) do update set kind = excluded.kind, target = excluded.target, params = excluded.params;"
+        )
+    };
+    let said = refused(
+        &shop,
+        &rule("'email'", "null, '{\"to\": \"a@example.com\", \"subject\": \"x\", \"text\": \"x\"}'"),
+    );
+    assert!(
+        said.contains("rules/zz.sql:3:3: ")
+            && said.contains("kind \"email\" needs a target of system smtp")
+            && said.contains("\"smtp\""),
+        "{said}"
+    );
+    let said = refused(&shop, &rule("'task'", "'smtp', '{\"pool\": \"a\", \"title\": \"x\"}'"));
+    assert!(said.contains("kind \"task\" has no target"), "{said}");
+    // What is for trying things out needs none.
+    shop.write("rules/zz.sql", &rule("'noop'", "null, '{}'"));
+    assert_eq!(shop.run(["plan"]).code, 3);
 }
 
 #[tokio::test]

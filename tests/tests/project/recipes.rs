@@ -141,6 +141,39 @@ fn every_recipe_has_its_page_and_its_line_in_the_index() {
     }
 }
 
+/// The table of a page says the settings that there are, and their defaults: `–` is none, `the shop's` is rules/00_shop.sql's.
+#[test]
+fn every_page_has_the_recipe_s_settings_with_their_defaults() {
+    let folder = tradeflow_tests::cluster::project().join("docs/recipes");
+    let mut wrong = Vec::new();
+    for name in names() {
+        let page = std::fs::read_to_string(folder.join(format!("{name}.md"))).expect("the page is there");
+        let mut told: std::collections::BTreeMap<&str, &str> = page
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split(" | ");
+                Some((cells.next()?.strip_suffix('`')?, cells.next()?.trim().trim_matches('`')))
+            })
+            .filter(|(_, default)| *default != "the shop's")
+            .collect();
+        let shown = Tradeflow::new(["recipe", "show", &name, "--json"]).run().json();
+        for setting in shown["settings"].as_array().expect("settings") {
+            let (key, value) =
+                (setting["name"].as_str().expect("a name"), setting["value"].as_str().expect("a value"));
+            let same = |told: &str| match told.strip_suffix(" …").or(told.strip_suffix('…')) {
+                Some(begin) => value.starts_with(begin.trim_end_matches(',').trim_end()),
+                None => told == value || told == "–" && value.is_empty(),
+            };
+            match told.remove(key) {
+                Some(default) if same(default) => {}
+                other => wrong.push(format!("{name}: {key} is \"{value}\", the page says {other:?}")),
+            }
+        }
+        wrong.extend(told.keys().map(|key| format!("{name}: the page has {key}, the recipe has not")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// What two recipes need is brought by both; it must not matter which of them was added last.
 #[test]
 fn what_several_recipes_bring_they_write_in_the_same_words() {

@@ -1,6 +1,11 @@
 //! `tradeflow test`: what passes, what fails and how that is said, and that nothing is left behind.
 
+use std::path::Path;
+
+use tradeflow_tests::database::Database;
+use tradeflow_tests::eventually::eventually;
 use tradeflow_tests::project::Shop;
+use tradeflow_tests::sidecar::{binary, Sidecar};
 
 /// Two steps, the second of which reads the first one's result.
 const STEPS: &str = "
@@ -172,8 +177,7 @@ async fn nothing_is_kept_wherever_the_tests_run() {
         assert!(said.stdout.contains(place), "{}", said.stdout);
         assert_eq!(shop.db.one::<i64>(state).await, 0);
     }
-    let left = "select count(*) from pg_database d where d.datname like 'tradeflow\\_test\\_%' and pg_catalog.shobj_description(d.oid, 'pg_database') = current_database()";
-    assert_eq!(shop.db.one::<i64>(left).await, 0, "no database is left behind");
+    assert_eq!(scratch(&shop).await, Vec::<String>::new(), "no database is left behind");
 }
 
 #[tokio::test]
@@ -196,4 +200,94 @@ async fn a_file_that_is_no_test_is_named_with_its_line() {
     shop.remove("tests/a.yaml");
     let said = shop.run(["test"]);
     assert!(said.failure().contains("there are no tests"), "{}", said.stderr);
+}
+
+/// The databases that this project's runs have made.
+async fn scratch(shop: &Shop) -> Vec<String> {
+    let made = "select datname::text from pg_database d where datname like 'tradeflow\\_test\\_%'
+                  and shobj_description(d.oid, 'pg_database') like '%' || current_database() || '%' order by 1";
+    shop.db.column(made).await
+}
+
+/// Starts a run whose test waits; the database that it waits in.
+async fn waiting_run(shop: &Shop, word: &str) -> (Sidecar, String) {
+    let test = format!("-- {word}\nselect 'never' where pg_sleep(600) is null;\n");
+    shop.write(&format!("tests/{word}.sql"), &test);
+    let run = shop.command(["test", word]).start();
+    let waiting = format!(
+        "select datname::text from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()
+           and datname in (select d.datname from pg_database d where shobj_description(d.oid, 'pg_database') like '%' || current_database() || '%')
+           and datname <> all ('{{{}}}')",
+        scratch(shop).await.join(",")
+    );
+    let database =
+        eventually("the test to wait", || async { shop.db.column::<String>(&waiting).await.pop() }).await;
+    (run, database)
+}
+
+/// SIGKILL; and what its test waits for is waited for no longer.
+async fn kill(shop: &Shop, mut run: Sidecar, database: &str) {
+    run.kill();
+    shop.db
+        .sql(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"))
+        .await;
+    let keeper = format!("select not exists (select from pg_stat_activity where datname = '{database}' or pid::text = split_part('{database}', '_', 3))");
+    shop.db.until(&keeper).await;
+}
+
+#[tokio::test]
+async fn a_killed_run_s_databases_go_with_the_next_run_and_a_living_one_s_stay() {
+    let shop = Shop::new().await;
+    shop.write("tests/quick.sql", "-- quick\nselect 'never' where false;\n");
+    let (killed, of_killed) = waiting_run(&shop, "killed").await;
+    kill(&shop, killed, &of_killed).await;
+    let (living, of_living) = waiting_run(&shop, "living").await;
+    assert_eq!(scratch(&shop).await, [of_living.clone()], "only the killed one's are gone");
+    assert_eq!(shop.run(["test", "quick"]).code, 0);
+    assert_eq!(scratch(&shop).await, [of_living.clone()], "a run that goes on keeps its databases");
+    kill(&shop, living, &of_living).await;
+    assert_eq!(shop.run(["test", "quick"]).code, 0);
+    assert_eq!(scratch(&shop).await, Vec::<String>::new());
+}
+
+/// The commands of a workflow's steps, in their order.
+fn commands(workflow: &str) -> Vec<String> {
+    let workflow: serde_json::Value = serde_norway::from_str(workflow).expect("it is YAML");
+    let jobs = workflow["jobs"].as_object().expect("jobs").values();
+    let steps = jobs.flat_map(|job| job["steps"].as_array().expect("steps").iter());
+    steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn what_new_writes_for_ci_and_for_readers_runs_on_an_empty_database() {
+    let db = Database::empty().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let shop = folder.path().join("shop");
+    let typed = |within: &Path, command: &str| {
+        let programs = binary().parent().expect("its folder").display().to_string();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["-ec", command])
+            .current_dir(within)
+            .env("PATH", path)
+            .env("TRADEFLOW_DATABASE_URL", db.url());
+        let said = bash.output().expect("bash runs");
+        let told = [&said.stdout[..], &said.stderr[..]].concat();
+        assert!(said.status.success(), "{command}:\n{}", String::from_utf8_lossy(&told));
+    };
+    typed(folder.path(), "tradeflow new shop && cd shop && tradeflow recipe add quote_expiry_reminder");
+    let workflow =
+        std::fs::read_to_string(shop.join(".github/workflows/tradeflow.yml")).expect("it is there");
+    let commands = commands(&workflow);
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    commands.iter().for_each(|command| typed(&shop, command));
+    assert!(shop.join("junit.xml").exists());
+    // Its README: everything but the address of the database, which each has of their own.
+    let readme = std::fs::read_to_string(shop.join("README.md")).expect("it is there");
+    let block =
+        readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of sh");
+    for line in block.lines().filter(|line| !line.starts_with("export ")) {
+        // Exit code 3: there is something to apply.
+        typed(&shop, &line.replace("tradeflow plan ", "tradeflow plan || [ $? -eq 3 ] "));
+    }
 }

@@ -139,4 +139,8 @@ async fn what_is_wrong_is_told_in_the_row_and_what_is_mended_is_imported() {
     assert!(id == json!("") || id.is_null(), "{id}");
     assert!(told.as_str().is_some_and(|told| told.contains("VAT")), "{told}");
     assert_eq!(companies(&scene).len(), 3);
+    // One row that was refused is one thing to look into.
+    let incidents: Vec<String> =
+        scene.db().column("select kind || ' ' || message from tradeflow.incidents").await;
+    assert!(incidents.len() == 1 && incidents[0].contains("VAT"), "{incidents:?}");
 }

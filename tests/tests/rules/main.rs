@@ -12,6 +12,7 @@ mod partitions;
 mod query;
 mod reentrancy;
 mod rights;
+mod settings;
 mod statements;
 mod timers;
 mod transactions;

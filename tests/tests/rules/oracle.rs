@@ -8,24 +8,7 @@ use std::fmt::Write;
 
 use futures_util::SinkExt;
 use tradeflow_tests::database::Database;
-
-/// A small generator with a seed, so that a failure can be had again: `TRADEFLOW_SEED=…`.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len() as u64) as usize]
-    }
-}
+use tradeflow_tests::random::Random;
 
 const COLUMNS: &str = "id int primary key, i int, n numeric, s text, v varchar(9), b boolean, d date, at timestamptz, m mood, arr int[], j jsonb, k smallint, u uuid";
 
@@ -195,17 +178,7 @@ struct Oracle {
 
 impl Oracle {
     async fn new(salt: u64) -> Oracle {
-        // The same every time, so that a run says something about the change it follows. TRADEFLOW_SEED=time looks for
-        // more, and a failure names the number that repeats it.
-        let seed = match std::env::var("TRADEFLOW_SEED") {
-            Err(_) => 0x7472_6164 ^ salt,
-            Ok(given) => given.parse().unwrap_or_else(|_| {
-                let now =
-                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-                now.as_micros() as u64 ^ salt
-            }),
-        };
-        let mut random = Random(seed);
+        let (mut random, seed) = Random::seeded(salt);
         let db = Database::with_extension().await;
         db.sql("create type mood as enum ('sad', 'fine', 'glad')").await;
         db.watch("t", COLUMNS).await;

@@ -4,3 +4,4 @@ mod changes;
 mod inputs;
 mod members;
 mod races;
+mod skips;

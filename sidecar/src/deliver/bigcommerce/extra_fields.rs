@@ -11,7 +11,6 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
-use super::company::pairs;
 use super::{data, store};
 use crate::api::Kind as Problem;
 use crate::bigcommerce::{value, Api, Store};
@@ -74,12 +73,7 @@ impl Setting for ExtraFields {
     async fn read(&self) -> Result<Map<String, Json>, Failure> {
         let path = format!("companies/{}", self.company);
         let answer = self.store.get(Api::B2b, &path, &[("isIncludeExtraFields", "1")]).await?;
-        let list = data(&answer).get("extraFields").and_then(Json::as_array);
-        let pair = |field: &Json| {
-            let name = field.get("fieldName")?.as_str()?;
-            Some((name.to_owned(), field.get("fieldValue").cloned().unwrap_or_default()))
-        };
-        Ok(list.into_iter().flatten().filter_map(pair).collect())
+        Ok(filled(data(&answer)))
     }
 
     async fn wanted(&self, _: &Map<String, Json>) -> Result<Map<String, Json>, Failure> {
@@ -110,8 +104,19 @@ impl Setting for ExtraFields {
     }
 }
 
+/// The extra fields of a company or a quote that have a value. When any is written all required ones must be, so these are sent
+/// along; an empty one need not be, and is no choice of a field that has choices.
+pub(super) fn filled(of: &Json) -> Map<String, Json> {
+    let list = of.get("extraFields").and_then(Json::as_array);
+    let pair = |field: &Json| {
+        let value = field.get("fieldValue").filter(|value| !as_text(value).is_empty())?;
+        Some((field.get("fieldName")?.as_str()?.to_owned(), value.clone()))
+    };
+    list.into_iter().flatten().filter_map(pair).collect()
+}
+
 /// A value as the API writes it: text, and empty for none.
-fn as_text(value: &Json) -> String {
+pub(super) fn as_text(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
         Json::String(text) => text.clone(),
@@ -151,4 +156,9 @@ async fn send(store: Arc<Store>, items: Vec<(i64, Json)>) -> Vec<Result<(), Fail
         }
         _ => items.iter().map(|_| Err(error.clone().into())).collect(),
     }
+}
+
+/// Extra fields as they are written.
+pub(super) fn pairs<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Json {
+    fields.map(|(name, value)| json!({"fieldName": name, "fieldValue": value})).collect()
 }

@@ -7,8 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{json, Value as Json};
 
-use super::company::{says_exists, text};
-use super::{data, rows, store, PATIENCE};
+use super::{data, made, may_exist, rows, store, text, PATIENCE};
 use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::lock::Held;
 use crate::deliver::params::{self, Amount, Day, Filled, Id, Text};
@@ -102,11 +101,11 @@ impl Creation for FromOrder {
         let path = format!("ip/orders/{id}/invoices");
         match self.store.call(Method::POST, Api::B2b, &path, &[], Some(&json!({}))).await {
             Ok(answer) => {
-                let made = data(&answer);
-                self.due(&made["invoiceId"], made).await?;
-                Ok(Created::New(result(&made["invoiceId"], &made["invoiceNumber"])))
+                let (id, invoice) = (made(&answer, "invoiceId")?, data(&answer));
+                self.due(&id, invoice).await?;
+                Ok(Created::New(result(&id, &invoice["invoiceNumber"])))
             }
-            Err(error) if says_exists(&error) && !error.is(404) => Ok(Created::Exists(error.into())),
+            Err(error) if may_exist(&error) => Ok(Created::Exists(error.into())),
             Err(error) => Err(error.into()),
         }
     }
@@ -190,8 +189,8 @@ impl Creation for Invoice {
             body["details"] = details.clone();
         }
         match self.store.call(Method::POST, Api::B2b, "ip/invoices", &[], Some(&body)).await {
-            Ok(answer) => Ok(Created::New(result(&data(&answer)["id"], &self.number.clone().into()))),
-            Err(error) if says_exists(&error) => Ok(Created::Exists(error.into())),
+            Ok(answer) => Ok(Created::New(result(&made(&answer, "id")?, &self.number.clone().into()))),
+            Err(error) if may_exist(&error) => Ok(Created::Exists(error.into())),
             Err(error) => Err(error.into()),
         }
     }

@@ -11,8 +11,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
-use super::company::{pairs, text};
-use super::{data, store};
+use super::extra_fields::{as_text, filled, pairs};
+use super::{data, may_exist, store};
 use crate::bigcommerce::{value, Api, Store};
 use crate::deliver::params::{self, Day, Flag, Id, Text};
 use crate::deliver::strategy::{AbsoluteSet, Created, Creation, LookUpFirst, Operation, Setting};
@@ -155,17 +155,7 @@ impl Setting for Update {
             });
             now.insert("message".into(), if said { message.clone() } else { Json::Null });
         }
-        let fields = quote.get("extraFields").and_then(Json::as_array);
-        let pair = |field: &Json| {
-            Some((
-                field.get("fieldName")?.as_str()?.to_owned(),
-                field.get("fieldValue").cloned().unwrap_or_default(),
-            ))
-        };
-        now.insert(
-            "extraFields".into(),
-            Json::Object(fields.into_iter().flatten().filter_map(pair).collect()),
-        );
+        now.insert("extraFields".into(), Json::Object(filled(&quote)));
         Ok(now)
     }
 
@@ -174,7 +164,12 @@ impl Setting for Update {
         if !self.extra.is_empty() {
             // When they are sent at all, all of them must be.
             let mut all = now.get("extraFields").and_then(Json::as_object).cloned().unwrap_or_default();
-            all.extend(self.extra.iter().map(|(name, text)| (name.clone(), text.0.clone().into())));
+            for (name, Text(text)) in &self.extra {
+                match text.is_empty() {
+                    true => drop(all.remove(name)),
+                    false => drop(all.insert(name.clone(), text.clone().into())),
+                }
+            }
             wanted.insert("extraFields".into(), all.into());
         }
         Ok(wanted)
@@ -189,9 +184,11 @@ impl Setting for Update {
         }
         let mut body = differing.clone();
         if let Some(Json::Object(fields)) = differing.get("extraFields") {
-            let texts: Vec<(&str, String)> =
-                fields.iter().map(|(name, v)| (name.as_str(), text(v))).collect();
-            body.insert("extraFields".into(), pairs(texts.iter().map(|(name, text)| (*name, text.as_str()))));
+            let mut all: BTreeMap<&str, String> =
+                fields.iter().map(|(name, value)| (name.as_str(), as_text(value))).collect();
+            // What is to be emptied, too.
+            all.extend(self.extra.iter().map(|(name, text)| (name.as_str(), text.0.clone())));
+            body.insert("extraFields".into(), pairs(all.iter().map(|(name, text)| (*name, text.as_str()))));
         }
         let path = format!("rfq/{}", self.quote);
         self.store.call(Method::PUT, Api::B2b, &path, &[], Some(&Json::Object(body))).await?;
@@ -255,9 +252,7 @@ impl Creation for Link {
         let path = format!("rfq/{}/ordered", self.quote);
         match self.store.call(Method::POST, Api::B2b, &path, &[], Some(&body)).await {
             Ok(_) => Ok(Created::New(json!({"quote_id": self.quote, "bc_order_id": self.order}))),
-            Err(error) if error.is(400) && error.message.contains("already") => {
-                Ok(Created::Exists(error.into()))
-            }
+            Err(error) if may_exist(&error) => Ok(Created::Exists(error.into())),
             Err(error) => Err(error.into()),
         }
     }

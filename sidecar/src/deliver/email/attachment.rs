@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::api::check_literal;
 use crate::db::reason;
-use crate::deliver::params::{Filled, Text};
+use crate::deliver::params::{self, Filled, Text};
 use crate::deliver::{Failure, Job, Tools};
 use crate::secret::matches;
 
@@ -34,8 +34,7 @@ pub async fn fetch(tools: &Tools, limits: &Limits, job: &Job<'_>) -> Result<Vec<
         None | Some(Json::Null) => return Ok(Vec::new()),
         Some(list) => list,
     };
-    let wanted: Vec<Wanted> = serde_path_to_error::deserialize(list)
-        .map_err(|error| Failure::dead(format!("params.attachments{}: {}", error.path(), error.inner())))?;
+    let wanted: Vec<Wanted> = params::read_at(list, "params.attachments")?;
     let mut parts = Vec::new();
     let mut left = limits.bytes;
     for (place, one) in wanted.iter().enumerate() {

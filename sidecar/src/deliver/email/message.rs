@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes, MultiPart, SinglePart};
 use lettre::Message;
+use serde::Deserialize;
 use serde_json::{json, Map, Value as Json};
 
+use crate::deliver::params::{self, Text};
 use crate::deliver::{Failure, Job};
 use crate::render::Mail;
 
@@ -182,7 +184,7 @@ fn text(params: &Json, key: &str) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Addresses as text with commas, or as a list; empty ones fall away.
+/// Addresses as text with commas, as an object of name and address, or as a list of these; empty ones fall away.
 fn addresses(params: &Json, key: &str) -> Result<Vec<Mailbox>, Failure> {
     let parse = |text: &str, place: String| -> Result<Vec<Mailbox>, Failure> {
         if text.trim().is_empty() {
@@ -193,26 +195,40 @@ fn addresses(params: &Json, key: &str) -> Result<Vec<Mailbox>, Failure> {
             Failure::dead(format!("{place}: \"{}\" is no mail address ({e}); write name@example.com or \"Name <name@example.com>\"", text.trim()))
         })
     };
+    let read = |item: &Json, place: String| match item {
+        Json::Null => Ok(Vec::new()),
+        Json::String(text) => parse(text, place),
+        Json::Object(_) => named(item, &place),
+        other => Err(Failure::dead(format!("{place}: a mail address, not {other}"))),
+    };
     match params.get(key) {
-        None | Some(Json::Null) => Ok(Vec::new()),
-        Some(Json::String(text)) => parse(text, format!("params.{key}")),
+        None => Ok(Vec::new()),
         Some(Json::Array(items)) => {
-            let mut all = Vec::new();
-            for (i, item) in items.iter().enumerate() {
-                match item {
-                    Json::String(text) => all.extend(parse(text, format!("params.{key}[{i}]"))?),
-                    Json::Null => {}
-                    other => {
-                        return Err(Failure::dead(format!("params.{key}[{i}]: a mail address, not {other}")))
-                    }
-                }
-            }
-            Ok(all)
+            let all = items.iter().enumerate().map(|(i, item)| read(item, format!("params.{key}[{i}]")));
+            Ok(all.collect::<Result<Vec<_>, _>>()?.concat())
         }
-        Some(other) => {
-            Err(Failure::dead(format!("params.{key}: a mail address or a list of them, not {other}")))
-        }
+        Some(one) => read(one, format!("params.{key}")),
     }
+}
+
+/// An address and the name of whose it is. Whatever stands in the name, it becomes no other address.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: Option<Text>,
+    email: Option<Text>,
+}
+
+fn named(item: &Json, place: &str) -> Result<Vec<Mailbox>, Failure> {
+    let Named { name, email } = params::read_at(item, place)?;
+    let email = email.map(|email| email.0.trim().to_owned()).filter(|email| !email.is_empty());
+    let Some(email) = email else { return Ok(Vec::new()) };
+    let address = email
+        .parse()
+        .map_err(|e| Failure::dead(format!("{place}.email: \"{email}\" is no mail address ({e})")))?;
+    // A line break would begin a header of its own.
+    let name = name.map(|name| name.0.split_whitespace().collect::<Vec<_>>().join(" "));
+    Ok(vec![Mailbox::new(name.filter(|name| !name.is_empty()), address)])
 }
 
 /// How to get no more of it: an address of the web, where one click is enough (RFC 8058), or of mail.

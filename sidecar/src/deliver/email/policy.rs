@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::message::Recipients;
-use crate::deliver::params::{Flag, Id, Text};
+use crate::deliver::params::{self, Flag, Id, Text};
 use crate::deliver::{Failure, Job, Tools};
 
 /// At most so many mails of a topic within a time.
@@ -64,8 +64,6 @@ pub async fn refused(
 fn read<T: serde::de::DeserializeOwned>(params: &Json, name: &str) -> Result<Option<T>, Failure> {
     match params.get(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(value) => serde_path_to_error::deserialize(value)
-            .map(Some)
-            .map_err(|error| Failure::dead(format!("params.{name}: {}", error.inner()))),
+        Some(value) => params::read_at(value, &format!("params.{name}")).map(Some),
     }
 }

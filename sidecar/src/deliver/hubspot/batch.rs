@@ -163,16 +163,17 @@ async fn pushed(
 
 async fn write(account: &Account, items: &[&Item]) -> Vec<Result<Outcome, Failure>> {
     let Some(first) = items.first() else { return Vec::new() };
+    // First: where a deal stands that was not ours until now counts as well.
+    let adopted = match adopt(account, items).await {
+        Ok(adopted) => adopted,
+        Err(failure) => return items.iter().map(|_| Err(failure.clone())).collect(),
+    };
     let prepared = match places(account, items).await {
         Ok(prepared) => prepared,
         Err(failure) => return items.iter().map(|_| Err(failure.clone())).collect(),
     };
     let (mut outcomes, mut inputs, mut sent): (Vec<_>, Vec<Json>, Vec<usize>) =
         (items.iter().map(|_| None).collect(), Vec::new(), Vec::new());
-    let adopted = match adopt(account, items).await {
-        Ok(adopted) => adopted,
-        Err(failure) => return items.iter().map(|_| Err(failure.clone())).collect(),
-    };
     for (place, (item, prepared)) in items.iter().zip(&prepared).enumerate() {
         match (adopted.get(&item.key), prepared) {
             (Some(failure), _) | (None, Err(failure)) => outcomes[place] = Some(Err(failure.clone())),

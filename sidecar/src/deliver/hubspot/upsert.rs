@@ -90,6 +90,17 @@ impl<O: Object> Operation for Upsert<O> {
         if O::PLURAL != "deals" && (params.stage.is_some() || params.pipeline.is_some()) {
             return Err(Failure::dead("params: stage and pipeline are those of deals"));
         }
+        if params.pipeline.is_some() && params.stage.is_none() {
+            return Err(Failure::dead("params.pipeline: which stage of it? give params.stage too"));
+        }
+        let staged = ["dealstage", "pipeline"].into_iter().find(|name| params.properties.contains_key(*name));
+        if let Some(name) =
+            staged.filter(|_| params.stage.is_some() || params.forward_only.is_some_and(|flag| flag.0))
+        {
+            return Err(Failure::dead(format!(
+                "params.properties.{name}: give params.stage instead, which forward_only is about"
+            )));
+        }
         let properties = params
             .properties
             .into_iter()

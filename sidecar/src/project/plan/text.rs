@@ -48,14 +48,18 @@ impl Plan {
         for change in self.changes.iter().filter(|c| c.what != What::Left) {
             self.change(change, &mut lines);
         }
+        let (tables, left): (Vec<&Change>, Vec<&Change>) = left.into_iter().partition(|c| c.kind == "table");
         if !left.is_empty() {
-            if left.len() < self.changes.len() {
-                lines.push(String::new());
-            }
-            lines.push("In no file any more, left as it is (apply --prune removes it):".into());
-            for change in left {
-                self.change(change, &mut lines);
-            }
+            lines.extend([
+                String::new(),
+                "In no file any more, left as it is (apply --prune removes it):".into(),
+            ]);
+            left.into_iter().for_each(|change| self.change(change, &mut lines));
+        }
+        if !tables.is_empty() {
+            lines.push(String::new());
+            lines.push("Tables that no file makes any more. They may hold what only people know, so apply drops none; drop them yourself:".into());
+            lines.extend(tables.iter().map(|table| format!("  · {}", table.name)));
         }
         if !self.waiting.is_empty() {
             lines.extend([String::new(), "Actions that exist already:".into()]);
@@ -71,6 +75,15 @@ impl Plan {
         if self.matches.iter().any(affected::Match::passes_over) {
             lines.push(String::new());
             lines.push("Rows that are there already fire nothing by themselves: select tradeflow.backfill('rule', 'where …') does.".into());
+        }
+        if !self.to_set.is_empty() {
+            lines.push(String::new());
+            lines.push("Examples and empty places that are for you to fill before anything is sent:".into());
+            lines.extend(
+                self.to_set.iter().flat_map(|x| {
+                    [format!("  {} {}: {}", x.kind, x.name, x.value), format!("      {}", x.how)]
+                }),
+            );
         }
         lines.push(String::new());
         lines.push(self.sum());

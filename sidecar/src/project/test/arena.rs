@@ -20,6 +20,8 @@ pub struct Arena {
     /// Made for the run.
     made: Vec<String>,
     admin: db::Pool,
+    /// The session whose databases these are: while it lives, so does the run.
+    keeper: Option<db::Client>,
 }
 
 const OPTIONS: plan::Options = plan::Options { prune: false, wait: Duration::from_secs(60) };
@@ -31,7 +33,7 @@ impl Arena {
         options: &Options,
         tests: usize,
     ) -> Result<Arena, Error> {
-        let mut arena = Arena { pools: Vec::new(), made: Vec::new(), admin: pool.clone() };
+        let mut arena = Arena { pools: Vec::new(), made: Vec::new(), admin: pool.clone(), keeper: None };
         if options.in_place || !may_create(pool).await? {
             arena.pools.push(pool.clone());
             return Ok(arena);
@@ -45,11 +47,16 @@ impl Arena {
 
     /// The first database is made as a new one is; the others are copies of it.
     async fn fill(&mut self, project: &Project, jobs: usize) -> Result<(), Error> {
-        let admin = self.admin.get().await?;
-        let run = std::process::id();
+        let admin = &*self.keeper.insert(self.admin.get().await?);
+        remove_leavings(admin).await?;
+        let run: String = admin.query_one(include_str!("../sql/run.sql"), &[]).await?.try_get(0)?;
         let first = format!("tradeflow_test_{run}_1");
+        let what =
+            format!("made by tradeflow test, {}; dropped when that run has ended", self.admin.describe());
+        let note = |name: &str| format!("comment on database {name} is '{}'", what.replace('\'', "''"));
         admin.batch_execute(&format!("create database {first} template template0")).await?;
         self.made.push(first.clone());
+        admin.batch_execute(&note(&first)).await?;
         let pool = self.admin.for_database(&first)?;
         prepare(project, &pool).await?;
         pool.close();
@@ -66,6 +73,7 @@ impl Arena {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            admin.batch_execute(&note(&copy)).await?;
             self.made.push(copy);
         }
         for name in &self.made {
@@ -96,16 +104,25 @@ impl Arena {
     }
 
     async fn close_databases(&self) -> Result<(), Error> {
-        if self.made.is_empty() {
-            return Ok(());
-        }
         self.pools.iter().for_each(db::Pool::close);
-        let admin = self.admin.get().await?;
+        let Some(admin) = &self.keeper else { return Ok(()) };
         for name in &self.made {
             admin.batch_execute(&format!("drop database if exists {} with (force)", quoted(name))).await?;
         }
         Ok(())
     }
+}
+
+/// Drops the databases of runs that were killed. Those that somebody looks into stay, and so do those of a run that goes on.
+async fn remove_leavings(admin: &db::Client) -> Result<(), Error> {
+    for row in admin.query(include_str!("../sql/leavings.sql"), &[]).await? {
+        let name: String = row.try_get(0)?;
+        if let Err(error) = admin.batch_execute(&format!("drop database if exists {}", quoted(&name))).await {
+            // Somebody is in it, or another run is about to drop it.
+            tracing::debug!(database = name, %error, "a database of a run that was killed stays");
+        }
+    }
+    Ok(())
 }
 
 async fn may_create(pool: &db::Pool) -> Result<bool, Error> {

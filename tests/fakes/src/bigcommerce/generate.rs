@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::{json, Value};
 
+use super::core::orders::placed;
 use super::state::{Entity, Store};
 
 /// Unix seconds of the first generated order; each is a second younger than the one before: 2026-01-01, 00:00 UTC.
@@ -43,27 +44,10 @@ fn order(n: i64) -> Entity {
         .collect();
     let total: i64 = (0..3).map(|line| (199 + (n * 7 + line * 131) % 9_000) * (1 + (n + line) % 12)).sum();
     let status = [11, 9, 2, 10][(n % 4) as usize];
-    let mut data = json!({"id": id, "customer_id": 801 + n % 198, "status_id": status, "status": "", "custom_status": "",
-        "payment_method": "Purchase Order", "payment_provider_id": "", "payment_status": "", "currency_code": "USD",
-        "default_currency_code": "USD", "store_default_currency_code": "USD", "items_total": 12, "items_shipped": 0,
-        "store_default_to_transactional_exchange_rate": "1.0000000000", "subtotal_ex_tax": money(total),
-        "subtotal_inc_tax": money(total), "total_ex_tax": money(total), "total_inc_tax": money(total), "channel_id": 1,
-        "cart_id": "", "order_source": "checkout_api", "external_id": null, "external_order_id": "",
-        "external_source": null, "staff_notes": "", "customer_message": "", "is_deleted": false, "date_shipped": ""});
+    let mut data = placed(id, 801 + n % 198, 12, &money(total));
+    data["status_id"] = status.into();
     data["billing_address"] = json!({"first_name": "Ada", "last_name": "Lovelace", "company": "Analytical Engines",
         "email": format!("buyer{}@load.example", n % 1000), "phone": "", "country_iso2": "GB"});
     data["products"] = Value::Array(lines);
-    for none in [
-        "total_tax",
-        "shipping_cost_ex_tax",
-        "shipping_cost_inc_tax",
-        "discount_amount",
-        "coupon_discount",
-        "store_credit_amount",
-        "gift_certificate_amount",
-        "refunded_amount",
-    ] {
-        data[none] = "0.0000".into();
-    }
     Entity { created: FIRST + n, updated: FIRST + n, data: data.as_object().cloned().unwrap_or_default() }
 }

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::{json, Value};
 
 use super::b2b::users;
-use super::core::orders::status_name;
+use super::core::orders::{placed, status_name};
 use super::state::{Entity, Store};
 use crate::form::number;
 
@@ -139,27 +139,9 @@ impl Store {
             })
             .collect();
         let items: i64 = lines.iter().map(|line| line.quantity).sum();
-        let mut data = json!({"id": id, "customer_id": customer, "status_id": 7, "status": "", "custom_status": "",
-            "payment_method": "Purchase Order", "payment_provider_id": "", "payment_status": "", "currency_code": "USD",
-            "default_currency_code": "USD", "store_default_currency_code": "USD", "items_total": items, "items_shipped": 0,
-            "store_default_to_transactional_exchange_rate": "1.0000000000", "subtotal_ex_tax": money(total),
-            "subtotal_inc_tax": money(total), "total_ex_tax": money(total), "total_inc_tax": money(total), "channel_id": 1,
-            "cart_id": "", "order_source": "checkout_api", "external_id": null, "external_order_id": "",
-            "external_source": null, "staff_notes": "", "customer_message": "", "is_deleted": false, "date_shipped": "",
-            "billing_address": {"first_name": first, "last_name": last, "company": "", "email": email, "phone": "", "country_iso2": "US"},
-            "products": products});
-        for none in [
-            "total_tax",
-            "shipping_cost_ex_tax",
-            "shipping_cost_inc_tax",
-            "discount_amount",
-            "coupon_discount",
-            "store_credit_amount",
-            "gift_certificate_amount",
-            "refunded_amount",
-        ] {
-            data[none] = "0.0000".into();
-        }
+        let mut data = placed(id, customer, items, &money(total));
+        data["billing_address"] = json!({"first_name": first, "last_name": last, "company": "", "email": email, "phone": "", "country_iso2": "US"});
+        data["products"] = json!(products);
         merge(&mut data, more);
         let status = data["status_id"].as_i64().unwrap_or_default();
         data["status"] = status_name(status).unwrap_or_default().into();

@@ -5,6 +5,9 @@ use serde_json::{json, Value};
 use super::{error, Spreadsheet, Tab};
 use crate::reply::Reply;
 
+/// The most characters of a cell.
+const LONGEST: usize = 50_000;
+
 /// GET /v4/spreadsheets/{id}
 pub fn properties(id: &str, spreadsheet: &Spreadsheet) -> Reply {
     let sheet = |(index, tab): (usize, &Tab)| {
@@ -127,6 +130,11 @@ fn write(tab: &mut Tab, at: (usize, usize), what: &Value) -> Result<(), String> 
                 },
                 Some(_) => return Err("userEnteredValue is one value".into()),
             };
+            if entered.as_str().is_some_and(|text| text.chars().count() > LONGEST) {
+                return Err(
+                    "Your input contains more than the maximum of 50000 characters in a single cell.".into(),
+                );
+            }
             tab.put(r, c, entered);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, NaiveDate};
 use serde_json::{json, Value};
 
 use super::{error, Crm, Record};
@@ -25,6 +26,13 @@ fn properties(crm: &Crm, object: &str, given: &Value) -> Result<BTreeMap<String,
     if let Some(amount) = read.get("amount").filter(|a| !a.is_empty()) {
         if amount.parse::<f64>().is_err() {
             return Err(format!("{amount} was not a valid number"));
+        }
+    }
+    // A moment, as ISO 8601 or in milliseconds.
+    if let Some(at) = read.get("closedate").filter(|at| !at.is_empty()) {
+        let day = NaiveDate::parse_from_str(at, "%Y-%m-%d").is_ok();
+        if !day && DateTime::parse_from_rfc3339(at).is_err() && at.parse::<i64>().is_err() {
+            return Err(format!("{at} was not a valid date"));
         }
     }
     if let Some(stage) = read.get("dealstage").filter(|s| !s.is_empty()) {
@@ -151,17 +159,22 @@ pub fn upsert(crm: &mut Crm, object: &str, body: &Value, half: bool) -> Reply {
     Reply::json(200, json!({"status": "COMPLETE", "results": results}))
 }
 
+/// The properties that a body asks to be shown.
+fn asked(body: &Value) -> Vec<String> {
+    body["properties"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|p| p.as_str().map(str::to_owned))
+        .collect()
+}
+
 /// POST …/{type}/batch/read: idProperty once, at the top.
 pub fn read(crm: &Crm, object: &str, body: &Value) -> Reply {
     let Some(inputs) = body["inputs"].as_array().filter(|i| i.len() <= 100) else {
         return error(400, "VALIDATION_ERROR", "inputs is required, at most 100");
     };
-    let wanted: Vec<String> = body["properties"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|p| p.as_str().map(str::to_owned))
-        .collect();
+    let wanted = asked(body);
     let property = body["idProperty"].as_str();
     if let Some(property) = property {
         if crm.properties[object].get(property) != Some(&true) {
@@ -204,6 +217,15 @@ pub fn search(crm: &Crm, object: &str, body: &Value) -> Reply {
     if limit > 200 {
         return error(400, "VALIDATION_ERROR", "limit may not exceed 200");
     }
+    // What the specification demands, in its types.
+    let from = body["after"].as_str().and_then(|after| after.parse::<usize>().ok());
+    let sorts = body["sorts"].as_array().filter(|sorts| sorts.iter().all(Value::is_string));
+    let (Some(from), Some(_), Some(_)) = (from, sorts, body["properties"].as_array()) else {
+        return error(400, "VALIDATION_ERROR", "after, sorts and properties are required");
+    };
+    if from + limit as usize > 10_000 {
+        return error(400, "VALIDATION_ERROR", "The paging exceeds 10000 results");
+    }
     for filter in filters.iter().flatten() {
         let name = filter["propertyName"].as_str().unwrap_or_default();
         if !crm.properties[object].contains_key(name) {
@@ -225,20 +247,20 @@ pub fn search(crm: &Crm, object: &str, body: &Value) -> Reply {
         value.is_some_and(|v| values.into_iter().any(|one| one.as_str() == Some(v.to_lowercase().as_str())))
     };
     let passes = |record: &Record| filters.iter().any(|group| group.iter().all(|filter| has(record, filter)));
-    let wanted: Vec<String> = body["properties"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|p| p.as_str().map(str::to_owned))
-        .collect();
+    let wanted = asked(body);
     let found: Vec<Value> = crm.records[object]
         .iter()
         .filter(|(_, record)| passes(record))
         .map(|(id, record)| shown(id, record, Some(&wanted)))
         .collect();
     let total = found.len();
-    let results: Vec<Value> = found.into_iter().take(limit as usize).collect();
-    Reply::json(200, json!({"total": total, "results": results}))
+    let results: Vec<Value> = found.into_iter().skip(from).take(limit as usize).collect();
+    let next = from + results.len();
+    let mut page = json!({"total": total, "results": results});
+    if next < total {
+        page["paging"] = json!({"next": {"after": next.to_string()}});
+    }
+    Reply::json(200, page)
 }
 
 fn id_of(crm: &Crm, object: &str, id: &str, request: &Request) -> Result<String, Reply> {

@@ -72,11 +72,26 @@ fn recipients_come_as_text_or_list_and_bcc_is_not_shown() {
 }
 
 #[test]
+fn a_name_that_customers_gave_themselves_becomes_no_other_address() {
+    let name = "Smith, \"Bob\" <evil@example.com>,\r\nBcc: more@example.com";
+    let params = json!({"to": {"name": name, "email": "a@example.com"}, "cc": [{"email": " c@example.com "}, {"name": "D", "email": null}, "e@example.com"],
+                        "reply_to": {"name": "Zoë", "email": "z@example.com"}, "subject": "s", "text": "t"});
+    let composed = compose(&bench().job(params)).unwrap();
+    let envelope: Vec<String> = composed.mail.envelope().to().iter().map(|a| a.to_string()).collect();
+    assert_eq!(envelope, ["a@example.com", "c@example.com", "e@example.com"]);
+    let mail = String::from_utf8(composed.mail.formatted()).unwrap();
+    assert!(!mail.contains("\r\nBcc:") && !mail.contains("<evil@example.com>"), "{mail}");
+}
+
+#[test]
 fn what_cannot_be_a_mail_is_final_and_says_where() {
     for (params, place) in [
         (json!({"to": "nobody", "subject": "s", "text": "t"}), "params.to: \"nobody\""),
         (json!({"to": ["a@example.com", "x y"], "subject": "s", "text": "t"}), "params.to[1]"),
         (json!({"to": 5, "subject": "s", "text": "t"}), "params.to"),
+        (json!({"to": [{"email": "x y"}], "subject": "s", "text": "t"}), "params.to[0].email: \"x y\""),
+        (json!({"to": {"mail": "a@example.com"}, "subject": "s", "text": "t"}), "unknown field `mail`"),
+        (json!({"to": {"name": "A", "email": ""}, "subject": "s", "text": "t"}), "no recipient"),
         (json!({"to": "", "subject": "s", "text": "t"}), "no recipient"),
         (json!({"subject": "s", "text": "t"}), "no recipient"),
         (json!({"to": "a@example.com", "text": "t"}), "no subject"),

@@ -6,7 +6,7 @@ insert into tradeflow.settings (name, value, description) values
   ('shop_name', 'Northwind Supply', 'How the shop calls itself in mails'),                            -- text
   ('shop_url', 'https://shop.example.com', 'Where mails lead to'),                                    -- url
   ('owner_email', 'owner@example.com', 'Who is told what needs a decision'),                          -- email
-  ('time_zone', 'UTC', 'Zone of the dates in mails')                                                  -- time zone
+  ('time_zone', 'UTC', 'Zone in which days are counted, and dates written')                           -- time zone
 on conflict (name) do update set value = excluded.value, description = excluded.description;
 
 -- Where mail goes out. `do nothing`: each environment has its own, which operators set; this one is for a first try.

@@ -22,15 +22,13 @@ const TEXTS: [&str; 9] = [
 ];
 const ADMIN: [&str; 4] = ["adminFirstName", "adminLastName", "adminEmail", "adminPhoneNumber"];
 
-/// POST /companies: a company, and its admin when one is named. Not idempotent: names are not unique.
+/// POST /companies: a company and its admin. Not idempotent: names are not unique.
 pub fn create(store: &mut Store, body: &Value) -> Reply {
     match make(store, body) {
         Ok(made) => {
             store.tell("store/company/created", json!({"company_id": made["companyId"]}));
-            if made["customerId"] != json!(0) {
-                let user = json!({"company_id": made["companyId"], "user_id": made["userId"]});
-                store.tell("store/company/user/created", user);
-            }
+            let user = json!({"company_id": made["companyId"], "user_id": made["userId"]});
+            store.tell("store/company/user/created", user);
             let (company, customer, group) =
                 (&made["companyId"], &made["customerId"], &made["customerGroupId"]);
             ok(json!({"companyId": company, "customerId": customer, "customerGroupId": group}))
@@ -41,7 +39,18 @@ pub fn create(store: &mut Store, body: &Value) -> Reply {
 
 fn make(store: &mut Store, body: &Value) -> Result<Value, Value> {
     let mut form = Form::new(body);
-    form.require(&["companyName"]);
+    // What the specification demands; of the phone number it is not said whether it may be empty.
+    form.require(&[
+        "companyName",
+        "companyEmail",
+        "country",
+        "adminFirstName",
+        "adminLastName",
+        "adminEmail",
+    ]);
+    if !form.has("companyPhone") {
+        form.wrong("companyPhone", "This field is required.");
+    }
     let mut data = texts(&mut form);
     for key in ADMIN {
         form.text(key);
@@ -51,10 +60,7 @@ fn make(store: &mut Store, body: &Value) -> Result<Value, Value> {
         form.wrong("customerGroupId", "Not allowed in the store's company mode.");
     }
     let admin = form.text("adminEmail").unwrap_or_default().to_owned();
-    if !admin.is_empty() {
-        form.require(&["adminFirstName", "adminLastName"]);
-        users::check_email(store, &mut form, "adminEmail", 0);
-    }
+    users::check_email(store, &mut form, "adminEmail", 0);
     form.flag("acceptCreationEmail");
     let pairs = form.get("extraFields").map(|value| extra::read(&store.company_fields, value));
     let pairs = match pairs {
@@ -82,13 +88,10 @@ fn make(store: &mut Store, body: &Value) -> Result<Value, Value> {
     data.insert("bcGroupId".into(), group.into());
     extra::merge(&mut data, pairs.unwrap_or_default());
     store.companies.insert(id, Entity::new(store.now(), Value::Object(data)));
-    let (mut user, mut customer) = (0, 0);
-    if !admin.is_empty() {
-        let field = |key: &str| body.get(key).cloned().unwrap_or_else(|| json!(""));
-        let row = json!({"companyId": id, "email": admin, "firstName": field("adminFirstName"),
-            "lastName": field("adminLastName"), "phoneNumber": field("adminPhoneNumber"), "role": 0, "companyRoleId": 1});
-        (user, customer) = users::add(store, row);
-    }
+    let field = |key: &str| body.get(key).cloned().unwrap_or_else(|| json!(""));
+    let row = json!({"companyId": id, "email": admin, "firstName": field("adminFirstName"),
+        "lastName": field("adminLastName"), "phoneNumber": field("adminPhoneNumber"), "role": 0, "companyRoleId": 1});
+    let (user, customer) = users::add(store, row);
     Ok(json!({"companyId": id, "userId": user, "customerId": customer, "customerGroupId": group}))
 }
 

@@ -108,7 +108,7 @@ pub fn set_terms(store: &mut Store, id: i64, body: &Value) -> Reply {
         return error(404, json!("Company does not exist"));
     }
     let mut form = Form::new(body);
-    form.require(&["isEnabled"]);
+    form.require(&["isEnabled", "paymentTerms"]);
     let enabled = form.flag("isEnabled");
     let days = form.int("paymentTerms");
     if enabled == Some(true) && !days.is_some_and(|days| DAYS.contains(&days)) {

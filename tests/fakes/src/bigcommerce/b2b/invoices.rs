@@ -107,7 +107,12 @@ pub fn create(store: &mut Store, body: &Value) -> Reply {
         return error(422, wrong);
     }
     if store.invoices.values().any(|invoice| invoice.text("invoiceNumber") == number) {
-        return error(400, json!(format!("Invoice number {number} already exists")));
+        // The specification has this one among the examples of HTTP 200.
+        let data = json!({"errMsg": "The invoice number already exists."});
+        return Reply::json(
+            200,
+            json!({"code": 400, "data": data, "meta": {"message": "Bad Requests Error"}}),
+        );
     }
     let id = store.next_id("invoice");
     let mut invoice = made(id, company, "", Decimal::ZERO, "USD", store.now());

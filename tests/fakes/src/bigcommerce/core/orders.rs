@@ -33,6 +33,30 @@ pub fn status_name(id: i64) -> Option<&'static str> {
     NAMES.get(usize::try_from(id).ok()?).copied()
 }
 
+/// An order just placed, awaiting payment, but for its lines and its buyer's address.
+pub fn placed(id: i64, customer: i64, items: i64, total: &Value) -> Value {
+    let mut data = json!({"id": id, "customer_id": customer, "status_id": 7, "status": "", "custom_status": "",
+        "payment_method": "Purchase Order", "payment_provider_id": "", "payment_status": "", "currency_code": "USD",
+        "default_currency_code": "USD", "store_default_currency_code": "USD", "items_total": items, "items_shipped": 0,
+        "store_default_to_transactional_exchange_rate": "1.0000000000", "subtotal_ex_tax": total,
+        "subtotal_inc_tax": total, "total_ex_tax": total, "total_inc_tax": total, "channel_id": 1,
+        "cart_id": "", "order_source": "checkout_api", "external_id": null, "external_order_id": "",
+        "external_source": null, "staff_notes": "", "customer_message": "", "is_deleted": false, "date_shipped": ""});
+    for none in [
+        "total_tax",
+        "shipping_cost_ex_tax",
+        "shipping_cost_inc_tax",
+        "discount_amount",
+        "coupon_discount",
+        "store_credit_amount",
+        "gift_certificate_amount",
+        "refunded_amount",
+    ] {
+        data[none] = "0.0000".into();
+    }
+    data
+}
+
 /// Most rows of a page.
 const MOST: usize = 250;
 

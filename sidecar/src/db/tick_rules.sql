@@ -1,0 +1,1 @@
+select tradeflow.tick_rules()
