@@ -16,7 +16,8 @@ STYLE = """
 body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem; } a { color: inherit; } .dim { opacity: .65; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid #8885; vertical-align: top; }
+th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid #8885; vertical-align: top; overflow-wrap: anywhere; }
+th, td:first-child { white-space: nowrap; }
 pre { white-space: pre-wrap; padding: 1rem; border: 1px solid #8885; border-radius: .4rem; }
 iframe { width: 100%; height: 26rem; border: 1px solid #8885; border-radius: .4rem; background: white; }
 """
@@ -29,7 +30,8 @@ PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'"
 def page(title, body, refresh=False):
     head = '<meta http-equiv="refresh" content="2">' if refresh else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>{head}'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{html.escape(title)}</title>{head}'
         f"<style>{STYLE}</style></head><body>{body}</body></html>"
     )
 

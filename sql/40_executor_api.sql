@@ -139,7 +139,7 @@ declare
 begin
   -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
   error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
-  retry_after := least(retry_after, interval '1 day');
+  retry_after := case when retry_after > interval '1 day' then interval '1 day' else retry_after end;
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;

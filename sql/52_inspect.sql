@@ -13,6 +13,11 @@ begin
   select * into o from tradeflow.outbox x where x.id = waits_for.id;
   if not found then
     return null;
+  elsif o.state = 'waiting' and o.run_at <= tradeflow.now() then
+    return coalesce(
+      (select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given'))
+       from tradeflow.rules r where r.name = o.rule and r.paused_at is not null),
+      'its rule to be asked again, which a sidecar does within a second, unless a table that the rule reads is locked');
   elsif o.state = 'waiting' then
     return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
   elsif o.state = 'running' then
@@ -54,9 +59,9 @@ begin
   if stopped is null then
     select case
       when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
-      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s, or by tradeflow targets resume %1$s: %4$s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
-      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s (tradeflow targets resume %1$s does not wait)', t.name, to_char(s.throttled_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped

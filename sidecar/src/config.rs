@@ -19,6 +19,9 @@ pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
 /// The file that is read when neither a flag nor the environment names one.
 const USUAL_FILE: &str = "tradeflow.toml";
 
+/// More of anything at a time than the database gives in one claim is a slip of the pen, which would cost all memory.
+const MOST: usize = 10_000;
+
 /// Everything a command may need to know. See `config.default.toml` for what each key means.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,7 +225,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let positive = [
+        let counts = [
             ("database_pool_size", self.database_pool_size),
             ("concurrency", self.concurrency),
             ("target_concurrency", self.target_concurrency),
@@ -230,16 +233,16 @@ impl Config {
             ("completion_batch", self.completion_batch),
             ("email.connections", self.email.connections as usize),
         ];
-        for (key, value) in positive {
-            if value == 0 {
-                return Err(Error::Value { key, problem: "must be at least 1".into() });
+        for (key, value) in counts {
+            if !(1..=MOST).contains(&value) {
+                return Err(Error::Value {
+                    key,
+                    problem: format!("must be between 1 and {MOST}, not {value}"),
+                });
             }
         }
         if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&self.lease) {
             return Err(Error::Value { key: "lease", problem: "must be between 1s and 1day".into() });
-        }
-        if self.claim_batch > 10_000 {
-            return Err(Error::Value { key: "claim_batch", problem: "must be at most 10000".into() });
         }
         for (key, value) in [("poll_interval", self.poll_interval), ("tick_interval", self.tick_interval)] {
             if value.is_zero() {

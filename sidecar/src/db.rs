@@ -20,6 +20,9 @@ pub const SIDECAR: &str = "tradeflow-sidecar";
 /// connection and tell nobody. It is not long, so that one with an unanswered question is never handed on.
 const UNHEARD: Duration = Duration::from_secs(1);
 
+/// What to do where nothing can be written.
+const READ_ONLY_HINT: &str = "name the primary in database_url; of several hosts (postgres://a,b/shop?target_session_attrs=read-write) the one that can be written to is taken";
+
 /// A connection taken from the pool.
 pub type Client = deadpool_postgres::Client;
 
@@ -44,6 +47,8 @@ pub enum Error {
     Connect { database: String, reason: String, hint: &'static str, passes: bool },
     #[error("the database has no extension tradeflow\nhint: run `create extension tradeflow` there as a superuser (or `tradeflow init`); when Postgres does not know the extension, `make install` puts it on the server")]
     NoExtension,
+    #[error("{database} is read-only{}\nhint: {}", if *.standby { ": it is a standby" } else { "" }, READ_ONLY_HINT)]
+    ReadOnly { database: String, standby: bool },
     #[error("{0}")]
     Rights(Rights),
     #[error(transparent)]
@@ -174,12 +179,22 @@ impl Pool {
         })
     }
 
-    /// A connection, when the database has the extension and lets this user execute.
+    /// Whether the database can be written to, as a sidecar must.
+    pub async fn check_writable(&self, client: &tokio_postgres::Client) -> Result<(), Error> {
+        let row = client.query_typed_one(include_str!("db/read_only.sql"), &[]).await?;
+        match row.try_get("read_only")? {
+            true => Err(Error::ReadOnly { database: self.describe(), standby: row.try_get("standby")? }),
+            false => Ok(()),
+        }
+    }
+
+    /// A connection, when the database has the extension, can be written to, and lets this user execute.
     pub async fn get_ready(&self) -> Result<Client, Error> {
         let client = self.get().await?;
         if client.query_typed_opt(include_str!("db/extension.sql"), &[]).await?.is_none() {
             return Err(Error::NoExtension);
         }
+        self.check_writable(&client).await?;
         let rights = Rights::of(&client).await?;
         match rights.missing.is_empty() {
             true => Ok(client),
@@ -327,6 +342,8 @@ fn describe(error: &tokio_postgres::Error) -> String {
     }
     if let Some(hint) = db.hint() {
         text.push_str(&format!("\nhint: {hint}"));
+    } else if db.code().code() == "25006" {
+        text.push_str(&format!("\nhint: {READ_ONLY_HINT}"));
     } else if db.code().code() == "42501" {
         text.push_str("\nhint: grant the role tradeflow_executor (sidecar) or tradeflow_operator to the connecting user");
     }

@@ -24,7 +24,7 @@ pub enum Level {
 #[derive(Debug, Serialize)]
 pub struct Finding {
     pub level: Level,
-    /// What was looked at: database, extension, rights, rules, watched tables, actions, targets, secrets, queue, incidents.
+    /// What was looked at: database, extension, rights, rules, watched tables, actions, targets, secrets, queue, stopped, incidents.
     pub check: &'static str,
     pub message: String,
     /// How to mend it.
@@ -106,7 +106,10 @@ pub async fn run(config: &Config) -> Report {
 async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<(), db::Error> {
     let pool = db::Pool::new(config)?;
     let client = pool.get().await?;
-    findings.push(Finding::ok("database", format!("{} answers", pool.describe())));
+    findings.push(match pool.check_writable(&client).await {
+        Ok(()) => Finding::ok("database", format!("{} answers", pool.describe())),
+        Err(error) => Finding::error("database", &error),
+    });
     if !database::extension(&client, findings).await? || !database::rights(&client, findings).await? {
         return Ok(());
     }
@@ -116,5 +119,6 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) -> Result<(), db::Er
     targets::look(&client, config, findings).await?;
     sync::look(&pool, config, findings).await;
     database::queue(&client, config, findings).await?;
+    database::stopped(&client, findings).await?;
     database::incidents(&client, findings).await
 }

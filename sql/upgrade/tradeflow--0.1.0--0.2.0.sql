@@ -3007,7 +3007,7 @@ declare
 begin
   -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
   error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
-  retry_after := least(retry_after, interval '1 day');
+  retry_after := case when retry_after > interval '1 day' then interval '1 day' else retry_after end;
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
@@ -4015,6 +4015,7 @@ $$;
 create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $$
 declare
   o       tradeflow.outbox;
@@ -4265,10 +4266,22 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  of_rules jsonb := tradeflow.tick_rules();
+  timers     record;
+  of_outbox  jsonb;
+  of_rules   jsonb;
 begin
-  -- What rules ended is swept at once.
-  return of_rules || tradeflow.tick_outbox();
+  -- What timers end is swept at once; what schedules say is looked at first by whoever called this.
+  if pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    select * into timers from tradeflow._wake_timers();
+    if timers.due > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    of_outbox := tradeflow.tick_outbox();
+    of_rules := tradeflow.tick_rules();
+    return of_outbox || of_rules || jsonb_build_object(
+      'due', timers.due + (of_rules ->> 'due')::int, 'cancelled', timers.cancelled + (of_rules ->> 'cancelled')::int);
+  end if;
+  return tradeflow.tick_outbox() || '{"busy": true}';
 end
 $$;
 
@@ -4703,6 +4716,11 @@ begin
   select * into o from tradeflow.outbox x where x.id = waits_for.id;
   if not found then
     return null;
+  elsif o.state = 'waiting' and o.run_at <= tradeflow.now() then
+    return coalesce(
+      (select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given'))
+       from tradeflow.rules r where r.name = o.rule and r.paused_at is not null),
+      'its rule to be asked again, which a sidecar does within a second, unless a table that the rule reads is locked');
   elsif o.state = 'waiting' then
     return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
   elsif o.state = 'running' then
@@ -4744,9 +4762,9 @@ begin
   if stopped is null then
     select case
       when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
-      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s, or by tradeflow targets resume %1$s: %4$s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
-      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s (tradeflow targets resume %1$s does not wait)', t.name, to_char(s.throttled_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped

@@ -148,7 +148,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         Command::List(list) => self::list(&list, context).await,
         Command::Show(show) => self::show(&show, context).await,
         Command::Retry(Retry { selection, json }) => {
-            change::run(Change::Retry, &selection, &["dead", "held", "ready"], None, json, context).await
+            change::run(Change::Retry, &selection, &["dead", "held", "retrying"], None, json, context).await
         }
         Command::Cancel(Cancel { selection, reason, json }) => {
             let states = ["ready", "waiting", "held", "dead"];
@@ -182,6 +182,9 @@ pub async fn list(args: &List, context: &Context) -> anyhow::Result<ExitCode> {
     }
     if actions.is_empty() {
         super::say("there is none")?;
+        if let Some(unknown) = args.filter.unknown(&client).await? {
+            eprintln!("tradeflow: {unknown}");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     super::say(&table(&actions).text())?;

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{json, Value as Json};
 use tokio_postgres::types::Type;
 
+use super::pause::Pausable;
 use super::query::{self, number, text};
 use super::table::Table;
 use super::{when, Context};
@@ -69,31 +70,23 @@ struct Resume {
     json: bool,
 }
 
+const RULE: Pausable = Pausable {
+    noun: "rule",
+    command: "rules",
+    pause: "select tradeflow.pause($1, $2)",
+    resume: "select tradeflow.resume($1)",
+    resumed: "is asked again",
+    not_paused: "is not paused",
+};
+
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::List(list) => return self::list(&list, context).await,
+        Command::List(list) => self::list(&list, context).await,
         Command::Pause(Pause { rule, reason, json }) => {
-            let values: query::Values<'_> = &[(&rule, Type::TEXT), (&reason, Type::TEXT)];
-            let changed = query::changes(context, "select tradeflow.pause($1, $2)", values).await?;
-            match (json, changed) {
-                (true, _) => super::say_json(&json!({"rule": rule, "paused": true, "changed": changed}))?,
-                (_, true) => super::say(&format!(
-                    "rule \"{rule}\" is paused; `tradeflow rules resume {rule}` ends it"
-                ))?,
-                (_, false) => super::say(&format!("rule \"{rule}\" is paused already"))?,
-            }
+            RULE.pause(&rule, reason.as_deref(), json, context).await
         }
-        Command::Resume(Resume { rule, json }) => {
-            let changed =
-                query::changes(context, "select tradeflow.resume($1)", &[(&rule, Type::TEXT)]).await?;
-            match (json, changed) {
-                (true, _) => super::say_json(&json!({"rule": rule, "paused": false, "changed": changed}))?,
-                (_, true) => super::say(&format!("rule \"{rule}\" is asked again"))?,
-                (_, false) => super::say(&format!("rule \"{rule}\" is not paused"))?,
-            }
-        }
+        Command::Resume(Resume { rule, json }) => RULE.resume(&rule, json, context).await,
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(args: &List, context: &Context) -> anyhow::Result<ExitCode> {

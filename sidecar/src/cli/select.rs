@@ -78,6 +78,14 @@ impl Filter {
         [rule, kind, target, lane, subject].iter().all(|part| part.is_none()) && since.is_none()
     }
 
+    /// What of it there is not: a rule, kind or target whose name is misspelt selects nothing.
+    pub async fn unknown(&self, client: &db::Client) -> Result<Option<String>, db::Error> {
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&self.rule, Type::TEXT), (&self.kind, Type::TEXT), (&self.target, Type::TEXT)];
+        let sql = include_str!("../db/operator/unknown.sql");
+        Ok(client.query_typed_one(sql, &values).await?.try_get(0)?)
+    }
+
     /// The values of list.sql and select.sql, from `$2` on.
     pub fn values(&self) -> [(&(dyn ToSql + Sync), Type); 6] {
         [
@@ -137,6 +145,11 @@ impl Selection {
             .await
             .map_err(db::Error::from)?;
         let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        if ids.is_empty() {
+            if let Some(unknown) = self.filter.unknown(client).await? {
+                bail!(unknown);
+            }
+        }
         if self.all
             && !self.yes
             && !ids.is_empty()

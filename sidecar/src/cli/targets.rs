@@ -10,6 +10,7 @@ use tokio_postgres::types::Type;
 use tradeflow_sidecar::doctor::{targets as examined, Level, Report};
 use tradeflow_sidecar::{db, deliver};
 
+use super::pause::Pausable;
 use super::query::{self, number, text};
 use super::table::Table;
 use super::{when, Context};
@@ -56,9 +57,14 @@ struct Pause {
     json: bool,
 }
 
-/// Send to a paused target again
+/// Send to a target again that is paused, that asked for patience, or whose circuit breaker is open
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  tradeflow targets resume erp")]
+#[command(after_help = "\
+Examples:
+  tradeflow targets resume erp
+  tradeflow outbox retry --target erp     what was told to wait does not wait any more
+
+An open breaker lets one action try at once; whether it closes is for that one to say.")]
 struct Resume {
     /// The target
     #[arg(value_name = "TARGET")]
@@ -89,33 +95,22 @@ struct Test {
     json: bool,
 }
 
+const TARGET: Pausable = Pausable {
+    noun: "target",
+    command: "targets",
+    pause: "select tradeflow.pause_target($1, $2)",
+    resume: "select tradeflow.resume_target($1)",
+    resumed: "is sent to",
+    not_paused: "is not paused, and nothing else stops it",
+};
+
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List(list) => self::list(&list, context).await,
         Command::Pause(Pause { target, reason, json }) => {
-            let values: query::Values<'_> = &[(&target, Type::TEXT), (&reason, Type::TEXT)];
-            let changed = query::changes(context, "select tradeflow.pause_target($1, $2)", values).await?;
-            match (json, changed) {
-                (true, _) => super::say_json(&json!({"target": target, "paused": true, "changed": changed}))?,
-                (_, true) => super::say(&format!(
-                    "target \"{target}\" is paused; `tradeflow targets resume {target}` ends it"
-                ))?,
-                (_, false) => super::say(&format!("target \"{target}\" is paused already"))?,
-            }
-            Ok(ExitCode::SUCCESS)
+            TARGET.pause(&target, reason.as_deref(), json, context).await
         }
-        Command::Resume(Resume { target, json }) => {
-            let values: query::Values<'_> = &[(&target, Type::TEXT)];
-            let changed = query::changes(context, "select tradeflow.resume_target($1)", values).await?;
-            match (json, changed) {
-                (true, _) => {
-                    super::say_json(&json!({"target": target, "paused": false, "changed": changed}))?
-                }
-                (_, true) => super::say(&format!("target \"{target}\" is sent to"))?,
-                (_, false) => super::say(&format!("target \"{target}\" is not paused"))?,
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Resume(Resume { target, json }) => TARGET.resume(&target, json, context).await,
         Command::Test(test) => self::test(&test, context).await,
     }
 }

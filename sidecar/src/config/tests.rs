@@ -97,7 +97,11 @@ fn a_wrong_value_names_key_and_source() {
     let message = load("", &[("TRADEFLOW_CONCURRENCY", "many")], &[]).unwrap_err().to_string();
     assert!(message.contains("TRADEFLOW_CONCURRENCY"), "{message}");
     let message = load("concurrency = 0\n", &[], &[]).unwrap_err().to_string();
-    assert!(message.contains("`concurrency` must be at least 1"), "{message}");
+    assert!(message.contains("`concurrency` must be between 1 and 10000, not 0"), "{message}");
+    for key in ["database_pool_size", "target_concurrency", "claim_batch", "completion_batch"] {
+        let message = load(&format!("{key} = 1000000000000\n"), &[], &[]).unwrap_err().to_string();
+        assert!(message.contains(&format!("`{key}` must be between 1 and 10000")), "{message}");
+    }
 }
 
 #[test]

@@ -165,6 +165,30 @@ pub async fn queue(client: &Client, config: &Config, findings: &mut Vec<Finding>
     Ok(())
 }
 
+/// What was stopped is easily forgotten.
+pub async fn stopped(client: &Client, findings: &mut Vec<Finding>) -> Result<(), db::Error> {
+    for row in client.query(include_str!("../db/doctor/stopped.sql"), &[]).await? {
+        let (what, name, status): (String, String, String) =
+            (row.get("what"), row.get("name"), row.get("status"));
+        let (reason, ready): (Option<String>, i64) = (row.get("reason"), row.get("ready"));
+        let how = match status.as_str() {
+            "open" | "half_open" => "failed too often: its circuit breaker is open".to_owned(),
+            "throttled" => "asked not to be called for a while".to_owned(),
+            _ => "is paused".to_owned(),
+        };
+        let until = row
+            .get::<_, Option<DateTime<Utc>>>("again")
+            .map_or_else(String::new, |at| format!(", until {}", at.format("%F %T UTC")));
+        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        findings.push(Finding::notice(
+            "stopped",
+            format!("{what} \"{name}\" {how}{until}{reason}; {ready} actions are ready for it"),
+            format!("when it shall go on: tradeflow {what}s resume {name}"),
+        ));
+    }
+    Ok(())
+}
+
 pub async fn incidents(client: &Client, findings: &mut Vec<Finding>) -> Result<(), db::Error> {
     let rows = client.query(include_str!("../db/doctor/incidents.sql"), &[]).await?;
     for row in &rows {

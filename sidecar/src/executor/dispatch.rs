@@ -1,10 +1,12 @@
 //! One action from its claim to its report.
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{json, Value as Json};
 use tokio_postgres::types::{ToSql, Type};
 use tracing::{debug, warn};
@@ -12,6 +14,7 @@ use tracing::{debug, warn};
 use super::claim::Claimed;
 use super::{context, Shared};
 use crate::db;
+use crate::deliver::strategy::CLAIM_ONCE;
 use crate::deliver::{Action, Done, Failure, Job, Outcome, Start, Target};
 use crate::metrics;
 use crate::trace::Execution;
@@ -23,7 +26,14 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
     metrics::began(&claimed.action.kind, claimed.target.as_deref().unwrap_or_default(), waited);
     let (action, target) = (&claimed.action, claimed.target.as_deref().unwrap_or_default());
     let traced = Execution::begin(&claimed.origin, action, target, &claimed.subject);
-    let result = execute(shared, &claimed, traced.traceparent()).await;
+    let result = match unharmed(execute(shared, &claimed, traced.traceparent())).await {
+        Ok(result) => result,
+        Err(fault) => {
+            let kind = shared.kinds.iter().find(|k| k.kind() == action.kind);
+            let delivery = kind.map_or("", |k| k.delivery());
+            Err(of_fault(delivery, shared.running.is_started(action.id), &fault))
+        }
+    };
     shared.hands.executed(target, began.elapsed());
     traced.end(result.as_ref().err().map(|failure| (failure.outcome.as_str(), failure.message.as_str())));
     match result {
@@ -82,6 +92,26 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
                 metrics::failed(&action.kind, target, became, took);
             }
         }
+    }
+}
+
+/// Does the work, and survives its panic: a fault of ours, or of a library's, would otherwise leave an action behind that is
+/// neither executed nor reported, while its lease is prolonged for ever.
+async fn unharmed<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    // What the work held is dropped with it.
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".into())
+    })
+}
+
+/// What becomes of an action whose execution panicked: what cannot be repeated, and had begun, may have happened.
+fn of_fault(delivery: &str, started: bool, fault: &str) -> Failure {
+    let message = format!("a fault of the sidecar itself, to be reported as one: {fault}");
+    if delivery == CLAIM_ONCE && started {
+        Failure::uncertain(message)
+    } else {
+        Failure::retry(message)
     }
 }
 
@@ -185,5 +215,27 @@ impl Start for Lease<'_> {
                     ))
                 })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An execution that fails as a library might.
+    async fn faulty() -> Result<Done, Failure> {
+        let digits: Vec<u8> = Vec::new();
+        Ok(Done::Result(json!(digits[7])))
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_execution_and_not_the_action() {
+        let fault = unharmed(faulty()).await.unwrap_err();
+        assert!(fault.contains("index out of bounds"), "{fault}");
+        assert_eq!(unharmed(async { 7 }).await, Ok(7));
+        let outcome = |delivery, started| of_fault(delivery, started, &fault).outcome;
+        assert_eq!(outcome(CLAIM_ONCE, false), Outcome::Retry);
+        assert_eq!(outcome(CLAIM_ONCE, true), Outcome::Uncertain, "it may have been sent");
+        assert_eq!(outcome("idempotency_key", true), Outcome::Retry, "it may be repeated");
     }
 }

@@ -73,6 +73,11 @@ impl Running {
         }
     }
 
+    /// Whether what cannot be taken back may have begun.
+    pub fn is_started(&self, id: i64) -> bool {
+        self.lock().get(&id).is_some_and(|entry| entry.started)
+    }
+
     /// The database knows what became of it.
     pub fn remove(&self, id: i64, attempt: i32) {
         let mut actions = self.lock();

@@ -40,8 +40,20 @@ pub struct Plan {
     /// How many rows new and changed rules hold for now.
     pub matches: Vec<Match>,
     pub warnings: Vec<String>,
+    /// What the files only begin with, and nobody has said yet.
+    pub to_set: Vec<ToSet>,
     #[serde(skip)]
     pub(super) applied: bool,
+}
+
+/// Something that people have to say before what is applied can work: where the store is, who is in the pool.
+#[derive(Debug, Serialize)]
+pub struct ToSet {
+    pub kind: String,
+    pub name: String,
+    /// What it is now: an example, or nothing.
+    pub value: String,
+    pub how: String,
 }
 
 impl Plan {
@@ -191,6 +203,27 @@ pub(super) async fn describe(
         waiting,
         matches,
         warnings: warnings.collect(),
+        to_set: to_set(transaction, declaration).await?,
         applied: false,
     })
+}
+
+async fn to_set(transaction: &Transaction<'_>, declaration: &Declaration) -> Result<Vec<ToSet>, Error> {
+    let of = |kind: &str| -> Vec<&str> {
+        declaration.objects.iter().filter(|o| o.kind == kind).map(|o| o.name.as_str()).collect()
+    };
+    let values = [of("target"), of("setting"), of("pool")];
+    let rows =
+        transaction.query(include_str!("sql/to_set.sql"), &[&values[0], &values[1], &values[2]]).await?;
+    let read = |row: tokio_postgres::Row| {
+        let (kind, name): (String, String) = (row.try_get("kind")?, row.try_get("name")?);
+        let how: Option<String> = row.try_get("how")?;
+        let object = declaration.objects.iter().find(|o| o.kind == kind && o.name == name);
+        let how = match (object, kind.as_str()) {
+            (Some(object), "setting") => format!("in {}: {}", object.file.name, how.unwrap_or_default()),
+            _ => how.unwrap_or_default(),
+        };
+        Ok(ToSet { kind, name, value: row.try_get("value")?, how })
+    };
+    rows.into_iter().map(read).collect()
 }

@@ -369,3 +369,25 @@ async fn never_two_of_a_lane_whatever_comes_late() {
         8 * 61
     );
 }
+
+/// Strict order with steps: of two firings about one subject neither step overtakes its like, and only one is out at a time.
+#[tokio::test]
+async fn a_later_step_has_its_place_from_the_moment_the_step_before_is_done() {
+    let db = jobs().await;
+    db.sql("insert into tradeflow.actions (rule, step, name, kind, target, params) values ('job', 2, 'then', 'http', 'there', '{\"path\": \"/then\"}');
+            insert into jobs values (1, 1); update jobs set n = 2")
+        .await;
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let taken: Vec<String> = db
+            .column("select concat_ws(' ', id, attempt, facts ->> 'n', coalesce(action, '')) from tradeflow.claim('w', 10, '1 minute')")
+            .await;
+        let [one] = &taken[..] else { panic!("one at a time: {taken:?}") };
+        let words: Vec<&str> = one.split(' ').collect();
+        order.push(format!("{} of {}", words[3], words[2]));
+        let (id, attempt) = (words[0], words[1]);
+        db.sql(&format!("select tradeflow.complete('{{{id}}}', '{{{attempt}}}', array['{{}}'::jsonb])"))
+            .await;
+    }
+    assert_eq!(order, ["call of 1", "call of 2", "then of 1", "then of 2"]);
+}

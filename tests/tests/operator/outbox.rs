@@ -304,3 +304,49 @@ async fn a_name_that_there_is_not_is_told_and_only_what_can_be_retried_is_counte
         "2 actions made ready again"
     );
 }
+
+/// Everything a target may be stopped by, the kind and the rule: each in a sentence, with what ends it.
+#[tokio::test]
+async fn says_what_stops_a_target_a_kind_or_a_rule() {
+    let db = jobs().await;
+    db.sql(
+        "update tradeflow.targets set breaker_failures = 1 where name = 'erp'; select tradeflow.present('w', '{email,http}');
+         insert into jobs values (1), (2), (3)",
+    )
+    .await;
+    let why = async || -> String { db.one("select tradeflow.waits_for(3)").await };
+    let begins = async |sentence: &str| {
+        let said = why().await;
+        assert!(said.starts_with(sentence), "{said}");
+        said
+    };
+    db.sql("select tradeflow.claim('w', 1, '1 minute'); select tradeflow.fail(1, 1, 'ERP down', 'retry', '1 day')").await;
+    let said = begins("target \"erp\", which failed 1 times in a row and is tried again at 2").await;
+    assert!(said.ends_with(", or by tradeflow targets resume erp: ERP down"), "{said}");
+    tradeflow(&db, ["targets", "resume", "erp"]).success();
+    db.sql("select tradeflow.claim('w', 1, '1 minute')").await;
+    begins("target \"erp\", which failed before and is being tried with one action").await;
+    db.sql("select tradeflow.fail(2, 1, '429', 'retry', '1 day', throttle => true)").await;
+    let said = begins("target \"erp\", which asked not to be called before 2").await;
+    assert!(said.ends_with("(tradeflow targets resume erp does not wait)"), "{said}");
+    tradeflow(&db, ["targets", "resume", "erp"]).success();
+    begins("a sidecar with room for it").await;
+
+    db.sql("update tradeflow.targets set rate_limit = 1, rate_period = '1 day' where name = 'erp';
+            update tradeflow.target_states set tokens = 0, refilled_at = clock_timestamp() where target = 'erp'")
+        .await;
+    begins("target \"erp\", which takes 1 executions in 1 day").await;
+    db.sql("update tradeflow.targets set rate_limit = null, concurrency = 1 where name = 'erp';
+            insert into jobs values (4); select tradeflow.hold('{3}'); select tradeflow.claim('w', 1, '1 minute'); select tradeflow.release_held(ids => '{3}')")
+        .await;
+    begins("target \"erp\", where 1 of 1 allowed executions are under way").await;
+    tradeflow(&db, ["kinds", "pause", "http", "--reason", "their API changed"]).success();
+    begins("kind \"http\", which is paused (their API changed): tradeflow kinds resume http").await;
+    tradeflow(&db, ["rules", "pause", "job", "--reason", "wrong price list"]).success();
+    begins("rule \"job\", which is paused (wrong price list): tradeflow rules resume job").await;
+    // A timer too, whose time has come.
+    db.sql("insert into jobs values (-9); select tradeflow.pause('later'); update tradeflow.outbox set run_at = now() where state = 'waiting'").await;
+    let timer: String =
+        db.one("select tradeflow.waits_for(id) from tradeflow.outbox where state = 'waiting'").await;
+    assert!(timer.starts_with("rule \"later\", which is paused"), "{timer}");
+}

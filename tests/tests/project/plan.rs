@@ -192,3 +192,32 @@ async fn an_author_applies_without_being_a_superuser() {
     let plan = shop.command(["plan"]).env("TRADEFLOW_DATABASE_URL", &url).run();
     assert_eq!(plan.code, 0, "{}{}", plan.stdout, plan.stderr);
 }
+
+#[tokio::test]
+async fn what_is_only_an_example_is_told_until_it_is_set() {
+    let shop = Shop::with(["quote_to_sheet", "assign_sales_staff"]).await;
+    let told = |plan: &serde_json::Value| -> Vec<String> {
+        let all = plan["to_set"].as_array().expect("a list").iter();
+        all.map(|x| format!("{} {}", x["kind"].as_str().unwrap(), x["name"].as_str().unwrap())).collect()
+    };
+    let plan = shop.run(["plan", "--json"]).json();
+    let settings = ["setting owner_email", "setting quotes_spreadsheet", "setting shop_url"];
+    assert_eq!(told(&plan), [&["pool sales_reps"][..], &settings, &["target bigcommerce"]].concat());
+    let text = shop.run(["apply"]);
+    assert!(
+        text.success().contains("  setting quotes_spreadsheet: the-id-in-its-address\n      in rules/quote_to_sheet.sql: The spreadsheet: what stands"),
+        "{}",
+        text.stdout
+    );
+    shop.edit("rules/quote_to_sheet.sql", "the-id-in-its-address", "1AbC");
+    shop.edit("rules/00_shop.sql", "owner@example.com", "owner@northwind.test");
+    shop.edit("rules/00_shop.sql", "https://shop.example.com", "https://shop.northwind.test");
+    shop.db
+        .sql(
+            "update tradeflow.targets set base_url = 'https://api.bigcommerce.com/stores/abc123' where name = 'bigcommerce';
+             insert into tradeflow.pool_members (pool, member) values ('sales_reps', '301')",
+        )
+        .await;
+    assert_eq!(told(&shop.run(["plan", "--json"]).json()), Vec::<String>::new());
+    assert!(!shop.run(["apply"]).stdout.contains("for you to fill"));
+}

@@ -1,8 +1,11 @@
 //! `tradeflow test`: what passes, what fails and how that is said, and that nothing is left behind.
 
+use std::path::Path;
+
+use tradeflow_tests::database::Database;
 use tradeflow_tests::eventually::eventually;
 use tradeflow_tests::project::Shop;
-use tradeflow_tests::sidecar::Sidecar;
+use tradeflow_tests::sidecar::{binary, Sidecar};
 
 /// Two steps, the second of which reads the first one's result.
 const STEPS: &str = "
@@ -245,4 +248,46 @@ async fn a_killed_run_s_databases_go_with_the_next_run_and_a_living_one_s_stay()
     kill(&shop, living, &of_living).await;
     assert_eq!(shop.run(["test", "quick"]).code, 0);
     assert_eq!(scratch(&shop).await, Vec::<String>::new());
+}
+
+/// The commands of a workflow's steps, in their order.
+fn commands(workflow: &str) -> Vec<String> {
+    let workflow: serde_json::Value = serde_norway::from_str(workflow).expect("it is YAML");
+    let jobs = workflow["jobs"].as_object().expect("jobs").values();
+    let steps = jobs.flat_map(|job| job["steps"].as_array().expect("steps").iter());
+    steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn what_new_writes_for_ci_and_for_readers_runs_on_an_empty_database() {
+    let db = Database::empty().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let shop = folder.path().join("shop");
+    let typed = |within: &Path, command: &str| {
+        let programs = binary().parent().expect("its folder").display().to_string();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["-ec", command])
+            .current_dir(within)
+            .env("PATH", path)
+            .env("TRADEFLOW_DATABASE_URL", db.url());
+        let said = bash.output().expect("bash runs");
+        let told = [&said.stdout[..], &said.stderr[..]].concat();
+        assert!(said.status.success(), "{command}:\n{}", String::from_utf8_lossy(&told));
+    };
+    typed(folder.path(), "tradeflow new shop && cd shop && tradeflow recipe add quote_expiry_reminder");
+    let workflow =
+        std::fs::read_to_string(shop.join(".github/workflows/tradeflow.yml")).expect("it is there");
+    let commands = commands(&workflow);
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    commands.iter().for_each(|command| typed(&shop, command));
+    assert!(shop.join("junit.xml").exists());
+    // Its README: everything but the address of the database, which each has of their own.
+    let readme = std::fs::read_to_string(shop.join("README.md")).expect("it is there");
+    let block =
+        readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of sh");
+    for line in block.lines().filter(|line| !line.starts_with("export ")) {
+        // Exit code 3: there is something to apply.
+        typed(&shop, &line.replace("tradeflow plan ", "tradeflow plan || [ $? -eq 3 ] "));
+    }
 }

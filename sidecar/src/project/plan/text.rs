@@ -76,6 +76,15 @@ impl Plan {
             lines.push(String::new());
             lines.push("Rows that are there already fire nothing by themselves: select tradeflow.backfill('rule', 'where …') does.".into());
         }
+        if !self.to_set.is_empty() {
+            lines.push(String::new());
+            lines.push("Examples and empty places that are for you to fill before anything is sent:".into());
+            lines.extend(
+                self.to_set.iter().flat_map(|x| {
+                    [format!("  {} {}: {}", x.kind, x.name, x.value), format!("      {}", x.how)]
+                }),
+            );
+        }
         lines.push(String::new());
         lines.push(self.sum());
         lines.join("\n").replace("\n\n\n", "\n\n")
