@@ -99,6 +99,7 @@ comment on function tradeflow._rescue() is 'Internal. Takes back actions whose l
 create function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $$
 declare
   o       tradeflow.outbox;
@@ -374,10 +375,22 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  of_rules jsonb := tradeflow.tick_rules();
+  timers     record;
+  of_outbox  jsonb;
+  of_rules   jsonb;
 begin
-  -- What rules ended is swept at once.
-  return of_rules || tradeflow.tick_outbox();
+  -- What timers end is swept at once; what schedules say is looked at first by whoever called this.
+  if pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    select * into timers from tradeflow._wake_timers();
+    if timers.due > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    of_outbox := tradeflow.tick_outbox();
+    of_rules := tradeflow.tick_rules();
+    return of_outbox || of_rules || jsonb_build_object(
+      'due', timers.due + (of_rules ->> 'due')::int, 'cancelled', timers.cancelled + (of_rules ->> 'cancelled')::int);
+  end if;
+  return tradeflow.tick_outbox() || '{"busy": true}';
 end
 $$;
 comment on function tradeflow.tick() is

@@ -248,10 +248,15 @@ fn may_read(function: pg_sys::Oid) -> bool {
 }
 
 /// The members of a list of Postgres'.
+///
+/// # Safety
+/// The list is one of oids, or none, and outlives the iterator.
 pub unsafe fn oids(list: *mut pg_sys::List) -> impl Iterator<Item = pg_sys::Oid> {
-    // SAFETY: the caller's list is one of oids, or none; it outlives the iterator's use.
+    // SAFETY: the caller's promise.
     let length = if list.is_null() { 0 } else { unsafe { (*list).length } };
-    (0..length).map(move |i| unsafe { (*(*list).elements.add(i as usize)).oid_value })
+    // SAFETY: the caller's promise.
+    let member = move |i| unsafe { (*(*list).elements.add(i as usize)).oid_value };
+    (0..length).map(member)
 }
 
 /// Postgres' walkers, which it declares without their callback's parameters.

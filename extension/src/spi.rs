@@ -81,7 +81,11 @@ struct WithoutJit(bool);
 impl WithoutJit {
     fn new() -> WithoutJit {
         // SAFETY: a variable of the backend's own, which the planner reads.
-        unsafe { WithoutJit(std::mem::replace(&mut *(&raw mut pg_sys::jit_enabled), false)) }
+        unsafe {
+            let before = WithoutJit(pg_sys::jit_enabled);
+            pg_sys::jit_enabled = false;
+            before
+        }
     }
 }
 

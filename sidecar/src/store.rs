@@ -7,6 +7,7 @@ use crate::db;
 
 mod company;
 mod credit;
+mod encoded;
 mod entity;
 mod invoice;
 mod kind;
@@ -23,9 +24,10 @@ mod statement;
 mod tables;
 mod write;
 
+pub use encoded::Encoded;
 pub use entity::{read, Entity, Origin};
 pub use kind::Kind;
-pub use write::Writer;
+pub use write::{Mark, Writer};
 
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,11 @@
 //! `tradeflow sync`: copies of the store's resources in schema `store`, each kept by its own rule.
 //!
 //! ```text
-//!  fetch ── pages ─▶ batches (a channel) ─▶ store::Writer ─▶ commit ─▶ sync_state
+//!  fetch ── pages ─▶ prepare ── rows as COPY takes them ─▶ store::Writer ─▶ commit, with sync_state
 //! ```
-//! Fetching and writing go on side by side. A batch is committed first and its position second, so a sync that is killed
-//! anywhere reads one page again, and an upsert that changes nothing fires nothing.
+//! Fetching, reading and writing go on side by side, with a channel between each. A batch is committed together with its position (or
+//! before it, where something is to be told first), so a sync that is killed anywhere reads again what was not committed, and an upsert
+//! that changes nothing fires nothing.
 //!
 //! | module | what |
 //! |---|---|

@@ -4015,6 +4015,7 @@ $$;
 create or replace function tradeflow._wake_timers() returns table (due int, cancelled int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
 as $$
 declare
   o       tradeflow.outbox;
@@ -4265,10 +4266,22 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  of_rules jsonb := tradeflow.tick_rules();
+  timers     record;
+  of_outbox  jsonb;
+  of_rules   jsonb;
 begin
-  -- What rules ended is swept at once.
-  return of_rules || tradeflow.tick_outbox();
+  -- What timers end is swept at once; what schedules say is looked at first by whoever called this.
+  if pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    select * into timers from tradeflow._wake_timers();
+    if timers.due > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    of_outbox := tradeflow.tick_outbox();
+    of_rules := tradeflow.tick_rules();
+    return of_outbox || of_rules || jsonb_build_object(
+      'due', timers.due + (of_rules ->> 'due')::int, 'cancelled', timers.cancelled + (of_rules ->> 'cancelled')::int);
+  end if;
+  return tradeflow.tick_outbox() || '{"busy": true}';
 end
 $$;
 
@@ -4703,6 +4716,11 @@ begin
   select * into o from tradeflow.outbox x where x.id = waits_for.id;
   if not found then
     return null;
+  elsif o.state = 'waiting' and o.run_at <= tradeflow.now() then
+    return coalesce(
+      (select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given'))
+       from tradeflow.rules r where r.name = o.rule and r.paused_at is not null),
+      'its rule to be asked again, which a sidecar does within a second, unless a table that the rule reads is locked');
   elsif o.state = 'waiting' then
     return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
   elsif o.state = 'running' then

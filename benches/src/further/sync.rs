@@ -39,8 +39,8 @@ fn tradeflow(db: &Database, shop: &BigCommerce, arguments: &[&str]) -> Tradeflow
 }
 
 /// Half of the rules are about orders, half about lines; none of them fires, as almost none does for almost every row.
-async fn rules(db: &Database) {
-    for n in 0..RULES {
+async fn rules(db: &Database, count: usize) {
+    for n in 0..count {
         let (source, condition) = match n % 2 {
             0 => ("store.orders", format!("new.status_id = {} and new.total > {}", n % 15, 1_000_000 + n)),
             _ => (
@@ -66,10 +66,10 @@ struct Load {
     store: f64,
 }
 
-/// Loads so many rows into an empty database.
-async fn load(rows: i64) -> Result<Load> {
+/// Loads so many rows into an empty database with so many rules.
+async fn load(rows: i64, count: usize) -> Result<Load> {
     let db = Database::with_store().await;
-    rules(&db).await;
+    rules(&db, count).await;
     let shop = BigCommerce::empty();
     shop.edit(|store| store.generated_orders = rows / ROWS_OF_AN_ORDER);
     let (began, store_before) = (Instant::now(), processor(std::process::id())?);
@@ -143,16 +143,26 @@ async fn requests() -> Result<Vec<(&'static str, f64)>> {
 pub async fn measure(options: &Options) -> Result<Figure> {
     let rows = options.synced();
     let one = |value: f64| Spread::of([value].into_iter());
-    let tenth = load(rows / 10).await?;
-    let mut loads = Vec::new();
+    // What rules add is told of the larger load, unless it takes minutes.
+    let of_all = rows <= 100_000;
+    let compared = if of_all { rows } else { rows / 10 };
+    let (mut loads, mut tenths, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds().min(3) {
-        loads.push(load(rows).await?);
+        tenths.push(load(rows / 10, RULES).await?);
+        bare.push(load(compared, 0).await?);
+        loads.push(load(rows, RULES).await?);
     }
     let of = |figure: fn(&Load) -> f64| Spread::of(loads.iter().map(figure));
+    let little = Spread::of(tenths.iter().map(|load| load.peak));
+    let added = |(with, without): (&Load, &Load)| 1e6 / with.per_second - 1e6 / without.per_second;
     let (per_second, peak) = (of(|l| l.per_second), of(|l| l.peak));
     let mut values = vec![
         (format!("rows a second, of {rows}, with {RULES} rules"), per_second),
-        (format!("most memory of the sync for {} rows, MiB", rows / 10), one(tenth.peak)),
+        (
+            format!("µs that {RULES} rules add to a row, of {compared}"),
+            Spread::of(if of_all { &loads } else { &tenths }.iter().zip(&bare).map(added)),
+        ),
+        (format!("most memory of the sync for {} rows, MiB", rows / 10), little),
         (format!("most memory of the sync for {rows} rows, MiB"), peak),
         ("processors used by the sync".to_owned(), of(|l| l.sync)),
         ("processors used by the store it reads".to_owned(), of(|l| l.store)),
@@ -164,6 +174,6 @@ pub async fn measure(options: &Options) -> Result<Figure> {
         name: NAME,
         values,
         goal: Some(format!("{GOAL:.0} rows/s, and at most {FLAT} times the memory for ten times the rows")),
-        met: Some(per_second.median >= GOAL && peak.median <= tenth.peak * FLAT),
+        met: Some(per_second.median >= GOAL && peak.median <= little.median * FLAT),
     })
 }

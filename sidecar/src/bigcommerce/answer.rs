@@ -139,7 +139,7 @@ pub fn page(answer: Option<Json>) -> Result<Page, super::client::Error> {
 
 fn no_list(found: &Json) -> super::client::Error {
     let found = api::beginning(found.to_string().as_bytes());
-    super::client::Error::Garbled(format!("an answer without a list: {found}"))
+    super::client::Error::Garbled(format!("something that is no list: {found}"))
 }
 
 #[cfg(test)]

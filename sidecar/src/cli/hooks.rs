@@ -51,6 +51,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             let all = hooks::list(&config, &client).await?;
             if json {
                 say_json(&all)?;
+            } else if all.is_empty() {
+                say("there is none; `tradeflow hooks register` creates them")?;
             }
             for hook in all.iter().filter(|_| !json) {
                 let state = if hook.active { "on" } else { "off" };

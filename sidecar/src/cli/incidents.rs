@@ -129,7 +129,13 @@ fn told(incident: &Json, now: DateTime<Utc>) -> String {
     };
     let mut lines = vec![format!("{}  {} ({times}{noted})", text(incident, "id"), text(incident, "kind"))];
     lines.push(format!("    {}", printable(&text(incident, "message"))));
-    let about = [("rule", "rule"), ("subject", "subject"), ("action", "outbox_id"), ("sqlstate", "sqlstate")];
+    let about = [
+        ("rule", "rule"),
+        ("subject", "subject"),
+        ("action", "outbox_id"),
+        ("source", "source"),
+        ("sqlstate", "sqlstate"),
+    ];
     let about: Vec<String> = about
         .iter()
         .map(|(label, key)| (label, text(incident, key)))

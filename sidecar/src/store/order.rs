@@ -132,7 +132,7 @@ fn billing(order: &mut Record<'_>, row: &mut Map<String, Value>) {
 /// The lines: `products` inlined, or the line items of inlined consignments. Mere links leave stored lines alone.
 fn lines(order: &mut Record<'_>) -> Option<Vec<Map<String, Value>>> {
     let mut seen = HashSet::new();
-    let mut each = |item: &mut Record<'_>, payload: &Value| line(item, payload, &mut seen);
+    let mut each = |item: &mut Record<'_>, _: &Value| line(item, &mut seen);
     if order.peek("products").is_some_and(Value::is_array) {
         return order.list("products", each);
     }
@@ -161,7 +161,7 @@ fn inlined(consignments: &Value) -> bool {
     all.peek().is_some() && all.all(|consignment| consignment.get("line_items").is_some_and(Value::is_array))
 }
 
-fn line(item: &mut Record<'_>, payload: &Value, seen: &mut HashSet<i64>) -> Option<Map<String, Value>> {
+fn line(item: &mut Record<'_>, seen: &mut HashSet<i64>) -> Option<Map<String, Value>> {
     let key = item.key(&["id"]);
     let mut row = Map::new();
     item.set(&mut row, "product_id", &["product_id"], id);
@@ -195,7 +195,7 @@ fn line(item: &mut Record<'_>, payload: &Value, seen: &mut HashSet<i64>) -> Opti
         return None;
     }
     row.insert("order_item_id".into(), key.into());
-    row.insert("raw".into(), payload.clone());
+    row.insert("raw".into(), item.place());
     Some(row)
 }
 

@@ -39,7 +39,7 @@ pub fn read(product: &mut Record<'_>) -> Parts {
     Some((key, row, lines))
 }
 
-fn variant(variant: &mut Record<'_>, payload: &Value) -> Option<(i64, Map<String, Value>)> {
+fn variant(variant: &mut Record<'_>, _: &Value) -> Option<(i64, Map<String, Value>)> {
     let key = variant.key(&["id"]);
     let mut row = Map::new();
     variant.set(&mut row, "sku", &["sku"], text);
@@ -52,7 +52,7 @@ fn variant(variant: &mut Record<'_>, payload: &Value) -> Option<(i64, Map<String
     variant.ignore_rest();
     let key = key?;
     row.insert("variant_id".into(), key.into());
-    row.insert("raw".into(), payload.clone());
+    row.insert("raw".into(), variant.place());
     Some((key, row))
 }
 

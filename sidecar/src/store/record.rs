@@ -31,6 +31,8 @@ pub struct Record<'a> {
     fields: &'a Map<String, Value>,
     /// Pointer of the object from the top of the file.
     at: String,
+    /// How much of it leads to the entity.
+    top: usize,
     /// The same from the top of the entity, array places as `*`.
     inside: String,
     used: BTreeSet<&'static str>,
@@ -44,6 +46,7 @@ impl<'a> Record<'a> {
         Record {
             fields,
             at: at.to_owned(),
+            top: at.len(),
             inside: String::new(),
             used: BTreeSet::new(),
             partly: false,
@@ -60,6 +63,11 @@ impl<'a> Record<'a> {
     pub fn peek(&mut self, key: &'static str) -> Option<&'a Value> {
         self.used.insert(key);
         self.fields.get(key)
+    }
+
+    /// Where the object stands in its entity: `products/0`. SQL takes it from there, so that it need not be sent twice.
+    pub fn place(&self) -> Value {
+        self.at[self.top..].trim_start_matches('/').into()
     }
 
     /// Marks keys that are known but have no column.
@@ -126,6 +134,7 @@ impl<'a> Record<'a> {
             Value::Object(fields) => Some(Record {
                 fields,
                 at: format!("{}/{}", self.at, escaped(key)),
+                top: self.top,
                 inside: format!("{}/{}", self.inside, escaped(key)),
                 used: BTreeSet::new(),
                 partly: false,
@@ -172,6 +181,7 @@ impl<'a> Record<'a> {
             let mut record = Record {
                 fields,
                 at: format!("{}/{}/{place}", self.at, escaped(key)),
+                top: self.top,
                 inside: format!("{}/{}/*", self.inside, escaped(key)),
                 used: BTreeSet::new(),
                 partly: false,
@@ -206,6 +216,23 @@ impl<'a> Record<'a> {
 
 /// Finds what Postgres cannot store anywhere, so that it costs one entity and not its batch.
 pub fn check_storable(value: &Value, at: &str, problems: &mut Vec<Problem>) {
+    if !is_storable(value) {
+        find_unstorable(value, at, problems);
+    }
+}
+
+/// Almost everything is, and to know that needs no places.
+fn is_storable(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.contains('\0'),
+        Value::Number(number) => scalar::storable(number),
+        Value::Array(items) => items.iter().all(is_storable),
+        Value::Object(fields) => fields.iter().all(|(key, item)| !key.contains('\0') && is_storable(item)),
+        Value::Null | Value::Bool(_) => true,
+    }
+}
+
+fn find_unstorable(value: &Value, at: &str, problems: &mut Vec<Problem>) {
     let mut refuse = |expected: &str, found: String, mend: &str| {
         problems.push(Problem {
             pointer: at.to_owned(),
@@ -227,7 +254,7 @@ pub fn check_storable(value: &Value, at: &str, problems: &mut Vec<Problem>) {
         }
         Value::Array(items) => {
             for (place, item) in items.iter().enumerate() {
-                check_storable(item, &format!("{at}/{place}"), problems);
+                find_unstorable(item, &format!("{at}/{place}"), problems);
             }
         }
         Value::Object(fields) => {
@@ -244,7 +271,7 @@ pub fn check_storable(value: &Value, at: &str, problems: &mut Vec<Problem>) {
                     });
                     continue;
                 }
-                check_storable(item, &here, problems);
+                find_unstorable(item, &here, problems);
             }
         }
         _ => {}

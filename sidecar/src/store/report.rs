@@ -86,6 +86,20 @@ impl Report {
         self.counts.values()
     }
 
+    /// Adds what was found in other payloads.
+    pub fn add(&mut self, other: Report) {
+        for (kind, counts) in other.counts {
+            self.counts(kind).add(&counts);
+        }
+        self.files += other.files;
+        self.read += other.read;
+        self.rejected.extend(other.rejected);
+        self.held_back += other.held_back;
+        for ((kind, key), count) in other.unknown {
+            self.note_unknown(kind, BTreeMap::from([(key, count)]));
+        }
+    }
+
     /// Notes a payload that is not loaded.
     pub fn reject(&mut self, kind: Kind, origin: &Origin, problems: Vec<Problem>) {
         self.counts(kind).rejected += 1;

@@ -131,7 +131,18 @@ const LINE_COUNTS: [(&str, &str); 4] = [
 
 impl Lines {
     fn upsert(&self, parent: &str) -> String {
+        // What came of a line is in what came of its entity, or beside the line.
+        let raw = "case jsonb_typeof(l.raw) when 'string' then m.new_raw #> string_to_array(l.raw #>> array[]::text[], '/') else l.raw end as raw";
+        let told = [self.key, self.columns].concat();
+        let told: Vec<String> = told
+            .iter()
+            .map(|column| match *column {
+                "raw" => raw.to_owned(),
+                column => format!("l.{column}"),
+            })
+            .collect();
         let words = [
+            ("told_columns", told.join(", ")),
             ("lines", self.name.to_owned()),
             ("parent", parent.to_owned()),
             ("key", list("", self.key)),

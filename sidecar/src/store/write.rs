@@ -8,9 +8,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use deadpool_postgres::ClientWrapper;
 use futures_util::SinkExt;
-use serde_json::Value;
+use tokio_postgres::types::ToSql;
 
-use super::entity::Entity;
+use super::encoded::{self, Encoded};
 use super::record::Problem;
 use super::report::{Counts, Report};
 use super::statement;
@@ -23,12 +23,20 @@ pub struct Writer {
     client: ClientWrapper,
     dry_run: bool,
     batch_size: usize,
-    batch: Vec<Entity>,
+    batch: Vec<Encoded>,
     /// Where in the batch an id is.
     places: HashMap<i64, usize>,
+    /// Transactions so far.
+    transactions: u64,
 }
 
-const COPY: &str = "copy pg_temp.incoming (item, payload) from stdin";
+/// A statement that belongs to a batch, such as how far the source is read: executed in the transaction that writes it.
+pub struct Mark<'a> {
+    pub statement: &'a str,
+    pub parameters: &'a [&'a (dyn ToSql + Sync)],
+}
+
+const COPY: &str = "copy pg_temp.incoming (item, payload) from stdin (format binary)";
 
 const LOCK_KIND: &str = include_str!("sql/lock_kind.sql");
 
@@ -36,14 +44,14 @@ impl Writer {
     /// Takes a connection for itself. A dry run writes everything in one transaction and rolls it back.
     pub async fn new(db: &db::Pool, batch_size: usize, dry_run: bool) -> Result<Writer, Error> {
         let client = db::Client::take(db.get().await?);
-        client.batch_execute(include_str!("sql/incoming.sql")).await.map_err(Error::from_postgres)?;
+        client.batch_execute(include_str!("sql/session.sql")).await.map_err(Error::from_postgres)?;
         if dry_run {
             client
                 .batch_execute("begin isolation level read committed")
                 .await
                 .map_err(Error::from_postgres)?;
         }
-        Ok(Writer { client, dry_run, batch_size, batch: Vec::new(), places: HashMap::new() })
+        Ok(Writer { client, dry_run, batch_size, batch: Vec::new(), places: HashMap::new(), transactions: 0 })
     }
 
     /// The connection, for statements between batches.
@@ -52,13 +60,14 @@ impl Writer {
     }
 
     /// Adds an entity; writes the batch before it when the entity does not fit in.
-    pub async fn push(&mut self, entity: Entity, report: &mut Report) -> Result<(), Error> {
+    pub async fn push(&mut self, entity: impl Into<Encoded>, report: &mut Report) -> Result<(), Error> {
+        let entity = entity.into();
         let other_kind = self.batch.first().is_some_and(|first| first.kind != entity.kind);
         // Two states of one thing are two changes, each of which may fire: they go in one after the other.
         let same =
             self.places.get(&entity.id).filter(|_| !other_kind).and_then(|place| self.batch.get(*place));
         match same {
-            Some(other) if (&other.item, &other.payload) == (&entity.item, &entity.payload) => {
+            Some(other) if other.tuple == entity.tuple => {
                 report.counts(entity.kind).unchanged += 1;
                 return Ok(());
             }
@@ -73,13 +82,27 @@ impl Writer {
 
     /// Writes what is waiting.
     pub async fn flush(&mut self, report: &mut Report) -> Result<(), Error> {
+        self.flush_marked(report, None).await.map(|_| ())
+    }
+
+    /// Writes what is waiting, and with it a mark, if Postgres takes all of it at once. Returns whether the mark is written: after a
+    /// refusal there is more to be told first.
+    pub async fn flush_marked(
+        &mut self,
+        report: &mut Report,
+        mut mark: Option<&Mark<'_>>,
+    ) -> Result<bool, Error> {
+        let mut marked = false;
         // Halves of a batch that Postgres refused are tried by themselves, until the culprit stands alone.
         self.places.clear();
         let mut waiting = vec![std::mem::take(&mut self.batch)];
         while let Some(batch) = waiting.pop() {
             let Some(first) = batch.first() else { continue };
-            match self.write_patiently(&batch).await {
-                Ok(counts) => report.counts(first.kind).add(&counts),
+            match self.write_patiently(&batch, mark).await {
+                Ok(counts) => {
+                    marked = mark.is_some();
+                    report.counts(first.kind).add(&counts);
+                }
                 Err(error) if !blames_the_data(&error) => return Err(Error::from_postgres(error)),
                 Err(error) if batch.len() == 1 => {
                     report.reject(first.kind, &first.origin, vec![refused(&error, &first.origin.pointer)]);
@@ -90,8 +113,9 @@ impl Writer {
                     waiting.extend([second, batch]);
                 }
             }
+            mark = None;
         }
-        Ok(())
+        Ok(marked)
     }
 
     /// Ends the work; a dry run leaves no trace.
@@ -104,14 +128,18 @@ impl Writer {
     }
 
     /// A deadlock or a serialization failure is nobody's fault: again, a few times.
-    async fn write_patiently(&self, batch: &[Entity]) -> Result<Counts, tokio_postgres::Error> {
+    async fn write_patiently(
+        &mut self,
+        batch: &[Encoded],
+        mark: Option<&Mark<'_>>,
+    ) -> Result<Counts, tokio_postgres::Error> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
             .with_max_times(5)
             .with_jitter();
         let mut pauses = pauses.build();
         loop {
-            let error = match self.write(batch).await {
+            let error = match self.write(batch, mark).await {
                 Ok(counts) => return Ok(counts),
                 Err(error) => error,
             };
@@ -123,13 +151,23 @@ impl Writer {
         }
     }
 
-    async fn write(&self, batch: &[Entity]) -> Result<Counts, tokio_postgres::Error> {
+    async fn write(
+        &mut self,
+        batch: &[Encoded],
+        mark: Option<&Mark<'_>>,
+    ) -> Result<Counts, tokio_postgres::Error> {
+        // A plan is kept, and the first one was made for tables that may have been empty: they are made anew after 1, 2, 4, 8, …
+        // batches, so that none is older than a doubling of the tables. It holds for the rules' plans, too.
+        if self.transactions.is_power_of_two() {
+            self.client.batch_execute("discard plans").await?;
+        }
+        self.transactions += 1;
         let (begin, commit, undo) = match self.dry_run {
             false => ("begin isolation level read committed", "commit", "rollback"),
             true => ("savepoint batch", "release batch", "rollback to batch"),
         };
         self.client.batch_execute(begin).await?;
-        let written = self.write_inside(batch).await;
+        let written = self.write_inside(batch, mark).await;
         let end = if written.is_ok() { commit } else { undo };
         match (written, self.client.batch_execute(end).await) {
             (Ok(counts), Ok(())) => Ok(counts),
@@ -138,23 +176,29 @@ impl Writer {
     }
 
     /// Brings the batch into `pg_temp.incoming`, which is empty: it is at every commit, and a dry run clears it here.
-    async fn copy(&self, batch: &[Entity]) -> Result<(), tokio_postgres::Error> {
+    async fn copy(&self, batch: &[Encoded]) -> Result<(), tokio_postgres::Error> {
         if self.dry_run {
             self.client.batch_execute("delete from pg_temp.incoming").await?;
         }
         let mut sink = Box::pin(self.client.copy_in(COPY).await?);
-        let mut lines = Vec::with_capacity(CHUNK + CHUNK / 4);
+        let mut tuples = encoded::HEADER.to_vec();
         for entity in batch {
-            copy_line([&entity.item, &entity.payload], &mut lines);
-            if lines.len() >= CHUNK {
-                sink.send(Bytes::from(std::mem::take(&mut lines))).await?;
+            tuples.extend_from_slice(&entity.tuple);
+            if tuples.len() >= CHUNK {
+                let full = std::mem::replace(&mut tuples, Vec::with_capacity(CHUNK + CHUNK / 4));
+                sink.send(Bytes::from(full)).await?;
             }
         }
-        sink.send(Bytes::from(lines)).await?;
+        tuples.extend_from_slice(encoded::TRAILER);
+        sink.send(Bytes::from(tuples)).await?;
         sink.as_mut().finish().await.map(|_| ())
     }
 
-    async fn write_inside(&self, batch: &[Entity]) -> Result<Counts, tokio_postgres::Error> {
+    async fn write_inside(
+        &self,
+        batch: &[Encoded],
+        mark: Option<&Mark<'_>>,
+    ) -> Result<Counts, tokio_postgres::Error> {
         let Some(first) = batch.first() else { return Ok(Counts::default()) };
         let statements = statement::of(first.kind);
         let ids: Vec<i64> = batch.iter().map(|entity| entity.id).collect();
@@ -164,6 +208,9 @@ impl Writer {
         }
         self.copy(batch).await?;
         let row = self.client.query_one(&self.client.prepare_cached(statements.upsert).await?, &[]).await?;
+        if let Some(Mark { statement, parameters }) = mark {
+            self.client.execute(&self.client.prepare_cached(statement).await?, parameters).await?;
+        }
         let count = |name: &str| row.try_get::<_, i64>(name).map(i64::unsigned_abs);
         Ok(Counts {
             inserted: count("inserted")?,
@@ -181,23 +228,6 @@ impl Writer {
 
 /// So much is handed to COPY at once.
 const CHUNK: usize = 256 * 1024;
-
-/// A line of COPY's text form: JSON has no raw line breaks or tabs, but its backslashes mean something to COPY too.
-fn copy_line(columns: [&Value; 2], lines: &mut Vec<u8>) {
-    for (place, column) in columns.into_iter().enumerate() {
-        if place > 0 {
-            lines.push(b'\t');
-        }
-        let text = column.to_string();
-        for piece in text.split_inclusive('\\') {
-            lines.extend_from_slice(piece.as_bytes());
-            if piece.ends_with('\\') {
-                lines.push(b'\\');
-            }
-        }
-    }
-    lines.push(b'\n');
-}
 
 /// Whether another payload might have been taken: data, constraints, limits, and errors raised by someone's trigger.
 fn blames_the_data(error: &tokio_postgres::Error) -> bool {

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use super::fetch::Fetch;
 use super::report::{Outcome, Summary};
 use super::sheets::{self, Source};
 use super::state::{self, Incident, State};
-use super::write::Writing;
+use super::write::{prepare_all, Writing};
 use super::{sweep, Error, Resource};
 use crate::bigcommerce::{self, Client};
 use crate::config::{Config, FirstLoad};
@@ -82,11 +83,11 @@ pub struct Options {
     pub progress: bool,
 }
 
-/// Payloads written in one transaction at most; pages are smaller, and a page is a transaction.
-const BATCH: usize = 1000;
+/// Payloads written in one transaction at most; pages are smaller, and those that wait are written together.
+pub(super) const BATCH: usize = 500;
 
-/// Batches fetched ahead of the writing. Memory holds so many and no more, however long the list is.
-const AHEAD: usize = 2;
+/// Pages read ahead of the writing. Memory holds so many and no more, however long the list is.
+const AHEAD: usize = 4;
 
 /// Runs resources once, one after the other: they share the store's budget of requests.
 pub async fn once(env: &Env, resources: &[Resource], options: &Options) -> Summary {
@@ -217,7 +218,8 @@ async fn walk(env: &Env, state: &State, mut writing: Writing<'_>) -> Result<(), 
         (None, true) => None,
         (None, false) => state.watermark.map(|watermark| watermark - env.overlap),
     };
-    let (batches, received) = mpsc::channel(AHEAD);
+    let (batches, fetched) = mpsc::channel(1);
+    let (prepared, ready) = mpsc::channel(AHEAD);
     let fetch = Fetch {
         client: env.client()?,
         pool: &env.pool,
@@ -228,9 +230,14 @@ async fn walk(env: &Env, state: &State, mut writing: Writing<'_>) -> Result<(), 
         at_once: env.details_at_once,
         batches,
     };
-    // The sender goes when the fetching ends, and with it the writing.
+    // On a thread of its own. The sender goes when the fetching ends, and with it the reading and the writing.
+    let reading = tokio::spawn(prepare_all(fetched, prepared));
     let fetching = async move { fetch.run(resource).await };
-    let (fetched, written) = tokio::join!(fetching, writing.run(received));
+    let (fetched, written) = tokio::join!(fetching, writing.run(ready));
+    // Had it died, the list would look shorter than it is.
+    if let Err(Ok(panic)) = reading.await.map_err(JoinError::try_into_panic) {
+        std::panic::resume_unwind(panic);
+    }
     let seen = written?;
     fetched?;
     // Reps are read whole each time.

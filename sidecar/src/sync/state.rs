@@ -63,7 +63,10 @@ pub async fn begin(
     Ok((state, now))
 }
 
-/// Remembers how far a batch brought a resource. A watermark never goes back.
+/// Remembers how far a resource is, by its name ($1): a watermark ($2), which never goes back, or a position ($3).
+pub const ADVANCE: &str = include_str!("sql/advance.sql");
+
+/// Remembers how far a batch brought a resource.
 pub async fn advance(
     client: &Client,
     resource: Resource,
@@ -71,7 +74,7 @@ pub async fn advance(
     position: Option<&Value>,
 ) -> Result<(), Error> {
     if watermark.is_some() || position.is_some() {
-        client.execute(include_str!("sql/advance.sql"), &[&resource.name(), &watermark, &position]).await?;
+        client.execute(ADVANCE, &[&resource.name(), &watermark, &position]).await?;
     }
     Ok(())
 }

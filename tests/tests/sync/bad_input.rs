@@ -4,6 +4,7 @@ use serde_json::json;
 use tradeflow_fakes::bigcommerce::{BigCommerce, Scope};
 use tradeflow_fakes::fault::Fault;
 use tradeflow_tests::database::Database;
+use tradeflow_tests::sidecar::Tradeflow;
 
 use super::shop::{contents, fails, once, sync, TOKEN};
 
@@ -38,6 +39,8 @@ async fn a_wrong_token_and_missing_scopes_are_told_with_their_remedy() {
     let open =
         "select count || '' from tradeflow.incidents where source = 'companies' order by id desc limit 1";
     assert_eq!(db.one::<String>(open).await, "2");
+    let listed = Tradeflow::on(&db, ["incidents", "list"]).run();
+    assert!(listed.success().contains("    source companies\n  → a token without the scope"), "{listed:?}");
     let unset =
         sync(&db, &shop, &["once"]).env("TRADEFLOW_BIGCOMMERCE_ACCESS_TOKEN", "env:TRADEFLOW_NOT_SET").run();
     assert!(unset.failure().contains("env:TRADEFLOW_NOT_SET"), "{unset:?}");

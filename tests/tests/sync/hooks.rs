@@ -41,6 +41,8 @@ async fn hooks_are_registered_and_switched_on_again() {
     let db = Database::with_store().await;
     let shop = BigCommerce::start();
     assert_eq!(hooks(&db, &shop, "check").code, 1);
+    let none = with_hooks(Tradeflow::on(&db, ["hooks", "list"]), &shop).run();
+    assert!(none.success().contains("`tradeflow hooks register` creates them"), "{none:?}");
     let registered = hooks(&db, &shop, "register");
     registered.success();
     assert_eq!(registered.json()["created"].as_array().map(Vec::len), Some(13));

@@ -3,9 +3,10 @@
 use serde_json::json;
 use tradeflow_fakes::bigcommerce::state::Entity;
 use tradeflow_fakes::bigcommerce::{BigCommerce, Limits};
+use tradeflow_fakes::fault::Fault;
 use tradeflow_tests::database::Database;
 
-use super::shop::{once, sync};
+use super::shop::{fails, once, sync};
 
 /// More companies than two pages, all changed in the same second.
 #[tokio::test]
@@ -139,6 +140,30 @@ async fn quotes_of_stores_in_other_zones_have_their_details() {
             "{hours}"
         );
     }
+}
+
+/// At the store's rate a page of details takes a minute: what was fetched of it is not fetched again.
+#[tokio::test]
+async fn a_page_of_quotes_that_breaks_off_goes_on_where_it_was() {
+    let db = Database::with_store().await;
+    let shop = BigCommerce::start();
+    let (all, late) = shop.edit(|store| {
+        let mut ids: Vec<(i64, i64)> = store.quotes.iter().map(|(id, quote)| (quote.updated, *id)).collect();
+        ids.sort_unstable();
+        (ids.len() as i64, ids[70].1)
+    });
+    let path = format!("/api/v3/io/rfq/{late}");
+    shop.faults().next_of("GET", &path, 1000, Fault::status(500));
+    fails(&db, &shop, &["quotes"]);
+    let stored: i64 = db.one("select count(*) from store.quotes where raw ? 'productList'").await;
+    assert_eq!(stored, 60, "three times twenty");
+    shop.faults().clear();
+    shop.forget_requests();
+    once(&db, &shop, &["quotes"]);
+    let of = |request: &&tradeflow_fakes::request::Request| request.path.starts_with("/api/v3/io/rfq/");
+    let asked = shop.requests().iter().filter(of).count() as i64;
+    assert!((all - stored..all).contains(&asked), "{asked} of {all} details were asked for again");
+    assert_eq!(db.one::<i64>("select count(*) from store.quotes where raw ? 'productList'").await, all);
 }
 
 #[tokio::test]

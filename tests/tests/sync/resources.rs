@@ -65,6 +65,10 @@ async fn everything_arrives_once_and_a_repetition_is_silent() {
         (row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)),
         (quoted, ordered, variants)
     );
+    // What came of a line is kept with it, too.
+    let kept = "select (select count(*) from store.quote_items where raw ? 'productId') + (select count(*) from store.variants where raw ->> 'id' = variant_id::text)
+                  + (select count(*) from store.order_items where raw ->> 'id' = order_item_id::text and raw ? 'base_price')";
+    assert_eq!(db.one::<i64>(kept).await, quoted + ordered + variants);
     // The first load fires nothing.
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.firings").await, 0);
 
@@ -121,6 +125,24 @@ async fn a_sweep_deletes_what_is_gone_but_never_half_a_table() {
     assert_eq!(db.one::<i64>("select count(*) from store.quotes").await, quotes.len() as i64);
     let held = "select message from tradeflow.incidents where kind = 'sync_held' and source = 'quotes'";
     assert!(db.one::<String>(held).await.contains("none was deleted"));
+}
+
+/// A table that grows while it is loaded makes no batch slower than the one before.
+#[tokio::test]
+async fn a_batch_reads_its_own_rows_and_no_table() {
+    let db = Database::with_store().await;
+    let shop = BigCommerce::empty();
+    shop.edit(|store| store.generated_orders = 5_000);
+    once(&db, &shop, &["orders"]);
+    // Told when the session has ended.
+    let read = |table: &str, rows: i64| {
+        format!("select seq_tup_read from pg_stat_user_tables where schemaname = 'store' and relname = '{table}' and n_tup_ins >= {rows}")
+    };
+    for (table, rows) in [("orders", 5_000), ("order_items", 15_000)] {
+        db.until(&format!("select exists ({})", read(table, rows))).await;
+        let read: i64 = db.one(&read(table, rows)).await;
+        assert!(read < rows, "{read} rows of {table} were read without an index");
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn shop() -> Database {
 
 /// A rule whose view has this text, asked when orders or companies change.
 async fn rule(db: &Database, name: &str, view: &str) {
-    db.sql(&format!("create view {name} as {view}; insert into tradeflow.rules (name, view, max_firings) values ('{name}', '{name}', 1000000)")).await;
+    db.sql(&format!("create view {name} as {view}; insert into tradeflow.rules (name, view, max_firings, max_per_subject) values ('{name}', '{name}', 1000000, 1000000)")).await;
     input(db, name, "orders", "new.company").await;
     input(db, name, "companies", "new.id").await;
 }
@@ -257,6 +257,11 @@ async fn members_are_whom_the_views_have_after_random_changes() {
         "select c.id as subject from companies c cross join lateral (select o.status from orders o where o.company = c.id order by o.placed desc nulls last, o.id limit 1) l where l.status = 1",
         "select company as subject from orders where status = 0 union select id from companies where name = 'b'",
         "select p.id as subject, count(*) as children from companies p join companies c on c.parent = p.id where c.grp > 0 group by 1",
+        "with recursive up(id, top) as (select id, id from companies where parent is null union select c.id, u.top from companies c join up u on c.parent = u.id and u.id < c.id) select distinct top as subject from up join orders o on o.company = up.id where o.total > 4",
+        "select grp as subject from companies c natural join (select company as id, max(status) as grp from orders group by 1) x",
+        "select company as subject, x.k as occurrence from orders o cross join lateral unnest(string_to_array(o.note || ',' || coalesce(o.status::text, ''), ',')) x(k) where x.k <> ''",
+        "select company as subject from orders group by grouping sets ((company, status), (company)) having count(*) > 2 and company is not null",
+        "select id as subject from companies c where (c.grp, c.name) in (select o.status, o.note from orders o where o.company = c.id)",
     ];
     for (number, view) in views.iter().enumerate() {
         rule(&db, &format!("v{number}"), view).await;
@@ -272,6 +277,11 @@ async fn members_are_whom_the_views_have_after_random_changes() {
     }
     // A company counts for its parent, before and after.
     input(&db, "v11", "companies", "select unnest(array[new.id, new.parent])").await;
+    // Of a tree, or where the subject is no company, anybody may be concerned.
+    for source in ["orders", "companies"] {
+        input(&db, "v12", source, "select id from companies").await;
+        input(&db, "v13", source, "select generate_series(0, 5)").await;
+    }
     let wrong = (0..views.len())
         .map(|n| format!("select format('%s %s %s', rule, subject, occurrence) from wrong{n}"))
         .collect::<Vec<_>>()

@@ -1,8 +1,8 @@
 ,
 incoming_lines as (
-  select l.*
+  select {told_columns}
   from merged m
-  cross join lateral jsonb_populate_recordset(null::store.{lines}, m.item -> 'lines') l
+  cross join lateral jsonb_populate_recordset(null::store.{lines}, m.new_lines) l
   where not m.is_outdated
 ),
 deleted_lines as (
@@ -11,7 +11,7 @@ deleted_lines as (
     select x.ctid
     from merged m
     cross join lateral (select s.ctid, {s.key} from store.{lines} s where s.{parent} = m.{parent} offset 0) x
-    where not m.is_outdated and m.item ? 'lines'
+    where not m.is_outdated and m.new_lines is not null
       and ({x.key}) not in (select {key} from incoming_lines)
   ))
   returning 1

@@ -7,7 +7,7 @@ with incoming as (
 merged as (
   select (x.stored).{first_key} is null as is_new,
          {outdated} as is_outdated,
-         i.item,
+         i.item -> 'lines' as new_lines,
          r.*,
          {raw} as new_raw
   from incoming i

@@ -15,6 +15,9 @@ use crate::store::Kind;
 use crate::sync::resource::Listing;
 use crate::sync::Error;
 
+/// Details fetched between two commits: at the store's rate a page of them takes a minute.
+const CHUNK: usize = 20;
+
 /// Walks the list and fetches the details.
 pub async fn walk(fetch: &Fetch<'_>, listing: &'static Listing) -> Result<(), Error> {
     let mut walk = Ascending::new(fetch.client, listing, fetch.from.map_or(0, |from| from.timestamp()));
@@ -25,21 +28,29 @@ pub async fn walk(fetch: &Fetch<'_>, listing: &'static Listing) -> Result<(), Er
             let updated = row.get("updatedAt").and_then(unix);
             id_of(row, listing.id).is_some_and(|id| updated.is_some() && known.get(&id).copied() == updated)
         };
-        let details = stream::iter(rows.into_iter().filter(|row| !is_known(row)))
-            .map(|row| detail(fetch.client, row))
-            .buffered(fetch.at_once)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let batch = Batch {
-            rows: details.into_iter().map(|row| (Kind::Quotes, row)).collect(),
-            origin: "/rfq/{id}".into(),
-            watermark: at(newest),
-            seen: ids,
-            total,
-            ..Batch::default()
-        };
-        if !fetch.hand(batch).await {
-            break;
+        let mut wanted = rows.into_iter().filter(|row| !is_known(row)).collect::<Vec<_>>().into_iter();
+        loop {
+            let details = stream::iter(wanted.by_ref().take(CHUNK))
+                .map(|row| detail(fetch.client, row))
+                .buffered(fetch.at_once)
+                .try_collect::<Vec<_>>()
+                .await?;
+            // Of a page that is stored in part only the details are remembered: they are known when it is read again.
+            let last = wanted.as_slice().is_empty();
+            let batch = Batch {
+                rows: details.into_iter().map(|row| (Kind::Quotes, row)).collect(),
+                origin: "/rfq/{id}".into(),
+                watermark: at(newest).filter(|_| last),
+                seen: if last { ids.clone() } else { Vec::new() },
+                total,
+                ..Batch::default()
+            };
+            if !fetch.hand(batch).await {
+                return Ok(());
+            }
+            if last {
+                break;
+            }
         }
     }
     Ok(())
