@@ -71,8 +71,9 @@ comment on function tradeflow._next_step(tradeflow.outbox[], jsonb[]) is 'Intern
 
 -- Everything that ends goes through here. What is done begins its next step, and whatever ends gives its lane free.
 -- With attempts only those are ended that hold the lease of theirs.
-create function tradeflow._finish(ids bigint[], state text, reason text default null, results jsonb[] default null, attempts int[] default null)
-returns table (id bigint, target text)
+create function tradeflow._finish(
+  inout ids bigint[], state text, reason text default null, results jsonb[] default null, attempts int[] default null, out targets text[]
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 -- Look-ups by id, whatever statistics say of a table that is empty now and full then.
@@ -81,15 +82,15 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
-  gone  record;
+  ended  record;
 begin
   with ended as (
     -- In the order of ids, as every function here locks: two workers never wait for each other.
-    select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id
+    select distinct on (u.id) u.* from unnest(_finish.ids, attempts, results) u(id, attempt, result) order by u.id
   ), gone as (
     delete from tradeflow.outbox o using ended e
     where o.id = e.id and (attempts is null or (o.attempt = e.attempt and o.state = 'running'))
-    returning o.*, o as whole, e.result as outcome
+    returning o.*, e.result as outcome
   ), moved as (
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -100,37 +101,46 @@ begin
       coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
       coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
+    -- What is read from here on is narrow: the rows themselves are read once more only where a step follows.
+    returning id, target, lane, rule, edge, step
   ), followed as (
     select d.rule, d.edge, d.step
-    from (select distinct g.rule, g.edge, g.step from gone g where _finish.state = 'done') d
+    from (select distinct m.rule, m.edge, m.step from moved m where _finish.state = 'done') d
     where exists (select from tradeflow.actions a where a.rule = d.rule and a.edge = d.edge and a.step > d.step)
   ), next as (
-    select array_agg(g.whole order by g.id) as rows, array_agg(g.outcome order by g.id) as outcomes
+    -- By the names of the columns: in a database that was updated their order is another.
+    select array_agg(jsonb_populate_record(null::tradeflow.outbox, to_jsonb(g)) order by g.id) as rows,
+           array_agg(g.outcome order by g.id) as outcomes
     from followed f join gone g on g.rule = f.rule and g.edge = f.edge and g.step = f.step
   )
-  select array_agg(g.id) as ids, array_agg(g.target) as targets, array_agg(g.lane) as lanes, count(*) as n,
+  select array_agg(m.id) as ids, array_agg(m.target) as targets, array_agg(m.lane) as lanes,
          (select n.rows from next n) as next_rows, (select n.outcomes from next n) as next_outcomes
-  into gone
-  from gone g;
+  into ended
+  from moved m;
 
-  if gone.n > 0 then
-    if gone.next_rows is not null then
-      perform tradeflow._next_step(gone.next_rows, gone.next_outcomes);
+  _finish.ids := ended.ids;
+  _finish.targets := ended.targets;
+  if ended.ids is not null then
+    if ended.next_rows is not null then
+      perform tradeflow._next_step(ended.next_rows, ended.next_outcomes);
     end if;
-    if tradeflow._lanes_freed(gone.lanes) > 0 then
+    if tradeflow._lanes_freed(ended.lanes) > 0 then
       perform pg_notify('tradeflow', '');
     end if;
-    return query select u.id, u.target from unnest(gone.ids, gone.targets) u(id, target);
   end if;
 end
 $$;
 comment on function tradeflow._finish(bigint[], text, text, jsonb[], int[]) is
-  'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns those it ended.';
+  'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns the ids and targets of those it ended; NULL: of none.';
 
 create function tradeflow._archive(ids bigint[], state text, reason text default null) returns int
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
-as $$ select count(*)::int from tradeflow._finish(ids, state, reason) $$;
+as $$
+begin
+  return (select coalesce(cardinality(f.ids), 0) from tradeflow._finish(ids, state, reason) f);
+end
+$$;
 comment on function tradeflow._archive(bigint[], text, text) is 'Internal. Moves actions to the history. Returns how many.';
 
 

@@ -38,7 +38,7 @@ begin
   where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
     and r.name = o.rule and r.fires = 'once' and r.view is null
     and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence);
-  return (select count(*)::int from tradeflow._finish(ids, 'cancelled', reason));
+  return tradeflow._archive(ids, 'cancelled', reason);
 end
 $$;
 comment on function tradeflow._withdraw(bigint[], text) is 'Internal. Cancels waiting actions whose answer no longer stands. Returns how many.';

@@ -50,15 +50,12 @@ as $$ select p.written from tradeflow.pushes p where p.target = pushed.target an
 comment on function tradeflow.pushed(text, text, text) is 'What we last wrote to a thing in another system. For conditions that must not answer to our own write coming back. NULL: nothing.';
 
 
--- Called by complete(), in its transaction: what a result says about other systems.
+-- Called by complete(), in its transaction, when a result says something about other systems: links or pushed.
 create function tradeflow._remember(ids bigint[], attempts int[], results jsonb[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
-    return;
-  end if;
   -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
   perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
   where o.state = 'running' order by o.id for update of o;

@@ -39,22 +39,28 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  good     bigint[];
-  targets  text[];
-  bad      record;
+  good         bigint[];
+  targets      text[];
+  results_are  record;
+  bad          record;
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
-  elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
+  end if;
+  select bool_or(jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) as refused, bool_or(r ? 'links' or r ? 'pushed') as told
+  into results_are
+  from unnest(results) r;
+  if results_are.refused then
     select u.id, case when jsonb_typeof(u.r) <> 'object' then 'of type ' || jsonb_typeof(u.r) else pg_size_pretty(pg_column_size(u.r)::bigint) end as what
     into bad
     from unnest(ids, results) u(id, r)
     where jsonb_typeof(u.r) <> 'object' or pg_column_size(u.r) > 4194304 limit 1;
     raise exception 'the result of action % is %; it must be a JSON object of at most 4 MB', bad.id, bad.what
       using errcode = 'invalid_parameter_value', hint = 'the whole call was refused: complete the other actions without this one.';
+  elsif results_are.told then
+    perform tradeflow._remember(ids, attempts, results);
   end if;
-  perform tradeflow._remember(ids, attempts, results);
-  select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
+  select f.ids, f.targets into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
   perform tradeflow._answered(targets);
   if cardinality(good) = cardinality(ids) then
     return query select c.id, true from unnest(ids) c(id);

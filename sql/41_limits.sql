@@ -96,6 +96,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- Nearly always none is: then there is nothing to count.
+  if not exists (
+    select from tradeflow.target_states s join tradeflow.targets t on t.name = s.target
+    where s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null)
+  then
+    return;
+  end if;
   update tradeflow.target_states s
   set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
       breaker = 'closed', failures = 0, opened_at = null, retry_at = null

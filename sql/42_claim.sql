@@ -288,8 +288,8 @@ begin
           ), held as (
             update tradeflow.outbox o
             set state = 'running', attempt = o.attempt + 1, worker = claim.worker, lease_until = clock_timestamp() + claim.lease, started_at = null
-            from free
-            where o.ctid = free.at
+            -- All places in one list: a join would begin a scan of the table for each of them.
+            where o.ctid = any (array(select f.at from free f))
             returning o.*
           )
           select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,

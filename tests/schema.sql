@@ -341,6 +341,13 @@ CREATE FUNCTION tradeflow._answered(targets text[]) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  -- Nearly always none is: then there is nothing to count.
+  if not exists (
+    select from tradeflow.target_states s join tradeflow.targets t on t.name = s.target
+    where s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null)
+  then
+    return;
+  end if;
   update tradeflow.target_states s
   set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
       breaker = 'closed', failures = 0, opened_at = null, retry_at = null
@@ -353,9 +360,13 @@ $$;
 COMMENT ON FUNCTION tradeflow._answered(targets text[]) IS 'Internal. Notes that executions at these targets were successful: one element each.';
 
 CREATE FUNCTION tradeflow._archive(ids bigint[], state text, reason text DEFAULT NULL::text) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$ select count(*)::int from tradeflow._finish(ids, state, reason) $$;
+    AS $$
+begin
+  return (select coalesce(cardinality(f.ids), 0) from tradeflow._finish(ids, state, reason) f);
+end
+$$;
 
 COMMENT ON FUNCTION tradeflow._archive(ids bigint[], state text, reason text) IS 'Internal. Moves actions to the history. Returns how many.';
 
@@ -1168,6 +1179,15 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._count_running(targets text[]) IS 'Internal. Sets target_states.running of these targets to what runs.';
 
+CREATE FUNCTION tradeflow._days(setting text, otherwise integer) RETURNS integer
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+  select coalesce((select s.value::int from tradeflow.settings s where s.name = _days.setting and s.value ~ '^[0-9]{1,5}$'), otherwise)
+$_$;
+
+COMMENT ON FUNCTION tradeflow._days(setting text, otherwise integer) IS 'Internal. A setting that is a number of days.';
+
 CREATE FUNCTION tradeflow._ddl_ended() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1217,6 +1237,20 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._ddl_ended() IS 'Internal. After a command that makes, alters, renames or drops tables: watches the watched names again, and asks the rules concerned whether they still compile. Never fails the command.';
+
+CREATE FUNCTION tradeflow._decided(ids bigint[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.acked_at is null and i.outbox_id = any (ids) and i.kind in ('dead_action', 'uncertain_action', 'timer_error');
+  -- A burst or a loop is told once for all that it held.
+  update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+  where i.acked_at is null and i.kind in ('held_burst', 'held_loop') and cardinality(ids) > 0
+    and not exists (select from tradeflow.outbox o where o.state = 'held' and o.rule = i.rule);
+$$;
+
+COMMENT ON FUNCTION tradeflow._decided(ids bigint[]) IS 'Internal. Notes the incidents about these actions, and those about held ones of which none is left.';
 
 CREATE FUNCTION tradeflow._definition(r tradeflow.rules) RETURNS text
     LANGUAGE sql STABLE
@@ -1430,7 +1464,7 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) IS 'Internal. What explain() says about a view rule.';
 
-CREATE FUNCTION tradeflow._finish(ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[], attempts integer[] DEFAULT NULL::integer[]) RETURNS TABLE(id bigint, target text)
+CREATE FUNCTION tradeflow._finish(INOUT ids bigint[], state text, reason text DEFAULT NULL::text, results jsonb[] DEFAULT NULL::jsonb[], attempts integer[] DEFAULT NULL::integer[], OUT targets text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1438,15 +1472,15 @@ CREATE FUNCTION tradeflow._finish(ids bigint[], state text, reason text DEFAULT 
     SET enable_mergejoin TO 'off'
     AS $$
 declare
-  gone  record;
+  ended  record;
 begin
   with ended as (
     -- In the order of ids, as every function here locks: two workers never wait for each other.
-    select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id
+    select distinct on (u.id) u.* from unnest(_finish.ids, attempts, results) u(id, attempt, result) order by u.id
   ), gone as (
     delete from tradeflow.outbox o using ended e
     where o.id = e.id and (attempts is null or (o.attempt = e.attempt and o.state = 'running'))
-    returning o.*, o as whole, e.result as outcome
+    returning o.*, e.result as outcome
   ), moved as (
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -1457,32 +1491,37 @@ begin
       coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
       coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
+    -- What is read from here on is narrow: the rows themselves are read once more only where a step follows.
+    returning id, target, lane, rule, edge, step
   ), followed as (
     select d.rule, d.edge, d.step
-    from (select distinct g.rule, g.edge, g.step from gone g where _finish.state = 'done') d
+    from (select distinct m.rule, m.edge, m.step from moved m where _finish.state = 'done') d
     where exists (select from tradeflow.actions a where a.rule = d.rule and a.edge = d.edge and a.step > d.step)
   ), next as (
-    select array_agg(g.whole order by g.id) as rows, array_agg(g.outcome order by g.id) as outcomes
+    -- By the names of the columns: in a database that was updated their order is another.
+    select array_agg(jsonb_populate_record(null::tradeflow.outbox, to_jsonb(g)) order by g.id) as rows,
+           array_agg(g.outcome order by g.id) as outcomes
     from followed f join gone g on g.rule = f.rule and g.edge = f.edge and g.step = f.step
   )
-  select array_agg(g.id) as ids, array_agg(g.target) as targets, array_agg(g.lane) as lanes, count(*) as n,
+  select array_agg(m.id) as ids, array_agg(m.target) as targets, array_agg(m.lane) as lanes,
          (select n.rows from next n) as next_rows, (select n.outcomes from next n) as next_outcomes
-  into gone
-  from gone g;
+  into ended
+  from moved m;
 
-  if gone.n > 0 then
-    if gone.next_rows is not null then
-      perform tradeflow._next_step(gone.next_rows, gone.next_outcomes);
+  _finish.ids := ended.ids;
+  _finish.targets := ended.targets;
+  if ended.ids is not null then
+    if ended.next_rows is not null then
+      perform tradeflow._next_step(ended.next_rows, ended.next_outcomes);
     end if;
-    if tradeflow._lanes_freed(gone.lanes) > 0 then
+    if tradeflow._lanes_freed(ended.lanes) > 0 then
       perform pg_notify('tradeflow', '');
     end if;
-    return query select u.id, u.target from unnest(gone.ids, gone.targets) u(id, target);
   end if;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow._finish(ids bigint[], state text, reason text, results jsonb[], attempts integer[]) IS 'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns those it ended.';
+COMMENT ON FUNCTION tradeflow._finish(INOUT ids bigint[], state text, reason text, results jsonb[], attempts integer[], OUT targets text[]) IS 'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns the ids and targets of those it ended; NULL: of none.';
 
 CREATE FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -1690,6 +1729,18 @@ $_$;
 
 COMMENT ON FUNCTION tradeflow._key_of(source text, key text) IS 'Internal. A key as JSON. Errors: 22023.';
 
+CREATE FUNCTION tradeflow._kind_restored() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.action_kinds k set paused_at = new.paused_at, paused_reason = new.paused_reason where k.name = new.name and k.builtin;
+  return case when not found then new end;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._kind_restored() IS 'Internal. Pauses a kind that is there already as a dump says.';
+
 CREATE FUNCTION tradeflow._kinds_executed() RETURNS text[]
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1799,21 +1850,25 @@ $$;
 COMMENT ON FUNCTION tradeflow._lock_waiting(ids bigint[]) IS 'Internal. Locks those of these actions that wait for their time, in the order of their ids, and returns them.';
 
 CREATE FUNCTION tradeflow._make_ready(ids bigint[]) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  with again as (
-    update tradeflow.outbox o
-    set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
-                     when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
-        run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
-        parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
-    where o.id = any (ids)
-    returning 1
-  ), told as (
-    select pg_notify('tradeflow', '') where exists (select from again)
-  )
-  select count(*)::int from again left join told on true
+declare
+  made int;
+begin
+  update tradeflow.outbox o
+  set state = case when o.step is null then 'done'  -- a rule without actions: the firing itself is the record
+                   when o.run_at > tradeflow.now() and o.attempt = 0 then 'waiting' else 'ready' end,
+      run_at = case when o.run_at > tradeflow.now() and o.attempt = 0 then o.run_at else clock_timestamp() end,
+      parked = null, blocking = false, reason = null, error = null, started_at = null, max_attempts = greatest(o.max_attempts, o.attempt + 1)
+  where o.id = any (_make_ready.ids);
+  get diagnostics made = row_count;
+  if made > 0 then
+    perform tradeflow._decided(_make_ready.ids);
+    perform pg_notify('tradeflow', '');
+  end if;
+  return made;
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow._make_ready(ids bigint[]) IS 'Internal. Makes resting actions ready again, or waiting when their time has not come.';
@@ -1935,9 +1990,9 @@ begin
       last_failed_at = case when transient or throttled is not null then now else s.last_failed_at end
   where s.target = t.name;
   if opens and was.breaker = 'closed' then
-    insert into tradeflow.incidents (kind, message, detail, hint)
-    values ('breaker_open', format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
-            _not_answered.error, 'it goes on by itself when the target answers. tradeflow.target_states says how it is.');
+    insert into tradeflow.incidents (kind, subject, message, detail, hint)
+    values ('breaker_open', t.name, format('target "%s" failed %s times in a row; nothing is sent there for %s, then one action tries again', t.name, was.failures + 1, t.breaker_cooldown),
+            _not_answered.error, format('it goes on by itself when the target answers, and this is noted then. It is mended already: tradeflow targets resume %s', t.name));
   end if;
 end
 $$;
@@ -2146,42 +2201,53 @@ COMMENT ON FUNCTION tradeflow._park(channel tradeflow.channels, now timestamp wi
 CREATE FUNCTION tradeflow._partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '50ms'
     AS $_$
 declare
   parent  record;
   day     date;
   part    text;
   free    boolean;
+  fresh   int;
   made    int := 0;
   today   date := (clock_timestamp() at time zone 'UTC')::date;
 begin
+  if exists (select from tradeflow.upkeep u where u.task = 'partitions' and u.done_at > clock_timestamp() - interval '1 minute') then
+    return 0;
+  end if;
   for parent in
-    select p.name, p.at_column, coalesce((select s.value::int from tradeflow.settings s where s.name = p.setting and s.value ~ '^[0-9]{1,5}$'), p.days) as keep
+    select p.name, p.at_column, tradeflow._days(p.setting, p.days) as keep
     from (values ('outbox_history', 'finished_at', 'history_days', 90),
                  ('change_log', 'changed_at', 'change_log_days', 14)) p(name, at_column, setting, days)
   loop
-    -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
-    -- of an action be lost.
-    day := today + 1;
-    part := parent.name || '_' || to_char(day, 'YYYYMMDD');
-    if to_regclass('tradeflow.' || part) is null then
-      execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
-      if free then
-        execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
-        execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
-                       parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
-        execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
-        made := made + 1;
+    begin
+      fresh := 0;
+      -- Never today's: what is being written into the default partition at that moment would be refused (23514), and the result
+      -- of an action be lost.
+      day := today + 1;
+      part := parent.name || '_' || to_char(day, 'YYYYMMDD');
+      if to_regclass('tradeflow.' || part) is null then
+        execute format('select not exists (select from tradeflow.%I d where d.%I >= %L)', parent.name || '_default', parent.at_column, day || ' 00:00+00') into free;
+        if free then
+          execute format('create table tradeflow.%I (like tradeflow.%I including all excluding identity)', part, parent.name || '_default');
+          execute format('alter table tradeflow.%I attach partition tradeflow.%I for values from (%L) to (%L)',
+                         parent.name, part, day || ' 00:00+00', (day + 1) || ' 00:00+00');
+          execute format('delete from tradeflow.%I d where d.%I < %L', parent.name || '_default', parent.at_column, (today - parent.keep) || ' 00:00+00');
+          fresh := 1;
+        end if;
       end if;
-    end if;
-    for part in
-      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = ('tradeflow.' || parent.name)::regclass
-        and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
-        and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
-    loop
-      execute format('drop table tradeflow.%I', part);
-    end loop;
+      for part in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = ('tradeflow.' || parent.name)::regclass
+          and c.relname ~ ('^' || parent.name || '_[0-9]{8}$')
+          and to_date(right(c.relname, 8), 'YYYYMMDD') < today - parent.keep
+      loop
+        execute format('drop table tradeflow.%I', part);
+      end loop;
+      made := made + fresh;
+    exception when lock_not_available then
+      perform tradeflow._is_due('partitions', '0');
+    end;
   end loop;
   return made;
 end
@@ -2309,9 +2375,6 @@ CREATE FUNCTION tradeflow._remember(ids bigint[], attempts integer[], results js
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
-    return;
-  end if;
   -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
   perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
   where o.state = 'running' order by o.id for update of o;
@@ -2462,6 +2525,20 @@ end
 $$;
 
 COMMENT ON FUNCTION tradeflow._require_reader(r tradeflow.rules) IS 'Internal. Errors: 42501 unless the caller may see what the rule sees.';
+
+CREATE FUNCTION tradeflow._require_target(target text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not exists (select from tradeflow.targets t where t.name = _require_target.target) then
+    raise exception 'there is no target "%"', _require_target.target
+      using errcode = 'undefined_object', hint = 'targets: ' || coalesce((select string_agg(t.name, ', ' order by t.name) from tradeflow.targets t), 'none');
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._require_target(target text) IS 'Internal. An error if there is no such target, with those there are.';
 
 CREATE FUNCTION tradeflow._rescue() RETURNS TABLE(rescued integer, uncertain integer)
     LANGUAGE plpgsql
@@ -2920,7 +2997,10 @@ begin
     said := null;
     begin
       fired := tradeflow._run_schedule(due.rule);
-    exception when others then
+    exception
+    when lock_not_available or deadlock_detected then
+      continue;  -- somebody alters what it reads; it stays due
+    when others then
       fired := null;
       said := sqlerrm;
       insert into tradeflow.incidents (kind, rule, message, hint, sqlstate)
@@ -3213,6 +3293,27 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._templates_before_write() IS 'Internal. Rejects a mail template that does not compile. Errors: 42601.';
 
+CREATE FUNCTION tradeflow._tidy_incidents() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tradeflow._is_due('settled', '5 seconds') then
+    update tradeflow.incidents i set acked_at = clock_timestamp(), acked_by = session_user
+    where i.kind = 'breaker_open' and i.acked_at is null
+      and exists (select from tradeflow.target_states s where s.target = i.subject and s.breaker = 'closed');
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'settled';
+  end if;
+  if tradeflow._is_due('noted', '1 hour') then
+    delete from tradeflow.incidents i
+    where i.acked_at < clock_timestamp() - make_interval(days => tradeflow._days('history_days', 90));
+    update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'noted';
+  end if;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._tidy_incidents() IS 'Internal. Part of tick(): notes incidents of breakers that closed, and forgets those noted before the history begins.';
+
 CREATE FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) RETURNS double precision
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3257,6 +3358,21 @@ $$;
 
 COMMENT ON FUNCTION tradeflow._truncated() IS 'Internal. Trigger of watched tables: what waits for rows that TRUNCATE removed is cancelled, and views are asked about all their members.';
 
+CREATE FUNCTION tradeflow._try_again(target text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update tradeflow.target_states s
+  set throttled_until = null, retry_at = case when s.breaker = 'open' then clock_timestamp() else s.retry_at end
+  where s.target = _try_again.target
+    and (s.throttled_until > clock_timestamp() or (s.breaker = 'open' and s.retry_at > clock_timestamp()));
+  return found;
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow._try_again(target text) IS 'Internal. Ends a target''s throttling and lets its open breaker try now. False: there was neither.';
+
 CREATE FUNCTION tradeflow._unpark_rule() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3285,10 +3401,12 @@ COMMENT ON FUNCTION tradeflow._view_subject_type(view text) IS 'Internal. The ty
 CREATE FUNCTION tradeflow._wake_timers() RETURNS TABLE(due integer, cancelled integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 declare
-  o      tradeflow.outbox;
-  fresh  jsonb;
+  o       tradeflow.outbox;
+  fresh   jsonb;
+  locked  text[] := '{}';
 begin
   due := 0;
   cancelled := 0;
@@ -3300,10 +3418,16 @@ begin
     order by x.run_at, x.id limit 1000
     for update skip locked
   loop
+    continue when o.rule = any (locked);
     begin
       -- Later steps follow from a step that was done: they are not asked again.
       fresh := case when o.key is null or o.steps <> '{}' then o.facts else tradeflow._still(o.rule, o.key, o.subject, o.occurrence) end;
     exception when others then
+      -- A table that somebody alters, or a deadlock, passes: the timers of that rule have their turn at a later tick.
+      if sqlstate in ('55P03', '40P01') and o.run_at > tradeflow.now() - interval '1 hour' then
+        locked := locked || o.rule;
+        continue;
+      end if;
       update tradeflow.outbox x set state = 'held', reason = 'its question could not be asked again', error = sqlerrm where x.id = o.id;
       perform tradeflow._incident('timer_error', o, format('rule "%s" for %s, when its timer was due: %s', o.rule, o.subject, sqlerrm),
                                   format('mend the rule, then select tradeflow.retry(%s);', o.id), sqlstate);
@@ -3364,7 +3488,7 @@ begin
   where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
     and r.name = o.rule and r.fires = 'once' and r.view is null
     and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence);
-  return (select count(*)::int from tradeflow._finish(ids, 'cancelled', reason));
+  return tradeflow._archive(ids, 'cancelled', reason);
 end
 $$;
 
@@ -3434,16 +3558,22 @@ $$;
 COMMENT ON FUNCTION tradeflow.backtest(rule text, since timestamp with time zone, until timestamp with time zone) IS 'Replays the logged changes of a rule''s table (watched with log => true) through the rule as it is now, and compares with what it fired then. difference: same; added (fires in the replay only); missing (fired then, not in the replay); error. A query reads the other tables as they are now. Silent changes are left out. The caller must be a member of the rule''s owner. Errors: 42704 no such rule, 0A000 no row rule, 55000 not logged.';
 
 CREATE FUNCTION tradeflow.cancel(ids bigint[], reason text DEFAULT NULL::text) RETURNS integer
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select tradeflow._archive(array(
+declare
+  mine bigint[] := array(
     select o.id from tradeflow.outbox o
-    where o.id = any (ids) and o.state in ('ready', 'waiting', 'held', 'dead', 'uncertain', 'shadow')
-    order by o.id for update), 'cancelled', coalesce(reason, 'cancelled by ' || session_user))
+    where o.id = any (cancel.ids) and o.state in ('ready', 'waiting', 'held', 'dead', 'uncertain', 'shadow')
+    order by o.id for update);
+begin
+  perform tradeflow._archive(mine, 'cancelled', coalesce(cancel.reason, 'cancelled by ' || session_user));
+  perform tradeflow._decided(mine);
+  return cardinality(mine);
+end
 $$;
 
-COMMENT ON FUNCTION tradeflow.cancel(ids bigint[], reason text) IS 'Cancels actions that are not running; they move to the history with the reason. Returns how many.';
+COMMENT ON FUNCTION tradeflow.cancel(ids bigint[], reason text) IS 'Cancels actions that are not running; they move to the history with the reason, and their incidents are noted. Returns how many.';
 
 CREATE FUNCTION tradeflow.cancel(id bigint, reason text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE sql
@@ -3545,8 +3675,8 @@ begin
           ), held as (
             update tradeflow.outbox o
             set state = 'running', attempt = o.attempt + 1, worker = claim.worker, lease_until = clock_timestamp() + claim.lease, started_at = null
-            from free
-            where o.ctid = free.at
+            -- All places in one list: a join would begin a scan of the table for each of them.
+            where o.ctid = any (array(select f.at from free f))
             returning o.*
           )
           select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
@@ -3607,16 +3737,28 @@ CREATE FUNCTION tradeflow.complete(ids bigint[], attempts integer[], results jso
     AS $$
 #variable_conflict use_column
 declare
-  good     bigint[];
-  targets  text[];
+  good         bigint[];
+  targets      text[];
+  results_are  record;
+  bad          record;
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
-  elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
-    raise exception 'a result must be a JSON object of at most 4 MB' using errcode = 'invalid_parameter_value';
   end if;
-  perform tradeflow._remember(ids, attempts, results);
-  select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
+  select bool_or(jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) as refused, bool_or(r ? 'links' or r ? 'pushed') as told
+  into results_are
+  from unnest(results) r;
+  if results_are.refused then
+    select u.id, case when jsonb_typeof(u.r) <> 'object' then 'of type ' || jsonb_typeof(u.r) else pg_size_pretty(pg_column_size(u.r)::bigint) end as what
+    into bad
+    from unnest(ids, results) u(id, r)
+    where jsonb_typeof(u.r) <> 'object' or pg_column_size(u.r) > 4194304 limit 1;
+    raise exception 'the result of action % is %; it must be a JSON object of at most 4 MB', bad.id, bad.what
+      using errcode = 'invalid_parameter_value', hint = 'the whole call was refused: complete the other actions without this one.';
+  elsif results_are.told then
+    perform tradeflow._remember(ids, attempts, results);
+  end if;
+  select f.ids, f.targets into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
   perform tradeflow._answered(targets);
   if cardinality(good) = cardinality(ids) then
     return query select c.id, true from unnest(ids) c(id);
@@ -3654,13 +3796,20 @@ $$;
 COMMENT ON FUNCTION tradeflow.decide(id bigint, outcome text, note text) IS 'Decides a task. False: somebody did already, and that stays. Errors: 42704 no such task, 22023 an outcome that is none of its options.';
 
 CREATE FUNCTION tradeflow.discard_held(rule text DEFAULT NULL::text, ids bigint[] DEFAULT NULL::bigint[]) RETURNS integer
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select tradeflow._archive(array(
+declare
+  mine bigint[] := array(
     select o.id from tradeflow.outbox o
-    where o.state = 'held' and (discard_held.rule is null or o.rule = discard_held.rule) and (ids is null or o.id = any (ids))
-    order by o.id for update), 'cancelled', 'discarded by ' || session_user)
+    where o.state = 'held' and (discard_held.rule is null or o.rule = discard_held.rule)
+      and (discard_held.ids is null or o.id = any (discard_held.ids))
+    order by o.id for update);
+begin
+  perform tradeflow._archive(mine, 'cancelled', 'discarded by ' || session_user);
+  perform tradeflow._decided(mine);
+  return cardinality(mine);
+end
 $$;
 
 COMMENT ON FUNCTION tradeflow.discard_held(rule text, ids bigint[]) IS 'Cancels held actions: of one rule, of these ids, or all. Returns how many.';
@@ -3807,6 +3956,9 @@ CREATE FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome t
 declare
   o tradeflow.outbox;
 begin
+  -- Of an error people read the beginning; and it is kept with the action, its incident and the target.
+  error := left(coalesce(nullif(error, ''), 'no reason was given'), 10000);
+  retry_after := case when retry_after > interval '1 day' then interval '1 day' else retry_after end;
   if outcome is null or outcome not in ('retry', 'not_yet', 'dead', 'uncertain', 'cancelled') then
     raise exception 'outcome must be retry, not_yet, dead, uncertain or cancelled, not %', coalesce(outcome, 'NULL') using errcode = 'invalid_parameter_value';
   end if;
@@ -3840,7 +3992,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. outcome: retry (again after backoff, at least retry_after; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
+COMMENT ON FUNCTION tradeflow.fail(id bigint, attempt integer, error text, outcome text, retry_after interval, throttle boolean) IS 'Ends an attempt. Of the error the first 10,000 characters are kept. outcome: retry (again after backoff, at least retry_after, of which a day at most counts; dead after max_attempts), not_yet (the same, and no fault of the target: what the action needs is not there yet, so the breaker does not count it), dead, uncertain, cancelled (it is not wanted any more: the error is the reason, and no later step follows). throttle: the target asked not to be called (HTTP 429, a vendor''s limit): nothing is sent there before retry_after has passed. Returns the new state; NULL: refused, the attempt no longer holds the lease. Errors: 22023 for another outcome.';
 
 CREATE FUNCTION tradeflow.health(max_age interval DEFAULT '00:00:05'::interval) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4213,7 +4365,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = pause.rule) then
-    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', pause.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end
@@ -4249,9 +4401,8 @@ begin
   where t.name = pause_target.target and t.paused_at is null;
   if found then
     return true;
-  elsif not exists (select from tradeflow.targets t where t.name = pause_target.target) then
-    raise exception 'there is no target "%"', pause_target.target using errcode = 'undefined_object';
   end if;
+  perform tradeflow._require_target(pause_target.target);
   return false;
 end
 $$;
@@ -4351,7 +4502,7 @@ begin
   if found then
     return true;
   elsif not exists (select from tradeflow.rules r where r.name = resume.rule) then
-    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object';
+    raise exception 'there is no rule "%"', resume.rule using errcode = 'undefined_object', hint = 'tradeflow rules list shows which there are.';
   end if;
   return false;
 end
@@ -4383,20 +4534,22 @@ CREATE FUNCTION tradeflow.resume_target(target text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  resumed boolean;
 begin
   update tradeflow.targets t set paused_at = null, paused_reason = null
   where t.name = resume_target.target and t.paused_at is not null;
-  if found then
+  resumed := found;
+  perform tradeflow._require_target(resume_target.target);
+  resumed := tradeflow._try_again(resume_target.target) or resumed;
+  if resumed then
     perform pg_notify('tradeflow', '');
-    return true;
-  elsif not exists (select from tradeflow.targets t where t.name = resume_target.target) then
-    raise exception 'there is no target "%"', resume_target.target using errcode = 'undefined_object';
   end if;
-  return false;
+  return resumed;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.resume_target(target text) IS 'Goes on with a paused target. False: it is not paused. Errors: 42704 no such target.';
+COMMENT ON FUNCTION tradeflow.resume_target(target text) IS 'Goes on with a target that is paused, that asked not to be called for a while, or whose circuit breaker is open: then one action tries at once. Actions that were told to wait keep their own time: retry() does not wait. False: it was stopped by none of these. Errors: 42704 no such target.';
 
 CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
@@ -4408,7 +4561,7 @@ CREATE FUNCTION tradeflow.retry(ids bigint[]) RETURNS integer
     order by o.id for update))
 $$;
 
-COMMENT ON FUNCTION tradeflow.retry(ids bigint[]) IS 'Executes dead, uncertain or held actions again, and retrying ones at once; a last attempt is granted where none was left. An uncertain mail may arrive twice: look first. Returns how many.';
+COMMENT ON FUNCTION tradeflow.retry(ids bigint[]) IS 'Executes dead, uncertain or held actions again, and retrying ones at once; a last attempt is granted where none was left. An uncertain mail may arrive twice: look first. Their incidents are noted. Returns how many.';
 
 CREATE FUNCTION tradeflow.retry(id bigint) RETURNS boolean
     LANGUAGE sql
@@ -4560,11 +4713,36 @@ COMMENT ON FUNCTION tradeflow.sync_incident(kind text, resource text, subject te
 CREATE FUNCTION tradeflow.tick() RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  timers     record;
+  of_outbox  jsonb;
+  of_rules   jsonb;
+begin
+  -- What timers end is swept at once; what schedules say is looked at first by whoever called this.
+  if pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    select * into timers from tradeflow._wake_timers();
+    if timers.due > 0 then
+      perform pg_notify('tradeflow', '');
+    end if;
+    of_outbox := tradeflow.tick_outbox();
+    of_rules := tradeflow.tick_rules();
+    return of_outbox || of_rules || jsonb_build_object(
+      'due', timers.due + (of_rules ->> 'due')::int, 'cancelled', timers.cancelled + (of_rules ->> 'cancelled')::int);
+  end if;
+  return tradeflow.tick_outbox() || '{"busy": true}';
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.tick() IS 'Does all work that only time brings: takes back ended leases, wakes due timers, moves finished actions to the history, keeps its partitions, adds up incidents. Cheap when there is nothing to do; safe to call from anywhere at any time. Returns what it did.';
+
+CREATE FUNCTION tradeflow.tick_outbox() RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     AS $$
 declare
   rescue  record;
-  timers  record;
   swept   int;
   late    int;
   freed   int := 0;
@@ -4576,7 +4754,6 @@ begin
     return '{"busy": true}';
   end if;
   select * into rescue from tradeflow._rescue();
-  select * into timers from tradeflow._wake_timers();
   swept := tradeflow._archive(array(
     select o.id from tradeflow.outbox o where o.state in ('done', 'cancelled', 'shadow') limit 10000), null);
   late := tradeflow._sweep_channels();
@@ -4594,23 +4771,52 @@ begin
     update tradeflow.upkeep u set took = clock_timestamp() - u.done_at where u.task = 'recent';
   end if;
   done := jsonb_build_object(
-    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'due', timers.due, 'cancelled', timers.cancelled,
-    'swept', swept, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', tradeflow._recheck_views(),
-    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing(), 'partitions', tradeflow._partitions());
+    'rescued', rescue.rescued, 'uncertain', rescue.uncertain, 'swept', swept, 'partitions', tradeflow._partitions());
+  perform tradeflow._tidy_incidents();
   perform tradeflow._report_unknown_kinds();
   -- A dump has the watch of the tasks, but no trigger of a table that is an extension's.
   perform tradeflow._check_watch(w.name)
   from tradeflow.watched_tables w
   where w.name = 'tradeflow.tasks'
     and not exists (select from pg_trigger t where t.tgrelid = 'tradeflow.tasks'::regclass and t.tgname = 'tradeflow_insert');
-  if rescue.rescued + timers.due + late + freed > 0 then
+  if rescue.rescued + late + freed > 0 then
     perform pg_notify('tradeflow', '');
   end if;
   return done;
 end
 $$;
 
-COMMENT ON FUNCTION tradeflow.tick() IS 'Does all work that only time brings: takes back ended leases, wakes due timers, moves finished actions to the history, keeps its partitions, adds up incidents. Cheap when there is nothing to do; safe to call from anywhere at any time. Returns what it did.';
+COMMENT ON FUNCTION tradeflow.tick_outbox() IS 'The part of tick() that asks no rule: takes back ended leases, moves finished actions to the history, keeps its partitions. A sidecar calls the two parts apart, so that a rule whose question takes long holds up no lease. Returns what it did.';
+
+CREATE FUNCTION tradeflow.tick_rules() RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+  timers     record;
+  rechecked  int := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('tradeflow.tick_rules')) then
+    return '{"busy": true}';
+  end if;
+  select * into timers from tradeflow._wake_timers();
+  begin
+    rechecked := tradeflow._recheck_views();
+  exception when lock_not_available then
+    null;  -- all of it at the next tick
+  end;
+  if timers.due > 0 then
+    perform pg_notify('tradeflow', '');
+  end if;
+  return jsonb_build_object(
+    'due', timers.due, 'cancelled', timers.cancelled, 'incidents_merged', tradeflow._merge_incidents(), 'rechecked', rechecked,
+    'scheduled', tradeflow._run_schedules(), 'paused', tradeflow._pause_failing());
+end
+$$;
+
+COMMENT ON FUNCTION tradeflow.tick_rules() IS 'The part of tick() that asks rules: wakes due timers, asks views again, runs schedules, adds up incidents, pauses rules that keep failing. What is locked for more than 3 s is asked at a later tick. Returns what it did.';
 
 CREATE FUNCTION tradeflow.unlock(name text, holder text) RETURNS void
     LANGUAGE sql SECURITY DEFINER
@@ -4702,15 +4908,15 @@ begin
   select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given')) into stopped
   from tradeflow.rules r where r.name = o.rule and r.paused_at is not null;
   if stopped is null then
-    select format('kind "%s", which is paused (%s): select tradeflow.resume_kind(%L)', k.name, coalesce(k.paused_reason, 'no reason given'), k.name) into stopped
+    select format('kind "%s", which is paused (%s): tradeflow kinds resume %1$s', k.name, coalesce(k.paused_reason, 'no reason given')) into stopped
     from tradeflow.action_kinds k where k.name = o.kind and k.paused_at is not null;
   end if;
   if stopped is null then
     select case
       when t.paused_at is not null then format('target "%s", which is paused (%s): tradeflow targets resume %1$s', t.name, coalesce(t.paused_reason, 'no reason given'))
-      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s: %s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'HH24:MI:SS "UTC"'), s.last_error)
+      when s.breaker = 'open' then format('target "%s", which failed %s times in a row and is tried again at %s, or by tradeflow targets resume %1$s: %4$s', t.name, s.failures, to_char(s.retry_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), s.last_error)
       when s.breaker = 'half_open' then format('target "%s", which failed before and is being tried with one action', t.name)
-      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s', t.name, to_char(s.throttled_until at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+      when s.throttled_until > clock_timestamp() then format('target "%s", which asked not to be called before %s (tradeflow targets resume %1$s does not wait)', t.name, to_char(s.throttled_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
       when tradeflow._tokens(t, s, clock_timestamp()) < 1 then format('target "%s", which takes %s executions in %s', t.name, t.rate_limit, t.rate_period)
       when s.running >= t.concurrency then format('target "%s", where %s of %s allowed executions are under way', t.name, s.running, t.concurrency)
     end into stopped
@@ -4891,7 +5097,7 @@ COMMENT ON COLUMN tradeflow.action_kinds.params IS 'JSON Schema of actions.param
 
 COMMENT ON COLUMN tradeflow.action_kinds.description IS 'What executing it does.';
 
-COMMENT ON COLUMN tradeflow.action_kinds.builtin IS 'Comes with the extension; not dumped.';
+COMMENT ON COLUMN tradeflow.action_kinds.builtin IS 'Comes with the extension; dumped only while it is paused.';
 
 COMMENT ON COLUMN tradeflow.action_kinds.paused_at IS 'Since when no action of the kind is executed; see tradeflow.pause_kind(). NULL: it is not paused.';
 
@@ -5266,7 +5472,7 @@ CREATE TABLE tradeflow.incidents (
     CONSTRAINT incidents_kind_check CHECK ((kind = ANY (ARRAY['rule_error'::text, 'rule_invalid'::text, 'rule_paused'::text, 'held_burst'::text, 'held_loop'::text, 'dead_action'::text, 'uncertain_action'::text, 'timer_error'::text, 'schedule_error'::text, 'watch_lost'::text, 'watch_changed'::text, 'log_error'::text, 'lane_error'::text, 'breaker_open'::text, 'unknown_kind'::text, 'sync_error'::text, 'sync_rejected'::text, 'sync_held'::text, 'hook_refused'::text])))
 );
 
-COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same.';
+COMMENT ON TABLE tradeflow.incidents IS 'A row is something that went wrong and needs a person. Statements append; tick() adds up the ones that say the same. It is noted by ack(), and when what it tells of is decided: the action retried or cancelled, what is held released or discarded, the target''s breaker closed. Noted ones are kept as long as the history (setting history_days); open ones until a person acts.';
 
 COMMENT ON COLUMN tradeflow.incidents.id IS 'Identifies the incident.';
 
@@ -5276,7 +5482,7 @@ COMMENT ON COLUMN tradeflow.incidents.rule IS 'The rule concerned.';
 
 COMMENT ON COLUMN tradeflow.incidents.source IS 'The table whose row it happened for.';
 
-COMMENT ON COLUMN tradeflow.incidents.subject IS 'The key of the (first) row it happened for.';
+COMMENT ON COLUMN tradeflow.incidents.subject IS 'The key of the (first) row it happened for; of breaker_open the target.';
 
 COMMENT ON COLUMN tradeflow.incidents.outbox_id IS 'The action concerned.';
 
@@ -6147,7 +6353,7 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_t
 
 COMMENT ON TABLE tradeflow.upkeep IS 'What tick() does not do every second.';
 
-COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago.';
+COMMENT ON COLUMN tradeflow.upkeep.task IS 'leases: looking through all of them, not only through those that ended lately. parked: setting free what is parked without reason. running: counting what runs at targets with a concurrency limit. recent: forgetting what fired an hour ago. settled: noting incidents that mended themselves. noted: forgetting incidents noted long ago. partitions: when another transaction was last in the way of them.';
 
 COMMENT ON COLUMN tradeflow.upkeep.from_at IS 'leases: those that ended before were dealt with.';
 
@@ -6344,6 +6550,8 @@ CREATE INDEX change_log_default_source_subject_idx ON tradeflow.change_log_defau
 
 CREATE INDEX incidents_open ON tradeflow.incidents USING btree (rule, kind) WHERE (acked_at IS NULL);
 
+CREATE INDEX incidents_outbox ON tradeflow.incidents USING btree (outbox_id) WHERE ((acked_at IS NULL) AND (outbox_id IS NOT NULL));
+
 CREATE INDEX ledger_entries_open ON tradeflow.ledger_entries USING btree (account) WHERE ((settled_at IS NULL) AND (sent_at IS NOT NULL));
 
 CREATE INDEX links_other ON tradeflow.links USING btree (target, object, other_id);
@@ -6397,6 +6605,10 @@ CREATE INDEX sync_events_waiting ON tradeflow.sync_events USING btree (due_at) W
 CREATE INDEX tasks_open ON tradeflow.tasks USING btree (pool, due_at) WHERE (decided_at IS NULL);
 
 CREATE TRIGGER action_kinds_check BEFORE INSERT OR UPDATE ON tradeflow.action_kinds FOR EACH ROW EXECUTE FUNCTION tradeflow._action_kinds_before_write();
+
+CREATE TRIGGER action_kinds_restored BEFORE INSERT ON tradeflow.action_kinds FOR EACH ROW WHEN ((new.builtin AND (new.paused_at IS NOT NULL))) EXECUTE FUNCTION tradeflow._kind_restored();
+
+ALTER TABLE tradeflow.action_kinds ENABLE ALWAYS TRIGGER action_kinds_restored;
 
 CREATE TRIGGER actions_a_valid BEFORE INSERT OR UPDATE ON tradeflow.actions FOR EACH ROW EXECUTE FUNCTION tradeflow._actions_valid();
 
@@ -6634,7 +6846,11 @@ REVOKE ALL ON FUNCTION tradeflow._count_health() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._count_running(targets text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._days(setting text, otherwise integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._ddl_ended() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._decided(ids bigint[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._definition(r tradeflow.rules) TO tradeflow_author;
@@ -6653,7 +6869,7 @@ REVOKE ALL ON FUNCTION tradeflow._explain_row(r tradeflow.rules, key text) FROM 
 
 REVOKE ALL ON FUNCTION tradeflow._explain_subject(r tradeflow.rules, key text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION tradeflow._finish(ids bigint[], state text, reason text, results jsonb[], attempts integer[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION tradeflow._finish(INOUT ids bigint[], state text, reason text, results jsonb[], attempts integer[], OUT targets text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._firings_of(the_rule text, subjects text[]) FROM PUBLIC;
 
@@ -6677,6 +6893,8 @@ GRANT ALL ON FUNCTION tradeflow._is_asked(r tradeflow.rules) TO tradeflow_author
 REVOKE ALL ON FUNCTION tradeflow._is_due(task text, every interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._key_of(source text, key text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._kind_restored() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._kinds_executed() FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow._kinds_executed() TO tradeflow_author;
@@ -6749,6 +6967,9 @@ GRANT ALL ON FUNCTION tradeflow._require_member(owner name, rule text) TO tradef
 
 REVOKE ALL ON FUNCTION tradeflow._require_reader(r tradeflow.rules) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._require_target(target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._require_target(target text) TO tradeflow_operator;
+
 REVOKE ALL ON FUNCTION tradeflow._rescue() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._resolve_incidents(kind text, rule text, source text) FROM PUBLIC;
@@ -6818,9 +7039,14 @@ REVOKE ALL ON FUNCTION tradeflow._targets_valid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._templates_before_write() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION tradeflow._tidy_incidents() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION tradeflow._tokens(t tradeflow.targets, s tradeflow.target_states, now timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION tradeflow._truncated() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION tradeflow._try_again(target text) FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow._try_again(target text) TO tradeflow_operator;
 
 REVOKE ALL ON FUNCTION tradeflow._unpark_rule() FROM PUBLIC;
 
@@ -6999,6 +7225,12 @@ REVOKE ALL ON FUNCTION tradeflow.tick() FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_executor;
 GRANT ALL ON FUNCTION tradeflow.tick() TO tradeflow_operator;
 
+REVOKE ALL ON FUNCTION tradeflow.tick_outbox() FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.tick_outbox() TO tradeflow_executor;
+
+REVOKE ALL ON FUNCTION tradeflow.tick_rules() FROM PUBLIC;
+GRANT ALL ON FUNCTION tradeflow.tick_rules() TO tradeflow_executor;
+
 REVOKE ALL ON FUNCTION tradeflow.unlock(name text, holder text) FROM PUBLIC;
 GRANT ALL ON FUNCTION tradeflow.unlock(name text, holder text) TO tradeflow_executor;
 
@@ -7123,6 +7355,7 @@ GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_sync;
 GRANT SELECT ON TABLE tradeflow.sync_status TO tradeflow_operator;
 
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_author;
+GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_executor;
 GRANT SELECT ON TABLE tradeflow.target_health TO tradeflow_operator;
 
 GRANT SELECT,DELETE ON TABLE tradeflow.tasks TO tradeflow_operator;

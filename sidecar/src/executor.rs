@@ -118,6 +118,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
     let health = Arc::new(Health::default());
     let Some(catalog) = begin::catalog(&pool, &stop).await? else { return Ok(()) };
     let (report, completions) = report::channel(config.completion_batch);
+    let hands = hands::Hands::new(config.target_concurrency.min(config.concurrency), claim::most(config));
     let shared = Arc::new(Shared {
         pool: pool.clone(),
         worker,
@@ -129,7 +130,7 @@ pub async fn run(config: &Config, stop: CancellationToken, halt: CancellationTok
         running: running::Running::default(),
         report,
         slots: Arc::new(Semaphore::new(config.concurrency)),
-        hands: hands::Hands::new(config.target_concurrency.min(config.concurrency), 2 * config.claim_batch),
+        hands,
         wake: Notify::new(),
         rest: rest::Rest::default(),
         health: health.clone(),

@@ -2267,8 +2267,9 @@ $$;
 
 comment on function tradeflow._next_step(tradeflow.outbox[], jsonb[]) is 'Internal. Begins the next step of the firings of these actions.';
 
-create function tradeflow._finish(ids bigint[], state text, reason text default null, results jsonb[] default null, attempts int[] default null)
-returns table (id bigint, target text)
+create function tradeflow._finish(
+  inout ids bigint[], state text, reason text default null, results jsonb[] default null, attempts int[] default null, out targets text[]
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 -- Look-ups by id, whatever statistics say of a table that is empty now and full then.
@@ -2277,15 +2278,15 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
-  gone  record;
+  ended  record;
 begin
   with ended as (
     -- In the order of ids, as every function here locks: two workers never wait for each other.
-    select distinct on (u.id) u.* from unnest(ids, attempts, results) u(id, attempt, result) order by u.id
+    select distinct on (u.id) u.* from unnest(_finish.ids, attempts, results) u(id, attempt, result) order by u.id
   ), gone as (
     delete from tradeflow.outbox o using ended e
     where o.id = e.id and (attempts is null or (o.attempt = e.attempt and o.state = 'running'))
-    returning o.*, o as whole, e.result as outcome
+    returning o.*, e.result as outcome
   ), moved as (
     insert into tradeflow.outbox_history (
       id, firing_id, rule, rule_version, source, event, subject, occurrence, key, edge, step, action, kind, target, lane,
@@ -2296,38 +2297,47 @@ begin
       coalesce(_finish.state, g.state), false, g.continued, coalesce(_finish.reason, g.reason), g.facts, g.steps, g.run_at, g.fire_at, g.attempt, g.max_attempts, g.worker, g.started_at, g.error,
       coalesce(g.outcome - 'request', g.result), g.outcome -> 'request', g.created_at, g.traceparent
     from gone g
+    -- What is read from here on is narrow: the rows themselves are read once more only where a step follows.
+    returning id, target, lane, rule, edge, step
   ), followed as (
     select d.rule, d.edge, d.step
-    from (select distinct g.rule, g.edge, g.step from gone g where _finish.state = 'done') d
+    from (select distinct m.rule, m.edge, m.step from moved m where _finish.state = 'done') d
     where exists (select from tradeflow.actions a where a.rule = d.rule and a.edge = d.edge and a.step > d.step)
   ), next as (
-    select array_agg(g.whole order by g.id) as rows, array_agg(g.outcome order by g.id) as outcomes
+    -- By the names of the columns: in a database that was updated their order is another.
+    select array_agg(jsonb_populate_record(null::tradeflow.outbox, to_jsonb(g)) order by g.id) as rows,
+           array_agg(g.outcome order by g.id) as outcomes
     from followed f join gone g on g.rule = f.rule and g.edge = f.edge and g.step = f.step
   )
-  select array_agg(g.id) as ids, array_agg(g.target) as targets, array_agg(g.lane) as lanes, count(*) as n,
+  select array_agg(m.id) as ids, array_agg(m.target) as targets, array_agg(m.lane) as lanes,
          (select n.rows from next n) as next_rows, (select n.outcomes from next n) as next_outcomes
-  into gone
-  from gone g;
+  into ended
+  from moved m;
 
-  if gone.n > 0 then
-    if gone.next_rows is not null then
-      perform tradeflow._next_step(gone.next_rows, gone.next_outcomes);
+  _finish.ids := ended.ids;
+  _finish.targets := ended.targets;
+  if ended.ids is not null then
+    if ended.next_rows is not null then
+      perform tradeflow._next_step(ended.next_rows, ended.next_outcomes);
     end if;
-    if tradeflow._lanes_freed(gone.lanes) > 0 then
+    if tradeflow._lanes_freed(ended.lanes) > 0 then
       perform pg_notify('tradeflow', '');
     end if;
-    return query select u.id, u.target from unnest(gone.ids, gone.targets) u(id, target);
   end if;
 end
 $$;
 
 comment on function tradeflow._finish(bigint[], text, text, jsonb[], int[]) is
-  'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns those it ended.';
+  'Internal. Moves actions to the history in this state (NULL: as they are), with their results, in the order of ids. Returns the ids and targets of those it ended; NULL: of none.';
 
 create function tradeflow._archive(ids bigint[], state text, reason text default null) returns int
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
-as $$ select count(*)::int from tradeflow._finish(ids, state, reason) $$;
+as $$
+begin
+  return (select coalesce(cardinality(f.ids), 0) from tradeflow._finish(ids, state, reason) f);
+end
+$$;
 
 comment on function tradeflow._archive(bigint[], text, text) is 'Internal. Moves actions to the history. Returns how many.';
 
@@ -2478,7 +2488,7 @@ begin
   where o.id = any (ids) and o.state = 'waiting' and o.steps = '{}' and o.edge = 'enter'
     and r.name = o.rule and r.fires = 'once' and r.view is null
     and (m.rule, m.subject, m.occurrence) = (o.rule, o.subject, o.occurrence);
-  return (select count(*)::int from tradeflow._finish(ids, 'cancelled', reason));
+  return tradeflow._archive(ids, 'cancelled', reason);
 end
 $$;
 
@@ -2791,9 +2801,6 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not exists (select from unnest(results) r where r ? 'links' or r ? 'pushed') then
-    return;
-  end if;
   -- What is accepted here is accepted to the end: nobody else has these any more. In the order of ids, as all lock.
   perform from tradeflow.outbox o join unnest(ids, attempts) c(id, attempt) on o.id = c.id and o.attempt = c.attempt
   where o.state = 'running' order by o.id for update of o;
@@ -2932,22 +2939,28 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  good     bigint[];
-  targets  text[];
-  bad      record;
+  good         bigint[];
+  targets      text[];
+  results_are  record;
+  bad          record;
 begin
   if cardinality(ids) is distinct from cardinality(attempts) or cardinality(ids) is distinct from cardinality(results) then
     raise exception 'ids, attempts and results must be of one length' using errcode = 'invalid_parameter_value';
-  elsif exists (select from unnest(results) r where jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) then
+  end if;
+  select bool_or(jsonb_typeof(r) <> 'object' or pg_column_size(r) > 4194304) as refused, bool_or(r ? 'links' or r ? 'pushed') as told
+  into results_are
+  from unnest(results) r;
+  if results_are.refused then
     select u.id, case when jsonb_typeof(u.r) <> 'object' then 'of type ' || jsonb_typeof(u.r) else pg_size_pretty(pg_column_size(u.r)::bigint) end as what
     into bad
     from unnest(ids, results) u(id, r)
     where jsonb_typeof(u.r) <> 'object' or pg_column_size(u.r) > 4194304 limit 1;
     raise exception 'the result of action % is %; it must be a JSON object of at most 4 MB', bad.id, bad.what
       using errcode = 'invalid_parameter_value', hint = 'the whole call was refused: complete the other actions without this one.';
+  elsif results_are.told then
+    perform tradeflow._remember(ids, attempts, results);
   end if;
-  perform tradeflow._remember(ids, attempts, results);
-  select array_agg(f.id), array_agg(f.target) into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
+  select f.ids, f.targets into good, targets from tradeflow._finish(ids, 'done', null, results, attempts) f;
   perform tradeflow._answered(targets);
   if cardinality(good) = cardinality(ids) then
     return query select c.id, true from unnest(ids) c(id);
@@ -3161,6 +3174,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- Nearly always none is: then there is nothing to count.
+  if not exists (
+    select from tradeflow.target_states s join tradeflow.targets t on t.name = s.target
+    where s.failures > 0 or s.breaker <> 'closed' or t.concurrency is not null)
+  then
+    return;
+  end if;
   update tradeflow.target_states s
   set running = case when t.concurrency is not null then greatest(s.running - d.n, 0) else 0 end,
       breaker = 'closed', failures = 0, opened_at = null, retry_at = null
@@ -3511,8 +3531,8 @@ begin
           ), held as (
             update tradeflow.outbox o
             set state = 'running', attempt = o.attempt + 1, worker = claim.worker, lease_until = clock_timestamp() + claim.lease, started_at = null
-            from free
-            where o.ctid = free.at
+            -- All places in one list: a join would begin a scan of the table for each of them.
+            where o.ctid = any (array(select f.at from free f))
             returning o.*
           )
           select h.id, h.attempt, h.max_attempts, h.firing_id, h.rule, h.rule_version, h.source, h.event, h.subject, h.occurrence, h.edge,
@@ -4716,6 +4736,11 @@ begin
   select * into o from tradeflow.outbox x where x.id = waits_for.id;
   if not found then
     return null;
+  elsif o.state = 'waiting' and o.run_at <= tradeflow.now() then
+    return coalesce(
+      (select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given'))
+       from tradeflow.rules r where r.name = o.rule and r.paused_at is not null),
+      'its rule to be asked again, which a sidecar does within a second, unless a table that the rule reads is locked');
   elsif o.state = 'waiting' then
     return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
   elsif o.state = 'running' then

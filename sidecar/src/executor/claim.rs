@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
+use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::raw::RawJson;
 use super::rest::Pace;
+use super::running::Held;
 use super::{dispatch, Shared};
 use crate::config::Config;
 use crate::db;
@@ -42,11 +44,39 @@ pub struct Claimed {
     pub at: Instant,
 }
 
+/// The most in hand: what is executed, a batch that waits for it, one that waits to be completed, and one whose completion is
+/// being written.
+pub fn most(config: &Config) -> usize {
+    config.concurrency + 3 * config.claim_batch
+}
+
 /// Claims and spawns until `stop`.
 pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop: CancellationToken) {
-    // In hand: what is executed, a batch that waits for it, one that waits to be completed, and one whose completion is being
-    // written.
-    let most = config.concurrency + 3 * config.claim_batch;
+    let mut handed_out = None;
+    claim_until(&shared, config, tasks, stop, &mut handed_out).await;
+    hand_over(&mut handed_out).await;
+}
+
+/// The last batch, while its actions are read and spawned.
+type HandedOut = Option<JoinHandle<()>>;
+
+/// Waits until the last batch is under way.
+async fn hand_over(handed_out: &mut HandedOut) {
+    if let Some(spawning) = handed_out.take() {
+        if let Err(error) = spawning.await {
+            warn!(%error, "actions were claimed and not begun; their leases will end by themselves");
+        }
+    }
+}
+
+async fn claim_until(
+    shared: &Arc<Shared>,
+    config: &Config,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+    handed_out: &mut HandedOut,
+) {
+    let most = most(config);
     // A claim costs the database more than a row: a few are not worth one while there is other work.
     let enough = (config.claim_batch / 2).max(1);
     let mut backoff = backoff();
@@ -64,21 +94,23 @@ pub async fn run(shared: Arc<Shared>, config: &Config, tasks: &TaskTracker, stop
         }
         let want = room.min(config.claim_batch);
         let began = Instant::now();
-        let pause = match shared.answer(claim(&shared, want)).await {
+        let pause = match shared.answer(claim(shared, want)).await {
             Ok(claimed) => {
                 backoff = self::backoff();
                 // Less may be all that a target takes at the moment, or what is left of a batch that was asked again.
-                let more = claimed.len() * 2 >= want;
-                pace.note(&shared.rest, began, !claimed.is_empty());
-                for one in claimed {
-                    spawn(&shared, tasks, one);
+                let more = claimed.rows.len() * 2 >= want;
+                pace.note(&shared.rest, began, !claimed.rows.is_empty());
+                if !claimed.rows.is_empty() {
+                    // The next claim does not wait for it.
+                    hand_over(handed_out).await;
+                    *handed_out = Some(tokio::spawn(hand_out(shared.clone(), tasks.clone(), claimed)));
                 }
                 if more || shared.wake.notified().now_or_never().is_some() {
                     continue;
                 }
                 match pace.pause(&shared.rest) {
                     Some(pause) => pause.min(config.poll_interval),
-                    None => until_due(&shared)
+                    None => until_due(shared)
                         .await
                         .map_or(config.poll_interval, |due| due.min(config.poll_interval)),
                 }
@@ -129,7 +161,14 @@ fn backoff() -> impl Iterator<Item = Duration> {
         .map(|d| Duration::from_millis(d.as_millis() as u64))
 }
 
-async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> {
+/// The rows of a claim: they are in hand, and not read yet.
+struct Batch {
+    rows: Vec<Row>,
+    aborts: Vec<CancellationToken>,
+    at: Instant,
+}
+
+async fn claim(shared: &Shared, want: usize) -> Result<Batch, db::Error> {
     let client = shared.pool.get().await?;
     let kinds: Vec<&str> = shared.kinds.iter().map(|k| k.kind()).collect();
     let began = Instant::now();
@@ -150,22 +189,38 @@ async fn claim(shared: &Shared, want: usize) -> Result<Vec<Claimed>, db::Error> 
     let took = began.elapsed();
     if rows.is_empty() {
         metrics::claimed(took, std::iter::empty());
-        return Ok(Vec::new());
+        return Ok(Batch { rows, aborts: Vec::new(), at: began });
     }
     debug!(actions = rows.len(), "claimed");
     if let Err(error) = shared.catalog.note(&client, &revision).await {
         warn!(%error, "targets and templates could not be read again; using those of before");
     }
-    let mut claimed = Vec::with_capacity(rows.len());
-    for row in &rows {
-        claimed.push(read(row, began)?);
-    }
-    metrics::claimed(took, claimed.iter().map(|c| c.action.kind.as_str()));
-    Ok(claimed)
+    let held = rows
+        .iter()
+        .map(|row| Ok((row.try_get("id")?, row.try_get("attempt")?)))
+        .collect::<Result<Vec<Held>, db::Error>>()?;
+    metrics::claimed(took, rows.iter().filter_map(|row| row.try_get("kind").ok()));
+    let aborts = shared.running.add(&held, began);
+    Ok(Batch { rows, aborts, at: began })
 }
 
-fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed) {
-    let abort = shared.running.add(&claimed.action, claimed.at);
+/// Reads what was claimed, and spawns it.
+async fn hand_out(shared: Arc<Shared>, tasks: TaskTracker, batch: Batch) {
+    for (row, abort) in batch.rows.into_iter().zip(batch.aborts) {
+        match read(&row, batch.at) {
+            Ok(claimed) => spawn(&shared, &tasks, claimed, abort),
+            // Another version's column, say: for all alike, and none of it was begun.
+            Err(error) => {
+                error!(%error, "what was claimed cannot be read; its lease will end by itself");
+                if let (Ok(id), Ok(attempt)) = (row.try_get("id"), row.try_get("attempt")) {
+                    shared.running.remove([(id, attempt)]);
+                }
+            }
+        }
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, tasks: &TaskTracker, claimed: Claimed, abort: CancellationToken) {
     let target = claimed.target.clone().unwrap_or_default();
     let of_target = shared.hands.take(&target);
     let shared = shared.clone();

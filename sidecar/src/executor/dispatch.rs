@@ -19,6 +19,22 @@ use crate::deliver::{Action, Done, Failure, Job, Outcome, Start, Target};
 use crate::metrics;
 use crate::trace::Execution;
 
+/// A line of the log about an action: which one it is, and what is said of it.
+macro_rules! say {
+    ($level:ident, $claimed:expr, $($more:tt)+) => {
+        $level!(
+            id = $claimed.action.id,
+            rule = $claimed.action.rule,
+            step = $claimed.action.step,
+            kind = $claimed.action.kind,
+            target = $claimed.target.as_deref().unwrap_or_default(),
+            subject = $claimed.subject,
+            attempt = $claimed.action.attempt,
+            $($more)+
+        )
+    };
+}
+
 /// Executes an action and reports what became of it.
 pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
     let began = Instant::now();
@@ -39,23 +55,13 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
     match result {
         Ok(done) => {
             metrics::delivered(&action.kind, target, began.elapsed(), waited + began.elapsed());
-            debug!(
-                id = action.id,
-                rule = action.rule,
-                step = action.step,
-                kind = action.kind,
-                target,
-                subject = claimed.subject,
-                attempt = action.attempt,
-                took_ms = began.elapsed().as_millis() as u64,
-                "done"
-            );
+            say!(debug, claimed, took_ms = began.elapsed().as_millis() as u64, "done");
             // From here on it is done, whatever the database hears of it.
             shared.running.mark_started(action.id);
             match done {
                 Done::Result(result) => shared.report.complete(action, result).await,
                 Done::Recorded => {
-                    shared.running.remove(action.id, action.attempt);
+                    shared.running.remove([(action.id, action.attempt)]);
                     // What it held up in its lane may go on.
                     shared.wake.notify_one();
                 }
@@ -64,29 +70,9 @@ pub async fn run(shared: &Shared, claimed: Arc<Claimed>) {
         Err(failure) => {
             let (outcome, took) = (failure.outcome.as_str(), began.elapsed());
             if failure.outcome == Outcome::Cancelled {
-                debug!(
-                    id = action.id,
-                    rule = action.rule,
-                    step = action.step,
-                    kind = action.kind,
-                    target,
-                    subject = claimed.subject,
-                    reason = failure.message,
-                    "cancelled"
-                );
+                say!(debug, claimed, reason = failure.message, "cancelled");
             } else {
-                warn!(
-                    id = action.id,
-                    rule = action.rule,
-                    step = action.step,
-                    kind = action.kind,
-                    target,
-                    subject = claimed.subject,
-                    attempt = action.attempt,
-                    outcome,
-                    error = failure.message,
-                    "failed"
-                );
+                say!(warn, claimed, outcome, error = failure.message, "failed");
             }
             if let Some(became) = super::report::fail(shared, action, failure).await {
                 metrics::failed(&action.kind, target, became, took);

@@ -38,13 +38,13 @@ impl Hands {
     /// Takes an action into the hand; it is executed under one of these slots.
     pub fn take(&self, target: &str) -> Arc<Semaphore> {
         let mut targets = self.lock();
-        let hand = targets.entry(target.to_owned()).or_insert_with(|| Hand {
-            held: 0,
-            slots: Arc::new(Semaphore::new(self.at_once)),
-            takes: f64::INFINITY,
-        });
-        hand.held += 1;
-        hand.slots.clone()
+        if let Some(hand) = targets.get_mut(target) {
+            hand.held += 1;
+            return hand.slots.clone();
+        }
+        let slots = Arc::new(Semaphore::new(self.at_once));
+        targets.insert(target.to_owned(), Hand { held: 1, slots: slots.clone(), takes: f64::INFINITY });
+        slots
     }
 
     /// An execution took this long.

@@ -2,15 +2,16 @@
 
 use std::error::Error;
 
+use bytes::{BufMut, BytesMut};
 use serde_json::Value as Json;
-use tokio_postgres::types::{accepts, FromSql, Type};
+use tokio_postgres::types::{accepts, to_sql_checked, FromSql, IsNull, ToSql, Type};
 
 /// The text of a `json` or `jsonb` value. Most templates read little of it, and some actions have none.
 #[derive(Debug)]
 pub struct RawJson(Box<str>);
 
 impl RawJson {
-    /// For what was not claimed.
+    /// As it is sent to the database, or would have come from it.
     pub fn of(json: &Json) -> RawJson {
         RawJson(json.to_string().into())
     }
@@ -37,6 +38,19 @@ impl<'a> FromSql<'a> for RawJson {
     }
 
     accepts!(JSON, JSONB);
+}
+
+impl ToSql for RawJson {
+    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        if *of == Type::JSONB {
+            out.put_u8(1);
+        }
+        out.put_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    accepts!(JSON, JSONB);
+    to_sql_checked!();
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use serde_json::{json, Value as Json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{timeout_at, Instant};
-use tokio_postgres::types::{Json as Jsonb, ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::raw::RawJson;
 use super::Shared;
 use crate::db;
 use crate::deliver::{Action, Failure, Outcome};
@@ -26,7 +27,21 @@ pub struct Completion {
     attempt: i32,
     rule: String,
     kind: String,
-    result: Json,
+    result: RawJson,
+}
+
+/// Results that are sent in one statement hold no more bytes than this, unless a single one does: the server takes no message
+/// of a gigabyte.
+const MOST_BYTES: usize = 32 << 20;
+
+/// How many from the first on are sent together.
+fn fit(batch: &[Completion]) -> usize {
+    let mut bytes = 0;
+    let within = batch.iter().take_while(|one| {
+        bytes += one.result.text().len();
+        bytes <= MOST_BYTES
+    });
+    within.count().max(1)
 }
 
 /// Where executions leave their completions.
@@ -47,7 +62,7 @@ impl Sender {
             attempt: action.attempt,
             rule: action.rule.clone(),
             kind: action.kind.clone(),
-            result,
+            result: RawJson::of(&result),
         };
         let sender = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         let sent = match sender {
@@ -98,17 +113,23 @@ pub async fn run(
 
 /// Writes a batch; when the database refuses it, one by one, so that a bad one spoils no other.
 async fn write(shared: &Arc<Shared>, batch: &mut Vec<Completion>, aside: &mut JoinSet<()>) {
-    if complete(shared, batch, Refusal::is).await.is_ok() {
-        heard(shared, batch);
-        return batch.clear();
-    }
-    let alone = batch.len() == 1;
-    for one in batch.drain(..) {
-        let first =
-            if alone { None } else { complete(shared, std::slice::from_ref(&one), Refusal::is).await.ok() };
-        match first {
-            Some(()) => heard(shared, std::slice::from_ref(&one)),
-            None => drop(aside.spawn(insist(shared.clone(), one))),
+    while !batch.is_empty() {
+        let part: Vec<Completion> = batch.drain(..fit(batch)).collect();
+        if complete(shared, &part, Refusal::is).await.is_ok() {
+            heard(shared, &part);
+            continue;
+        }
+        let alone = part.len() == 1;
+        for one in part {
+            let first = if alone {
+                None
+            } else {
+                complete(shared, std::slice::from_ref(&one), Refusal::is).await.ok()
+            };
+            match first {
+                Some(()) => heard(shared, std::slice::from_ref(&one)),
+                None => drop(aside.spawn(insist(shared.clone(), one))),
+            }
         }
     }
 }
@@ -119,7 +140,7 @@ async fn insist(shared: Arc<Shared>, mut one: Completion) {
         Ok(()) => Ok(()),
         Err(error) => {
             warn!(id = one.id, rule = one.rule, %error, "its result cannot be stored; it is completed without");
-            one.result = json!({"request": null, "not_stored": error.to_string()});
+            one.result = RawJson::of(&json!({"request": null, "not_stored": error.to_string()}));
             complete(&shared, std::slice::from_ref(&one), Refusal::is_of_data).await
         }
     };
@@ -132,9 +153,7 @@ async fn insist(shared: Arc<Shared>, mut one: Completion) {
 
 /// There is nothing more to say of these.
 fn heard(shared: &Shared, completions: &[Completion]) {
-    for one in completions {
-        shared.running.remove(one.id, one.attempt);
-    }
+    shared.running.remove(completions.iter().map(|one| (one.id, one.attempt)));
 }
 
 /// Tries until the database answers; an error is a refusal of the kind that is asked for.
@@ -145,7 +164,7 @@ async fn complete(
 ) -> Result<(), db::Error> {
     let ids: Vec<i64> = batch.iter().map(|c| c.id).collect();
     let attempts: Vec<i32> = batch.iter().map(|c| c.attempt).collect();
-    let results: Vec<Jsonb<&Json>> = batch.iter().map(|c| Jsonb(&c.result)).collect();
+    let results: Vec<&RawJson> = batch.iter().map(|c| &c.result).collect();
     let once = || async {
         let client = shared.pool.get().await?;
         let values: [(&(dyn ToSql + Sync), Type); 3] =
@@ -161,12 +180,7 @@ async fn complete(
             warn!(%error, completions = batch.len(), retry_in_ms = pause.as_millis() as u64, "completions could not be written yet")
         })
         .await?;
-    let mut refused = Vec::new();
-    for row in rows {
-        if !row.try_get::<_, bool>("accepted")? {
-            refused.push(row.try_get::<_, i64>("id")?);
-        }
-    }
+    let mut refused = rows.iter().map(|row| row.try_get::<_, i64>("id")).collect::<Result<Vec<_>, _>>()?;
     if !refused.is_empty() && repeated.into_inner() {
         let before = done_before(shared, &refused).await;
         refused.retain(|id| !before.contains(id));
@@ -251,7 +265,7 @@ pub async fn fail(shared: &Shared, action: &Action, failure: Failure) -> Option<
             }
         }
     }
-    shared.running.remove(action.id, action.attempt);
+    shared.running.remove([(action.id, action.attempt)]);
     shared.wake.notify_one();
     became
 }
@@ -299,6 +313,21 @@ fn make_storable(json: &mut Json) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_results_are_not_sent_together() {
+        let of = |bytes: usize| Completion {
+            id: 1,
+            attempt: 1,
+            rule: String::new(),
+            kind: String::new(),
+            result: RawJson::of(&json!("x".repeat(bytes - 2))),
+        };
+        let third = MOST_BYTES / 3;
+        assert_eq!(fit(&[of(third), of(third), of(third), of(third)]), 3);
+        assert_eq!(fit(&[of(MOST_BYTES + 1), of(3)]), 1, "one is sent whatever it holds");
+        assert_eq!(fit(&[of(3), of(MOST_BYTES)]), 1);
+    }
 
     #[test]
     fn nul_never_reaches_jsonb() {

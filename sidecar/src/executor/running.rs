@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::Action;
-
 /// Actions from their claim until the database heard what became of them.
 #[derive(Default)]
 pub struct Running {
@@ -39,13 +37,16 @@ impl Running {
         self.actions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Remembers an action; the token ends its work.
-    pub fn add(&self, action: &Action, since: Instant) -> CancellationToken {
-        let abort = CancellationToken::new();
-        let entry =
-            Entry { attempt: action.attempt, since, begun: false, started: false, abort: abort.clone() };
-        self.lock().insert(action.id, entry);
-        abort
+    /// Remembers actions; the token of each ends its work.
+    pub fn add(&self, held: &[Held], since: Instant) -> Vec<CancellationToken> {
+        let mut actions = self.lock();
+        let remember = |&(id, attempt): &Held| {
+            let abort = CancellationToken::new();
+            let entry = Entry { attempt, since, begun: false, started: false, abort: abort.clone() };
+            actions.insert(id, entry);
+            abort
+        };
+        held.iter().map(remember).collect()
     }
 
     /// Its execution begins. False: it was given back.
@@ -78,11 +79,13 @@ impl Running {
         self.lock().get(&id).is_some_and(|entry| entry.started)
     }
 
-    /// The database knows what became of it.
-    pub fn remove(&self, id: i64, attempt: i32) {
+    /// The database knows what became of these.
+    pub fn remove(&self, held: impl IntoIterator<Item = Held>) {
         let mut actions = self.lock();
-        if actions.get(&id).is_some_and(|e| e.attempt == attempt) {
-            actions.remove(&id);
+        for (id, attempt) in held {
+            if actions.get(&id).is_some_and(|e| e.attempt == attempt) {
+                actions.remove(&id);
+            }
         }
     }
 

@@ -188,6 +188,8 @@ async fn a_locked_table_holds_up_the_timers_of_its_rules_and_nothing_else() {
     let states = "select rule || ' ' || state from tradeflow.outbox order by rule";
     assert_eq!(db.column::<String>(states).await, ["soon ready", "visit waiting"]);
     assert_eq!(db.one::<i64>("select count(*) from tradeflow.incidents").await, 0);
+    let why = "select tradeflow.waits_for(id) from tradeflow.outbox where rule = 'visit'";
+    assert!(db.one::<String>(why).await.starts_with("its rule to be asked again"));
     migration.batch_execute("commit").await.expect("it ends");
     db.sql("select tradeflow.tick()").await;
     assert_eq!(db.column::<String>(states).await, ["nightly ready", "soon ready", "visit ready"]);

@@ -173,6 +173,9 @@ async fn status_terms_fields_and_reps_are_absolute() {
         let reps: Vec<i64> = store.assignments.keys().filter(|(_, c)| *c == id).map(|(r, _)| *r).collect();
         assert_eq!(reps, [rep]);
     });
+    let away = json!({"company_id": id, "sales_staff_id": rep, "assigned": false});
+    scene.run("bigcommerce.assign_sales_staff", away).await.done();
+    assert!(!shop.edit(|store| store.assignments.contains_key(&(rep, id))));
     // The store's terms count again; how many days it had is sent along, and ignored.
     let none = json!({"company_id": id, "enabled": false});
     scene.run("bigcommerce.set_payment_terms", none).await.done();

@@ -183,6 +183,13 @@ async fn a_message_is_replaced_and_taken_away_by_its_key() {
         assert!(error.contains(said), "{error}");
     }
     assert!(scene.db.column::<String>("select text from tradeflow.messages_for(7, '')").await.is_empty());
+    scene
+        .run("storefront_message", json!({"email": "Ada@Example.com", "text": "to an address"}))
+        .await
+        .done();
+    let shown =
+        scene.db.column::<String>("select text from tradeflow.messages_for(7, 'ada@example.com')").await;
+    assert_eq!(shown, ["to an address"]);
 }
 
 #[tokio::test]

@@ -174,6 +174,18 @@ async fn an_owner_is_set_when_the_record_is_there_and_an_unmapped_one_is_told() 
         Some("70002")
     );
     assert_eq!(scene.run("hubspot.set_owner", owner).await.done()["skipped"], json!(true));
+    // By HubSpot's own ids; and nobody.
+    let of_five = || {
+        crm.edit(|c| {
+            let (id, record) = c.find("companies", "bc_company_id", "5").expect("it is there");
+            (id.clone(), record.properties["hubspot_owner_id"].clone())
+        })
+    };
+    let by_id = json!({"object": "company", "id": of_five().0, "owner_id": "70001"});
+    scene.run("hubspot.set_owner", by_id).await.done();
+    assert_eq!(of_five().1, "70001");
+    scene.run("hubspot.set_owner", json!({"object": "companies", "key": 5, "owner_email": ""})).await.done();
+    assert_eq!(of_five().1, "");
     let nobody = json!({"object": "companies", "key": 5, "owner_email": "carl@example.com"});
     let error = scene.run("hubspot.set_owner", nobody).await.dead();
     assert!(error.contains("carl@example.com"), "{error}");

@@ -48,9 +48,13 @@ async fn suppressed_addresses_and_those_who_had_enough_get_none() {
         done(&db, n - 2).await;
     }
     assert_eq!(sink.wait_for(5).await.len(), 5);
+    // Six at the same moment.
+    db.sql("insert into jobs (id, recipient) select i, 'd@example.com' from generate_series(10, 15) i").await;
+    done(&db, 13).await;
+    assert_eq!(sink.wait_for(7).await.len(), 7);
     db.sql("select tradeflow.suppress('a@example.com'); update tradeflow.actions set params = params || '{\"transactional\": true}'").await;
     db.sql("insert into jobs (id, recipient) values (6, 'a@example.com')").await;
-    sink.wait_for(6).await;
+    sink.wait_for(8).await;
 }
 
 #[tokio::test]

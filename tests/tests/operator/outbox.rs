@@ -344,4 +344,9 @@ async fn says_what_stops_a_target_a_kind_or_a_rule() {
     begins("kind \"http\", which is paused (their API changed): tradeflow kinds resume http").await;
     tradeflow(&db, ["rules", "pause", "job", "--reason", "wrong price list"]).success();
     begins("rule \"job\", which is paused (wrong price list): tradeflow rules resume job").await;
+    // A timer too, whose time has come.
+    db.sql("insert into jobs values (-9); select tradeflow.pause('later'); update tradeflow.outbox set run_at = now() where state = 'waiting'").await;
+    let timer: String =
+        db.one("select tradeflow.waits_for(id) from tradeflow.outbox where state = 'waiting'").await;
+    assert!(timer.starts_with("rule \"later\", which is paused"), "{timer}");
 }

@@ -250,12 +250,15 @@ async fn a_killed_run_s_databases_go_with_the_next_run_and_a_living_one_s_stay()
     assert_eq!(scratch(&shop).await, Vec::<String>::new());
 }
 
-/// The commands of a workflow's steps, in their order.
+/// The commands of a workflow's steps, in the order in which they are written.
 fn commands(workflow: &str) -> Vec<String> {
-    let workflow: serde_json::Value = serde_norway::from_str(workflow).expect("it is YAML");
-    let jobs = workflow["jobs"].as_object().expect("jobs").values();
+    let read: serde_json::Value = serde_norway::from_str(workflow).expect("it is YAML");
+    let jobs = read["jobs"].as_object().expect("jobs").values();
     let steps = jobs.flat_map(|job| job["steps"].as_array().expect("steps").iter());
-    steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect()
+    let mut commands: Vec<String> =
+        steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect();
+    commands.sort_by_key(|command| workflow.find(command.as_str()));
+    commands
 }
 
 #[tokio::test]

@@ -127,13 +127,14 @@ async fn full() -> Database {
             set search_path = app, public;
             insert into tradeflow.settings (name, value, description) values ('limit', '5', 'how much'), ('history_days', '30', null);
             insert into tradeflow.targets (name, system, base_url, secret, auth) values ('there', 'http', 'https://api.example.com', 'env:TOKEN', 'bearer');
+            insert into tradeflow.targets (name, system, base_url) values ('post', 'smtp', 'smtp://localhost');
             insert into tradeflow.templates (name, subject, text, html) values ('hello', 'Hi {{ facts.n }}', 'text', '<p>html</p>');
             insert into tradeflow.action_kinds (name, repeatable, params, description) values ('fax', false, '{\"type\": \"object\", \"required\": [\"number\"]}', 'Sends a fax.');
             insert into tradeflow.rules (name, source, condition, fire_at, description) values ('timer', 'public.t', 'large(new.n)', 'new.due', 'one'), ('limit', 'public.t', 'new.n > tradeflow.setting(''limit'')::int', null, 'two');
             insert into tradeflow.rules (name, source, query, mode) values ('q', 'public.p', 'select new.region, t.n from t where t.id = new.id', 'shadow');
             insert into tradeflow.rules (name, source, condition, max_firings) values ('waits', 'public.t', 'new.n > tradeflow.setting(''missing'')::int', 7), ('fails', 'public.t', '1 / new.n > 5', 8);
             insert into tradeflow.actions (rule, step, name, kind, target, params, delay) values
-              ('timer', 1, 'a', 'http', 'there', '{\"path\": \"/{{ facts.id }}\"}', '1 hour'), ('limit', 1, null, 'fax', null, '{\"number\": \"1\"}', '0'), ('timer', 2, null, 'email', null, '{\"to\": \"x\", \"template\": \"hello\"}', '0');
+              ('timer', 1, 'a', 'http', 'there', '{\"path\": \"/{{ facts.id }}\"}', '1 hour'), ('limit', 1, null, 'fax', null, '{\"number\": \"1\"}', '0'), ('timer', 2, null, 'email', 'post', '{\"to\": \"x\", \"template\": \"hello\"}', '0');
             update tradeflow.rules set description = 'changed' where name = 'timer';
             insert into t values (1, 6, '2099-01-01'), (2, 7, null), (3, 0, null), (4, 1, null);
             insert into p values (1, 'x', 1), (2, 'x', 1);
