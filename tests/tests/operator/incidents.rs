@@ -49,7 +49,7 @@ async fn lists_open_ones_with_what_to_do_and_takes_note() {
 fn open(db: &tradeflow_tests::database::Database) -> Vec<String> {
     let json = tradeflow(db, ["incidents", "list", "--json"]).json();
     let kind = |i: &serde_json::Value| i["kind"].as_str().unwrap_or_default().to_owned();
-    json["incidents"].as_array().unwrap().iter().map(kind).collect()
+    json["incidents"].as_array().expect("a list").iter().map(kind).collect()
 }
 
 /// Whoever decided about an action need not say so twice; and doctor tells only of what is still to be done.

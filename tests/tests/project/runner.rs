@@ -242,9 +242,13 @@ async fn a_killed_run_s_databases_go_with_the_next_run_and_a_living_one_s_stay()
     let (killed, of_killed) = waiting_run(&shop, "killed").await;
     kill(&shop, killed, &of_killed).await;
     let (living, of_living) = waiting_run(&shop, "living").await;
-    assert_eq!(scratch(&shop).await, [of_living.clone()], "only the killed one's are gone");
+    assert_eq!(scratch(&shop).await, std::slice::from_ref(&of_living), "only the killed one's are gone");
     assert_eq!(shop.run(["test", "quick"]).code, 0);
-    assert_eq!(scratch(&shop).await, [of_living.clone()], "a run that goes on keeps its databases");
+    assert_eq!(
+        scratch(&shop).await,
+        std::slice::from_ref(&of_living),
+        "a run that goes on keeps its databases"
+    );
     kill(&shop, living, &of_living).await;
     assert_eq!(shop.run(["test", "quick"]).code, 0);
     assert_eq!(scratch(&shop).await, Vec::<String>::new());
