@@ -4873,6 +4873,11 @@ begin
   select * into o from tradeflow.outbox x where x.id = waits_for.id;
   if not found then
     return null;
+  elsif o.state = 'waiting' and o.run_at <= tradeflow.now() then
+    return coalesce(
+      (select format('rule "%s", which is paused (%s): tradeflow rules resume %1$s', r.name, coalesce(r.paused_reason, 'no reason given'))
+       from tradeflow.rules r where r.name = o.rule and r.paused_at is not null),
+      'its rule to be asked again, which a sidecar does within a second, unless a table that the rule reads is locked');
   elsif o.state = 'waiting' then
     return format('its time, %s', to_char(o.run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'));
   elsif o.state = 'running' then
