@@ -5,12 +5,15 @@ use super::figure::{Figure, Line, Memory};
 use crate::options::Options;
 use crate::pairs::Spread;
 use anyhow::Result;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tradeflow_tests::cluster::Cluster;
 
 /// What doing so many jobs took.
 pub struct Drained {
+    /// By whoever asks again and again whether all is done.
     pub per_second: f64,
+    /// When they might take the first, by the database's clock.
+    pub opened: SystemTime,
     /// Of the process that held most.
     pub memory: Memory,
 }
@@ -23,12 +26,13 @@ pub async fn drain(queue: &mut Queue<'_>, processes: usize, jobs: i64) -> Result
     let (workers, gate) = queue.line_up(processes).await?;
     let most = |bytes: Vec<u64>| bytes.into_iter().max().unwrap_or_default();
     let idle = most(workers.iter().map(|w| w.resident()).collect::<Result<_>>()?);
+    let opened = queue.client.query_one("select clock_timestamp()", &[]).await?.get(0);
     let began = Instant::now();
     gate.open().await?;
     queue.drained().await?;
     let seconds = began.elapsed().as_secs_f64();
     let peak = most(workers.iter().map(|w| w.peak()).collect::<Result<_>>()?);
-    Ok(Drained { per_second: jobs as f64 / seconds, memory: Memory { idle, peak } })
+    Ok(Drained { per_second: jobs as f64 / seconds, opened, memory: Memory { idle, peak } })
 }
 
 /// Everybody, `options.rounds()` times.
