@@ -1,5 +1,6 @@
 //! The rules of a table as they stand in tradeflow's tables, and the table's own columns.
 
+use crate::own;
 use crate::owner::ActAs;
 use crate::spi;
 use pgrx::pg_sys;
@@ -156,9 +157,8 @@ fn require_same_version() {
 pub fn extension_owner() -> Option<pg_sys::Oid> {
     // SAFETY: catalogue look-ups; the tuple is released.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
-        let outbox = pg_sys::get_relname_relid(c"outbox".as_ptr(), schema);
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, outbox.into());
+        let outbox = own::relation(c"outbox").into();
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, outbox);
         if tuple.is_null() {
             return None;
         }

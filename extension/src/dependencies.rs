@@ -6,6 +6,7 @@
 
 use crate::compile::Dependency;
 use crate::error::{sql_function, Failure};
+use crate::own;
 use crate::owner::{self, ActAs, PinnedPath};
 use crate::spi;
 use crate::subtransaction::in_subtransaction;
@@ -226,7 +227,7 @@ enum Ours {
 fn ours(function: pg_sys::Oid) -> Option<Ours> {
     // SAFETY: catalogue look-ups of a function that exists; its name is palloc'd.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
+        let schema = own::schema();
         if schema == pg_sys::InvalidOid || pg_sys::get_func_namespace(function) != schema {
             return None;
         }

@@ -16,7 +16,7 @@
 //! Rules come from [`definition`], are compiled by [`mod@compile`] and kept per backend by [`cache`], until what they are made of changes:
 //! [`invalidation`].
 //! [`call`] runs the function of an action of kind `sql`. [`check`], [`still`] and [`template`] are what the SQL API calls when a rule
-//! is written or a timer is due; [`statements`] reads the files of a project.
+//! is written or a timer is due; [`statements`] reads the files of a project. tradeflow's own tables are found and read without a statement by [`own`] and [`small_table`].
 //!
 //! The SQL side is in `sql/` at the root, one topic a file; nothing here creates SQL objects.
 
@@ -40,6 +40,7 @@ mod invalidation;
 mod mode;
 mod observe;
 mod outbox;
+mod own;
 mod owner;
 mod partition;
 mod parts;

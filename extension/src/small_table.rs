@@ -1,5 +1,6 @@
 //! Small tables of tradeflow's that are read as a whole and kept until they change.
 
+use crate::own;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 use std::ptr::null_mut;
@@ -14,8 +15,7 @@ pub fn read<const N: usize>(
 ) -> Option<pg_sys::Oid> {
     // SAFETY: a scan of our own table as Postgres makes them of its catalogues; the values are the row's, until the next.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
-        let table = pg_sys::get_relname_relid(name.as_ptr(), schema);
+        let table = own::relation(name);
         if table == pg_sys::InvalidOid {
             return None;
         }
@@ -27,11 +27,7 @@ pub fn read<const N: usize>(
             if tuple.is_null() {
                 break;
             }
-            each(numbers.map(|number| {
-                let mut null = true;
-                let value = pg_sys::SPI_getbinval(tuple, (*relation).rd_att, number.into(), &mut null);
-                (!null).then_some(value)
-            }));
+            each(numbers.map(|number| own::value(tuple, (*relation).rd_att, number.into())));
         }
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);

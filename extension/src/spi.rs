@@ -1,5 +1,6 @@
 //! The few calls of Postgres' server programming interface that are needed: prepared once per backend, arguments as datums.
 
+use crate::own;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
 use rustc_hash::FxHashMap;
@@ -184,17 +185,8 @@ impl Rows {
     /// Column `column` (0-based) of row `row`, as it is.
     pub fn datum(&self, row: usize, column: usize) -> Value {
         assert!(row < self.count && !self.table.is_null());
-        let mut null = false;
         // SAFETY: the row is one of the table's, which lives until SPI_finish.
-        let datum = unsafe {
-            pg_sys::SPI_getbinval(
-                *(*self.table).vals.add(row),
-                (*self.table).tupdesc,
-                column as c_int + 1,
-                &mut null,
-            )
-        };
-        (!null).then_some(datum)
+        unsafe { own::value(*(*self.table).vals.add(row), (*self.table).tupdesc, column as c_int + 1) }
     }
 
     /// The same as text.

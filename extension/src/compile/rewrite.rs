@@ -4,6 +4,7 @@
 
 use super::lookup::{Lookup, REPLAYED_CLOCK, REPLAYED_NOW};
 use crate::error::{Failure, MISSING_PART};
+use crate::own;
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
 use std::ffi::{c_void, CStr};
@@ -21,8 +22,7 @@ struct Rewriting<'a> {
 pub unsafe fn constants(expr: *mut pg_sys::Node, lookup: &Lookup) -> Result<*mut pg_sys::Node, Failure> {
     // SAFETY: a catalogue look-up; the mutator gets our own struct, alive for the call.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
-        let mut rewriting = Rewriting { lookup, schema, missing: None };
+        let mut rewriting = Rewriting { lookup, schema: own::schema(), missing: None };
         let expr = mutate(expr, (&raw mut rewriting).cast());
         match rewriting.missing {
             None => Ok(expr),

@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use crate::clock;
+use crate::own;
 use crate::spi::Value;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
@@ -37,8 +38,7 @@ impl Recent {
         let table = Table::open(c"recent_firings", &["about", "at"])?;
         // SAFETY: a catalogue look-up; the snapshot is let go by `close`, or by the transaction's end.
         unsafe {
-            let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
-            let index = pg_sys::get_relname_relid(c"recent_firings_about".as_ptr(), schema);
+            let index = own::relation(c"recent_firings_about");
             if index == pg_sys::InvalidOid {
                 table.close();
                 return None;

@@ -1,6 +1,7 @@
 //! One of our own tables, to put rows into as logical replication does (execReplication.c): constraints are checked, every
 //! index gets its entry. Columns are known by name; those that are not given have their defaults.
 
+use crate::own;
 use crate::spi::Value;
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -24,8 +25,7 @@ impl Table {
         // SAFETY: catalogue look-ups; a table of tradeflow's, opened as a statement would and closed by `close` or, after
         // an error, by the transaction's end, which frees the executor's state as well.
         unsafe {
-            let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), true);
-            let oid = pg_sys::get_relname_relid(name.as_ptr(), schema);
+            let oid = own::relation(name);
             if oid == pg_sys::InvalidOid {
                 return None;
             }
@@ -40,7 +40,7 @@ impl Table {
                 estate,
                 result: std::ptr::null_mut(),
                 slot: std::ptr::null_mut(),
-                schema,
+                schema: own::schema(),
                 columns: Vec::with_capacity(columns.len()),
                 defaults: Vec::new(),
             };

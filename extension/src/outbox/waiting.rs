@@ -4,6 +4,7 @@
 //! all that waits for each of a thousand rows is what a plan for an empty table comes to.
 
 use super::Cancel;
+use crate::own;
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
@@ -16,20 +17,14 @@ pub fn find<'a>(rows: &[Cancel<'a>]) -> BTreeMap<i64, &'a str> {
     // and what others have committed.
     unsafe {
         pg_sys::CommandCounterIncrement();
-        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), false);
-        let relation_named = |name: &CStr| pg_sys::get_relname_relid(name.as_ptr(), schema);
-        let outbox = relation_named(c"outbox");
+        let outbox = own::relation(c"outbox");
         let relation = pg_sys::table_open(outbox, pg_sys::RowExclusiveLock as i32);
         let column = |name: &CStr| pg_sys::get_attnum(outbox, name.as_ptr());
         let [id, rule, key, subject, occurrence, state] =
             [c"id", c"rule", c"key", c"subject", c"occurrence", c"state"].map(column);
-        let (by_key, by_name) = (relation_named(c"outbox_timer_key"), relation_named(c"outbox_timer"));
+        let (by_key, by_name) = (own::relation(c"outbox_timer_key"), own::relation(c"outbox_timer"));
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let of = |tuple, column: pg_sys::AttrNumber| {
-            let mut null = true;
-            let value = pg_sys::SPI_getbinval(tuple, (*relation).rd_att, column.into(), &mut null);
-            (!null).then_some(value)
-        };
+        let of = |tuple, column: pg_sys::AttrNumber| own::value(tuple, (*relation).rd_att, column.into());
         let is = |tuple, column, text: &str| {
             of(tuple, column).and_then(|d| <&str>::from_datum(d, false)).is_some_and(|found| found == text)
         };

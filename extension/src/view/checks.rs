@@ -1,6 +1,7 @@
 //! `tradeflow.view_checks`: the subjects that a statement leaves to the end of its transaction.
 
 use crate::error::Failure;
+use crate::own;
 use crate::results::Concerned;
 use crate::spi::{self, texts};
 use pgrx::datum::{FromDatum, IntoDatum};
@@ -70,12 +71,8 @@ unsafe fn value<T: FromDatum>(
     descriptor: pg_sys::TupleDesc,
     column: c_int,
 ) -> Option<T> {
-    let mut null = true;
     // SAFETY: the caller's tuple is one of view_checks, whose columns have these types.
-    unsafe {
-        let datum = pg_sys::SPI_getbinval(tuple, descriptor, column, &mut null);
-        T::from_datum(datum, null)
-    }
+    unsafe { T::from_datum(own::value(tuple, descriptor, column)?, false) }
 }
 
 /// Takes the transaction's rows out of the table: those from this one on. By the primary key, whatever a planner thinks of
@@ -86,9 +83,7 @@ pub fn take(first: i64) -> Vec<Check> {
     // transaction did so far; the rows are its own, so nobody else deletes them.
     unsafe {
         pg_sys::CommandCounterIncrement();
-        let schema = pg_sys::get_namespace_oid(c"tradeflow".as_ptr(), false);
-        let table = pg_sys::get_relname_relid(c"view_checks".as_ptr(), schema);
-        let index = pg_sys::get_relname_relid(c"view_checks_pkey".as_ptr(), schema);
+        let (table, index) = (own::relation(c"view_checks"), own::relation(c"view_checks_pkey"));
         let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock as i32);
         let descriptor = (*relation).rd_att;
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
